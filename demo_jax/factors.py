@@ -1,0 +1,146 @@
+"""Names, units and layout of the factors: lip, pose, gaze, residual.
+
+Conventions. The camera looks along -z, x is right in the image, y is up; the face looks along +z, at the camera.
+R = Rz(roll) Ry(yaw) Rx(pitch), right-handed: yaw > 0 turns the nose to image right, pitch > 0 down, roll > 0 the head's
+top to image left. Left means the person's left. Lengths are 3-D distances on the face, so that turning the head moves
+neither z nor the lips.
+
+    face width   distance between landmarks 0 and 16 of the 68 (in front of the ears)
+    face centre  projection of the point half-way between them, which lies on the head's axis of rotation
+    eye span     distance between the outer eye corners (landmarks 36 and 45)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+FACTORS = ("lip", "pose", "gaze", "residual")
+
+POSE_NAMES = ("yaw", "pitch", "roll", "x", "y", "z")  # degrees x 3; crop widths x 2; log(crop width / face width)
+GAZE_NAMES = ("gaze_yaw", "gaze_pitch", "open_left", "open_right")  # degrees x 2, in the head; 0-1 x 2
+LIPS_NAMES = ("aperture", "width", "pucker")  # over the eye span x 2; 0-1
+EMOTIONS = ("", "neutral", "happy", "sad", "angry", "surprised", "fearful", "disgusted", "contempt")  # "" is unknown
+
+ARKIT_NAMES = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
+    "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight",
+    "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+ARKIT_INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
+
+_RESIDUAL_MOUTH = ("mouthSmile", "mouthFrown", "mouthDimple")
+
+
+def _factor_of(name: str) -> str:
+    if name.startswith(("jaw", "mouth")) and not name.startswith(_RESIDUAL_MOUTH):
+        return "lip"
+    return "gaze" if name.startswith("eye") else "residual"
+
+
+FACTOR_OF: dict[str, str] = {name: _factor_of(name) for name in ARKIT_NAMES}
+
+
+def mirror_name(name: str) -> str:
+    """The name that `name` becomes in a mirrored picture: Left and Right change places."""
+    if name.endswith("Left"):
+        return name[:-4] + "Right"
+    return name[:-5] + "Left" if name.endswith("Right") else name
+
+
+# The permutation p with mirrored[..., i] = expression[..., p[i]].
+ARKIT_MIRROR = np.array([ARKIT_INDEX[mirror_name(name)] for name in ARKIT_NAMES])
+
+# One unit of a calibrated code coordinate, in the unit of the record: a code is record value / scale, so that a usual
+# change is about 1 in every coordinate and no block swamps another.
+POSE_SCALE = np.array([15.0, 15.0, 15.0, 0.1, 0.1, 0.1], np.float32)
+GAZE_SCALE = np.array([10.0, 10.0, 0.5, 0.5], np.float32)
+LIPS_SCALE = np.array([0.1, 0.1, 0.5], np.float32)
+
+TRACK_COLUMNS = ("time", *POSE_NAMES, *GAZE_NAMES, *LIPS_NAMES, *ARKIT_NAMES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FactorLayout:
+    """How the K coordinates of a motion code are shared out: lip | pose | gaze | residual, in this order.
+
+    The first coordinates of lip, pose and gaze are calibrated: lips (3), pose (6) and gaze (4) of the clip record,
+    divided by LIPS_SCALE, POSE_SCALE and GAZE_SCALE. The rest are free.
+    """
+
+    lip: int = 20
+    pose: int = 6
+    gaze: int = 6
+    residual: int = 10
+
+    def __post_init__(self) -> None:
+        if self.lip < 3 or self.pose < 6 or self.gaze < 4 or self.residual < 0:
+            raise ValueError(
+                f"{self}: lip needs at least 3 coordinates, pose 6, gaze 4 (the calibrated ones); residual at least 0."
+            )
+
+    @property
+    def size(self) -> int:
+        """K."""
+        return self.lip + self.pose + self.gaze + self.residual
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        return self.lip, self.pose, self.gaze, self.residual
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Factor name -> its coordinates in a code [..., K]."""
+        ends = np.cumsum(self.sizes)
+        return {f: slice(int(e) - n, int(e)) for f, e, n in zip(FACTORS, ends, self.sizes, strict=True)}
+
+    @property
+    def factor_index(self) -> np.ndarray:
+        """[K] int32: which of FACTORS each coordinate belongs to."""
+        return np.repeat(np.arange(len(FACTORS), dtype=np.int32), self.sizes)
+
+    @property
+    def calibrated(self) -> np.ndarray:
+        """[13] int32: the calibrated coordinates, in the order lips (3), pose (6), gaze (4)."""
+        s = self.slices
+        starts = ((s["lip"].start, 3), (s["pose"].start, 6), (s["gaze"].start, 4))
+        return np.concatenate([np.arange(a, a + n, dtype=np.int32) for a, n in starts])
+
+
+CALIBRATED_NAMES = (*LIPS_NAMES, *POSE_NAMES, *GAZE_NAMES)
+CALIBRATED_SCALE = np.concatenate([LIPS_SCALE, POSE_SCALE, GAZE_SCALE])
+
+
+def calibrated_code(lips: np.ndarray, pose: np.ndarray, gaze: np.ndarray) -> np.ndarray:
+    """Record arrays [..., 3], [..., 6], [..., 4] -> calibrated code coordinates [..., 13] float32 (NaN stays NaN)."""
+    return (np.concatenate([lips, pose, gaze], -1) / CALIBRATED_SCALE).astype(np.float32)
+
+
+def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
+    """Angles in degrees, each [...] -> R = Rz(roll) Ry(yaw) Rx(pitch), [..., 3, 3] float64."""
+    y, p, r = (np.deg2rad(np.asarray(a, np.float64)) for a in (yaw, pitch, roll))
+    cy, sy, cp, sp, cr, sr = np.cos(y), np.sin(y), np.cos(p), np.sin(p), np.cos(r), np.sin(r)
+    rows = [
+        [cr * cy, cr * sy * sp - sr * cp, cr * sy * cp + sr * sp],
+        [sr * cy, sr * sy * sp + cr * cp, sr * sy * cp - cr * sp],
+        [-sy, cy * sp, cy * cp],
+    ]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def euler_angles(rotation: np.ndarray) -> np.ndarray:
+    """R [..., 3, 3] -> yaw, pitch, roll in degrees [..., 3]; the inverse of rotation_matrix for |yaw| < 90."""
+    r = np.asarray(rotation, np.float64)
+    yaw = np.arcsin(np.clip(-r[..., 2, 0], -1, 1))
+    pitch = np.arctan2(r[..., 2, 1], r[..., 2, 2])
+    roll = np.arctan2(r[..., 1, 0], r[..., 0, 0])
+    return np.rad2deg(np.stack([yaw, pitch, roll], -1))
