@@ -1,0 +1,77 @@
+"""The flow-matching loss: error of the velocity and of its frame-to-frame difference, factors weighing equally.
+
+    loss = velocity + difference_weight * difference
+    each = mean over factors of (mean of squared error over the factor's free entries in the whole batch)
+
+Padding frames and given entries are left out; a difference counts only between two neighbouring frames that are both
+free. A factor with nothing free is left out of the mean over factors; if nothing is free at all the loss is 0.
+"""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from demo_jax.factors import FACTORS, FactorLayout
+from demo_jax.flow import path
+from demo_jax.flow.condition import Condition, VelocityFn
+
+
+def factor_means(values: jax.Array, free: jax.Array, layout: FactorLayout) -> tuple[jax.Array, jax.Array]:
+    """Per factor, the mean of values [B, L, K] over free [B, L, K] bool; and whether the factor had a free entry.
+
+    Returns float32 [4] (0 where nothing is free) and bool [4], in the order of FACTORS.
+    """
+    sums, counts = [], []
+    for factor in FACTORS:
+        part = layout.slices[factor]
+        mask = free[:, :, part]
+        # Masked before the sum, so that a NaN or infinity in an excluded entry stays outside.
+        sums.append(jnp.sum(jnp.where(mask, values[:, :, part].astype(jnp.float32), 0.0)))
+        counts.append(jnp.sum(mask, dtype=jnp.float32))
+    count = jnp.stack(counts)
+    return jnp.stack(sums) / jnp.maximum(count, 1.0), count > 0
+
+
+def velocity_losses(
+    velocity: jax.Array,
+    target: jax.Array,
+    condition: Condition,
+    layout: FactorLayout,
+    difference_weight: float = 1.0,
+) -> dict[str, jax.Array]:
+    """Scalars float32: loss, velocity, difference, velocity/<factor>, difference/<factor>.
+
+    velocity, target [B, L, K]; `condition` says which entries are free; difference_weight 1 as in FLOAT (ICCV 2025).
+    """
+    chex.assert_equal_shape([velocity, target, condition.given])
+    free = condition.free
+    # Entries outside are cleared before the arithmetic and not only before the sum: 0 * infinity has a NaN gradient.
+    error = jnp.where(free, velocity.astype(jnp.float32) - target.astype(jnp.float32), 0.0)
+    terms = {
+        "velocity": factor_means(jnp.square(error), free, layout),
+        "difference": factor_means(jnp.square(error[:, 1:] - error[:, :-1]), free[:, 1:] & free[:, :-1], layout),
+    }
+    scalars: dict[str, jax.Array] = {}
+    for name, (means, present) in terms.items():
+        scalars[name] = jnp.sum(means * present) / jnp.maximum(jnp.sum(present, dtype=jnp.float32), 1.0)
+        scalars |= {f"{name}/{factor}": means[i] for i, factor in enumerate(FACTORS)}
+    scalars["loss"] = scalars["velocity"] + difference_weight * scalars["difference"]
+    return scalars
+
+
+def flow_matching_losses(
+    velocity_fn: VelocityFn,
+    x0: jax.Array,
+    x1: jax.Array,
+    t: jax.Array,
+    condition: Condition,
+    layout: FactorLayout,
+    difference_weight: float = 1.0,
+) -> dict[str, jax.Array]:
+    """velocity_losses of `velocity_fn` on the path between noise x0 and data x1 [B, L, K] at times t [B]."""
+    x = path.insert_given(path.interpolate(x0, x1, t), condition)
+    return velocity_losses(
+        velocity_fn(x, t, condition), path.target_velocity(x0, x1), condition, layout, difference_weight
+    )
