@@ -1,0 +1,181 @@
+"""Checkpoints: saving and resuming a run, and loading a model to sample from. The only file that imports Orbax.
+
+A run keeps <workdir>/checkpoints/<step>/ with these parts:
+
+    train        step, parameters, optimiser state        (resume)
+    ema          averaged parameters                      (sampling)
+    autoencoder  stage 1's averaged parameters            (stage 2 only)
+    space        demo_jax.codes.CodeSpace                 (stage 2 only)
+
+and a JSON of metadata: kind, schema, config, corpus, fingerprints. A published model is one such folder without `train`,
+its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a half-written one is never seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from orbax.checkpoint import v1 as ocp
+
+from demo_jax.codes import CodeSpace
+from demo_jax.config import Stage1Config, Stage2Config, build
+from demo_jax.typing import InputError, PyTree
+
+SCHEMA = 1  # of parameters and metadata; raised when an old checkpoint can no longer be read
+BUNDLED = Path(__file__).parent / "assets" / "puppet-v0"
+logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every array at INFO
+
+
+class RunCheckpoints:
+    """The checkpoints of one run; use as a context manager, which waits for the last save."""
+
+    def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
+        self._checkpointer = ocp.training.Checkpointer(
+            epath.Path(workdir) / "checkpoints",
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+        )
+
+    def save(self, step: int, parts: dict[str, PyTree], meta: dict[str, Any]) -> None:
+        """Starts writing; returns when the arrays have been copied from the devices."""
+        self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
+
+    def latest(self) -> int | None:
+        """The newest finished step, or None."""
+        found = self._checkpointer.latest
+        return None if found is None else found.step
+
+    def restore(self, abstract: dict[str, PyTree]) -> dict[str, PyTree]:
+        """The named parts of the newest step, placed as the shardings in `abstract` say."""
+        return self._checkpointer.load_checkpointables(self.latest(), abstract)
+
+    def meta(self) -> dict[str, Any]:
+        """The metadata of the newest step."""
+        return dict(self._checkpointer.metadata(self.latest()).custom_metadata or {})
+
+    def __enter__(self) -> RunCheckpoints:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._checkpointer.close()
+
+
+def fingerprint(params: PyTree) -> str:
+    """16 hex digits that change with any parameter's value, name or shape. Independent of device and sharding."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(
+        ((jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(params)), key=lambda item: item[0]
+    ):
+        digest.update(f"{path}{leaf.shape}".encode())
+        digest.update(np.asarray(leaf, np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model to sample from. `flow`, `flow_params` and `space` are None for a checkpoint of stage 1."""
+
+    path: str
+    meta: dict[str, Any]
+    autoencoder: Stage1Config
+    autoencoder_params: PyTree
+    flow: Stage2Config | None
+    flow_params: PyTree | None
+    space: CodeSpace | None
+
+
+def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedModel:
+    """Loads averaged parameters, float32, from a work directory, a checkpoint folder or a published model.
+
+    Args:
+      path: the folder.
+      kind: "flow" for sampling, "autoencoder" for encoding; a checkpoint of the other stage is refused.
+
+    Raises:
+      InputError: no checkpoint there, of the other stage, or of another schema.
+    """
+    folder = _find_step(epath.Path(path))
+    try:
+        meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
+    except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
+        raise InputError(f"{path} is not a checkpoint of this project, or is damaged ({_first_line(error)}).") from error
+    if meta.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} has checkpoint schema {meta.get('schema')!r}; this version reads {SCHEMA}. Use the version that wrote it."
+        )
+    if meta.get("kind") != kind:
+        wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]
+        raise InputError(f"{path} is of kind {meta.get('kind')!r}; {wanted} is needed here.")
+    stage1 = build(Stage1Config, _without_stage(meta["autoencoder_config"]), "checkpoint")
+    stage2 = build(Stage2Config, _without_stage(meta["config"]), "checkpoint") if kind == "flow" else None
+    names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    try:
+        stored = ocp.checkpointables_metadata(folder).metadata
+        abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
+        parts = ocp.load_checkpointables(folder, abstract)
+    except Exception as error:
+        raise InputError(f"{path} is damaged: {_first_line(error)}.") from error
+    parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+    if stage2 is None:
+        return LoadedModel(
+            path=str(path), meta=meta, autoencoder=stage1, autoencoder_params=parts["ema"],
+            flow=None, flow_params=None, space=None,
+        )  # fmt: skip
+    space = CodeSpace(**{f.name: parts["space"][f.name] for f in dataclasses.fields(CodeSpace)})
+    return LoadedModel(
+        path=str(path), meta=meta, autoencoder=stage1, autoencoder_params=parts["autoencoder"],
+        flow=stage2, flow_params=parts["ema"], space=space,
+    )  # fmt: skip
+
+
+def export_model(workdir: epath.PathLike, out: epath.PathLike) -> None:
+    """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`."""
+    folder = _find_step(epath.Path(workdir))
+    kind = (ocp.checkpointables_metadata(folder).custom_metadata or {}).get("kind", "")
+    model = load_model(folder, kind)
+
+    def half(tree: PyTree) -> PyTree:
+        return jax.tree.map(lambda a: a.astype(jnp.float16), tree)
+
+    parts = {"ema": half(model.autoencoder_params)}
+    if model.space is not None:
+        # Statistics stay float32: they are small, and float16 would cost a calibrated coordinate its precision.
+        parts = {"ema": half(model.flow_params), "autoencoder": half(model.autoencoder_params)}
+        parts["space"] = space_checkpointable(model.space)
+    ocp.save_checkpointables(epath.Path(out), parts, custom_metadata=model.meta, overwrite=True)
+
+
+def space_checkpointable(space: CodeSpace) -> dict[str, jax.Array]:
+    """CodeSpace as the dict that is saved under "space"."""
+    return {f.name: getattr(space, f.name) for f in dataclasses.fields(CodeSpace)}
+
+
+def _find_step(path: epath.Path) -> epath.Path:
+    """A work directory, a folder of steps, or a step -> the step's folder."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; name a work directory of train.py or a published model's folder.")
+    for folder in (path / "checkpoints", path):
+        steps = [p for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
+        if steps:
+            return max(steps, key=lambda p: int(p.name))
+    return path
+
+
+def _target(leaf: Any, device: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+
+
+def _without_stage(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if k != "stage"}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,226 @@
+"""Every number of a run, as frozen dataclasses. `configs/*.py` hold values; this file holds names, meaning and checks.
+
+A config file's `get_config()` returns `as_config_dict(Stage1Config(...))`, so that every field can be set on the command
+line and an unknown one is an error; `from_config_dict` turns it back into dataclasses at the door.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from demo_jax.factors import FactorLayout
+from demo_jax.typing import InputError
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoEncoderConfig:
+    """Stage 1's networks. `levels` are (resolution, channels) from coarse to fine; the last is size / 2."""
+
+    size: int = 64  # px, of the picture
+    levels: tuple[tuple[int, int], ...] = ((8, 96), (16, 64), (32, 32))
+    blocks: int = 2  # modulated blocks at each level up to 64 px; one above
+    latent: int = 128  # D
+    layout: FactorLayout = FactorLayout()
+    style_width: int = 192
+    encoder_channels: tuple[int, ...] = (32, 48, 96, 96)  # size / 2, and each halving down to 4 px
+    encoder_width: int = 256
+    projection: int = 64  # width of the InfoNCE embeddings
+    lip_window: int = 5  # frames, of InfoNCE
+    dtype: str = "float32"  # of activations; parameters and codes are always float32
+
+    def __post_init__(self) -> None:
+        resolutions = [r for r, _ in self.levels]
+        if resolutions != [self.size // 2 // 2**i for i in reversed(range(len(resolutions)))]:
+            raise InputError(
+                f"model.levels {self.levels}: resolutions must double up to size / 2 = {self.size // 2}, for example "
+                f"((8, 96), (16, 64), (32, 32)) for 64 px."
+            )
+        if self.size // 2 // 2 ** (len(self.encoder_channels) - 1) != 4:
+            raise InputError(
+                f"model.encoder_channels {self.encoder_channels}: one entry for size / 2 = {self.size // 2} px and one "
+                "for each halving down to 4 px."
+            )
+        if self.latent < self.layout.size:
+            raise InputError(
+                f"model.latent is {self.latent}, less than the {self.layout.size} coordinates of a code: an orthonormal "
+                "basis needs at least as many."
+            )
+        if self.lip_window % 2 == 0:
+            raise InputError(f"model.lip_window is {self.lip_window}; it must be odd, to have a middle frame.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowTransformerConfig:
+    """Stage 2's network."""
+
+    width: int = 128
+    depth: int = 6
+    heads: int = 4
+    window: int = 50  # L, frames generated at once
+    context: int = 10  # frames before the window
+    look_ahead: int = 10  # frames of audio after it
+    remat: bool = False  # recompute blocks in the backward pass: less memory, a third more work
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.heads):
+            raise InputError(f"model.width {self.width} must be a multiple of twice model.heads ({self.heads}).")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay to a tenth."""
+
+    learning_rate: float = 5e-4
+    warmup_steps: int = 200
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999  # of the parameters that sampling uses; warmed up over the first steps
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Devices along each axis; -1 takes what is left."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    path: str = ""  # stage 1: the folder of the corpus; stage 2: the folder that data_pipelines.encode wrote
+    feature: str = "logmel"  # audio feature, by its name in the records
+    batch_size: int = 16  # of all devices together
+    set_batch_size: int = 8  # stage 1: examples from puppet sets, beside batch_size; 0 for corpora without sets
+    workers: int = 0  # Grain worker processes; 0 reads in this one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage1LossConfig:
+    """Weights; 0 leaves a term out."""
+
+    reconstruction: float = 1.0
+    structure: float = 0.2  # of 1 - SSIM over three scales, within reconstruction
+    region: float = 4.0  # extra weight of mouth and eye boxes in L1
+    supervision: float = 0.5  # L1 to the calibrated coordinates
+    lip_contrast: float = 0.05  # InfoNCE between lips and audio
+    temperature: float = 0.1
+    swap: float = 1.0  # one factor taken from a redrawn picture, against its true render
+    cross_identity: float = 1.0  # motion on a second identity, against its true render
+    true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage2LossConfig:
+    velocity: float = 1.0
+    difference: float = 1.0  # of the velocity's frame difference
+    time: str = "uniform"  # or logit_normal: how flow time is drawn in training
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConditionConfig:
+    """How conditions are dropped, noised and given in training. Probabilities."""
+
+    drop_audio: float = 0.1
+    drop_emotion: float = 0.1
+    drop_source: float = 0.05
+    drop_context: float = 0.2
+    context_noise: float = 0.5  # largest noise level of the context; half of the samples are clean
+    given: float = 0.5  # a group has anything given
+    keyframe: float = 0.3  # a sample has keyframes, factor by factor
+    group: int = 8  # rows that share a given-mask, and a coupling
+
+    def __post_init__(self) -> None:
+        if self.group < 1:
+            raise InputError(f"condition.group is {self.group}; it must be at least 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What both stages share."""
+
+    seed: int = 0
+    steps: int = 4000
+    log_every: int = 20
+    eval_every: int = 500
+    save_every: int = 500
+    optimizer: OptimizerConfig = OptimizerConfig()
+    mesh: MeshConfig = MeshConfig()
+    data: DataConfig = DataConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage1Config(RunConfig):
+    model: AutoEncoderConfig = AutoEncoderConfig()
+    loss: Stage1LossConfig = Stage1LossConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage2Config(RunConfig):
+    model: FlowTransformerConfig = FlowTransformerConfig()
+    loss: Stage2LossConfig = Stage2LossConfig()
+    condition: ConditionConfig = ConditionConfig()
+
+    def __post_init__(self) -> None:
+        if self.data.batch_size % self.condition.group:
+            raise InputError(
+                f"data.batch_size {self.data.batch_size} must be a multiple of condition.group {self.condition.group}."
+            )
+
+
+def as_config_dict(config: Stage1Config | Stage2Config) -> Any:
+    """The config as an ml_collections.ConfigDict, with `stage` telling which it is."""
+    import ml_collections
+
+    stage = "autoencoder" if isinstance(config, Stage1Config) else "flow"
+    return ml_collections.ConfigDict({"stage": stage, **dataclasses.asdict(config)})
+
+
+def from_config_dict(values: Mapping[str, Any]) -> Stage1Config | Stage2Config:
+    """The inverse of as_config_dict. Raises InputError for unknown keys, wrong types and impossible values."""
+    values = dict(values)
+    stage = values.pop("stage", None)
+    match stage:
+        case "autoencoder":
+            return build(Stage1Config, values, "config")
+        case "flow":
+            return build(Stage2Config, values, "config")
+    raise InputError(f"config.stage is {stage!r}; it must be 'autoencoder' or 'flow'.")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """Nested mappings -> frozen dataclass `cls`, checking names and types."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"{where}.{unknown[0]} is not a setting; {where} has {', '.join(sorted(fields))}.")
+    return cls(**{name: _convert(fields[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        try:
+            return build(kind, value, where)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    if typing.get_origin(kind) is tuple:
+        return _tuple(value)
+    if isinstance(kind, types.GenericAlias) or not isinstance(kind, type):
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{where} is {value!r}; it must be of type {kind.__name__}.")
+    return value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value

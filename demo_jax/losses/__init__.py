@@ -1,0 +1,1 @@
+"""Losses of stage 1, as free functions on arrays."""

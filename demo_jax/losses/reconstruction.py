@@ -1,0 +1,72 @@
+"""How far one picture is from another: region-weighted L1, multi-scale structure, and PSNR for reports."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+SSIM_WINDOW = 8  # px, uniform, moved by half of itself: enough for a loss and far cheaper than a dense Gaussian
+_C1, _C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for a range of 1
+
+
+def box_mask(boxes: jax.Array, size: int) -> jax.Array:
+    """Boxes [B, n, 4] (x0 y0 x1 y1 in pixels, y down) -> [B, S, S, 1] float32, 1 inside any of them."""
+    centre = jnp.arange(size, dtype=jnp.float32)[None, None] + 0.5
+    across = (centre >= boxes[..., 0, None]) & (centre <= boxes[..., 2, None])
+    down = (centre >= boxes[..., 1, None]) & (centre <= boxes[..., 3, None])
+    return jnp.any(down[..., :, None] & across[..., None, :], 1)[..., None].astype(jnp.float32)
+
+
+def weighted_l1(image: jax.Array, truth: jax.Array, weight: jax.Array) -> jax.Array:
+    """Mean absolute difference [B] of pictures [B, S, S, 3] in -1..1, pixels weighted by [B, S, S, 1]."""
+    total = jnp.sum(jnp.abs(image - truth) * weight, (1, 2, 3))
+    return total / (3 * jnp.sum(weight, (1, 2, 3)))
+
+
+def ssim(image: jax.Array, truth: jax.Array) -> jax.Array:
+    """Structural similarity [B] of pictures [B, S, S, C] in 0..1 (Wang et al. 2004), in uniform windows."""
+    window, stride = (1, SSIM_WINDOW, SSIM_WINDOW, 1), (1, SSIM_WINDOW // 2, SSIM_WINDOW // 2, 1)
+
+    def mean(x: jax.Array) -> jax.Array:
+        return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, stride, "VALID") / SSIM_WINDOW**2
+
+    mu, nu = mean(image), mean(truth)
+    var_x, var_y = mean(image * image) - mu * mu, mean(truth * truth) - nu * nu
+    cov = mean(image * truth) - mu * nu
+    value = ((2 * mu * nu + _C1) * (2 * cov + _C2)) / ((mu * mu + nu * nu + _C1) * (var_x + var_y + _C2))
+    return jnp.mean(value, (1, 2, 3))
+
+
+def multiscale_structure(image: jax.Array, truth: jax.Array, scales: int = 3) -> jax.Array:
+    """1 - SSIM, averaged over `scales` halvings; pictures [B, S, S, 3] in -1..1 -> [B]."""
+    a, b = (image + 1) / 2, (truth + 1) / 2
+    total = jnp.zeros(image.shape[0])
+    for i in range(scales):
+        if i:
+            a, b = _halve(a), _halve(b)
+        total += 1 - ssim(a, b)
+    return total / scales
+
+
+def _halve(x: jax.Array) -> jax.Array:
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def picture_loss(
+    image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float
+) -> jax.Array:
+    """L1 with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x (1 - SSIM): [B]."""
+    weight = 1 + region * box_mask(boxes, image.shape[1])
+    return weighted_l1(image, truth, weight) + structure * multiscale_structure(image, truth)
+
+
+def psnr(image: jax.Array, truth: jax.Array, weight: jax.Array | None = None) -> jax.Array:
+    """Peak signal-to-noise ratio [B] in dB of pictures [B, S, S, 3] in -1..1, optionally within a mask [B, S, S, 1].
+
+    Pictures are clipped to the range first, as they are when written.
+    """
+    error = jnp.square((jnp.clip(image, -1, 1) - jnp.clip(truth, -1, 1)) / 2)
+    weight = jnp.ones_like(error[..., :1]) if weight is None else weight
+    mse = jnp.sum(error * weight, (1, 2, 3)) / (3 * jnp.maximum(jnp.sum(weight, (1, 2, 3)), 1))
+    return -10 * jnp.log10(jnp.maximum(mse, 1e-10))

@@ -1,0 +1,55 @@
+"""The motion auto-encoder of stage 1: motion encoder, joint basis, source encoder, decoder."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from demo_jax.config import AutoEncoderConfig
+from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
+from demo_jax.models.layers import Dtype
+from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
+
+
+class AutoEncoder(nn.Module):
+    """Use through `apply(variables, ..., method=AutoEncoder.encode_motion)` and so on; images are -1..1, float32."""
+
+    config: AutoEncoderConfig
+
+    def setup(self) -> None:
+        dtype: Dtype = jnp.dtype(self.config.dtype)
+        self.motion_encoder = MotionEncoder(self.config, dtype)
+        self.basis = MotionBasis(self.config)
+        self.source_encoder = SourceEncoder(self.config, dtype)
+        self.decoder = Decoder(self.config, dtype)
+        self.lip_projection = nn.Dense(self.config.projection)
+        self.audio_projection = nn.Sequential([nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)])
+
+    def encode_motion(self, images: jax.Array) -> jax.Array:
+        """[B, S, S, 3] -> codes [B, K]."""
+        return self.motion_encoder(images)
+
+    def encode_source(self, image: jax.Array) -> Pyramid:
+        """[B, S, S, 3] -> what the decoder keeps of the source; computed once per portrait."""
+        return self.source_encoder(image)
+
+    def decode(self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array) -> jax.Array:
+        """Pyramid and codes [B, K] of source and driving motion -> images [B, S, S, 3]."""
+        return self.decoder(pyramid, self.basis(source_code), self.basis(driving_code))
+
+    def embed_lips(self, lip_codes: jax.Array) -> jax.Array:
+        """Lip blocks of W consecutive frames [B, W, lip] -> embeddings [B, projection] for InfoNCE."""
+        return self.lip_projection(lip_codes.reshape(lip_codes.shape[0], -1))
+
+    def embed_audio(self, audio: jax.Array) -> jax.Array:
+        """Audio features of the same frames [B, W, A] -> embeddings [B, projection]."""
+        return self.audio_projection(audio.reshape(audio.shape[0], -1).astype(jnp.float32))
+
+    def __call__(self, source: jax.Array, driving: jax.Array, audio: jax.Array) -> jax.Array:
+        """Touches every parameter, for initialisation: source [B, S, S, 3], driving [B, W, S, S, 3], audio [B, W, A]."""
+        b, w = driving.shape[:2]
+        codes = self.encode_motion(driving.reshape(b * w, *driving.shape[2:])).reshape(b, w, -1)
+        self.embed_lips(codes[..., self.config.layout.slices["lip"]])
+        self.embed_audio(audio)
+        return self.decode(self.encode_source(source), self.encode_motion(source), codes[:, w // 2])

@@ -1,0 +1,128 @@
+"""The vector field of stage 2: a transformer over context, current and look-ahead frames.
+
+DEMO (arXiv 2510.10650) and its family: clean preceding frames and noisy current frames in one sequence, every condition
+frame-wise through adaLN-zero (Peebles & Xie 2023). Here the tokens also include look-ahead frames of audio alone, any
+entry may be given, and the next keyframe of each factor is a condition.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from demo_jax.config import FlowTransformerConfig
+from demo_jax.factors import EMOTIONS
+from demo_jax.flow.condition import Condition
+from demo_jax.models.layers import Dtype, attention_implementation, fourier_features, rotary
+
+
+class FlowTransformer(nn.Module):
+    """(x [B, L, K], t [B], condition) -> velocity [B, L, K] float32, zero at given entries."""
+
+    config: FlowTransformerConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+        c, cond = self.config, condition
+        dtype = jnp.dtype(c.dtype)
+        batch, length, size = x.shape
+        before, total = cond.context.shape[1], cond.audio.shape[1]
+        after = total - before - length
+
+        given = cond.given_mask.astype(jnp.float32)
+        current = jnp.where(cond.given_mask, cond.given, x)  # given entries are clean at every flow time
+        context = jnp.where(cond.context_mask[..., None], cond.context, 0.0)
+        motion = _tokens(context, current, after)
+        is_given = _tokens(jnp.zeros_like(context), given, after)
+        kind = jnp.repeat(jnp.eye(3, dtype=jnp.float32), jnp.array([before, length, after]), 0, total_repeat_length=total)
+        kind = jnp.broadcast_to(kind[None], (batch, total, 3))
+
+        audio = self._audio(cond, dtype)
+        tokens = jnp.concatenate([motion, is_given, kind], -1).astype(dtype)
+        h = nn.Dense(c.width, dtype=dtype, name="tokens")(tokens) + audio
+        present = jnp.concatenate([cond.context_mask, cond.valid, cond.audio_mask[:, before + length :]], 1)
+
+        frame = audio + self._conditions(cond, t, batch, before, length, after, dtype)
+        block = nn.remat(_Block, prevent_cse=False) if c.remat else _Block
+        stack = nn.scan(
+            block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast),
+            length=c.depth,
+        )
+        h, _ = stack(c, name="blocks")(h, nn.silu(frame), present)
+
+        h = h[:, before : before + length]
+        frame = nn.silu(frame[:, before : before + length])
+        scale, shift = jnp.split(nn.Dense(2 * c.width, dtype=dtype, name="final_modulation")(frame), 2, -1)
+        h = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale) + shift
+        velocity = nn.Dense(size, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="velocity")(h)
+        return jnp.where(cond.given_mask, 0.0, velocity)
+
+    def _audio(self, cond: Condition, dtype: Dtype) -> jax.Array:
+        """Audio features -> [B, tokens, width]; a learned null where there is none or where it is dropped."""
+        c = self.config
+        h = nn.silu(nn.Dense(c.width, dtype=dtype, name="audio_in")(cond.audio.astype(dtype)))
+        h = nn.Dense(c.width, dtype=dtype, name="audio_out")(h)
+        null = self.param("audio_null", nn.initializers.normal(0.02), (c.width,), jnp.float32)
+        kept = cond.audio_mask & cond.keep_audio.astype(bool)[:, None]
+        return jnp.where(kept[..., None], h, null.astype(dtype)[None, None])
+
+    def _conditions(
+        self, cond: Condition, t: jax.Array, batch: int, before: int, length: int, after: int, dtype: Dtype
+    ) -> jax.Array:
+        """Everything but audio that modulates a frame -> [B, tokens, width]."""
+        c = self.config
+
+        def dense(x: jax.Array, name: str) -> jax.Array:
+            h = nn.silu(nn.Dense(c.width, dtype=dtype, name=f"{name}_in")(x.astype(dtype)))
+            return nn.Dense(c.width, dtype=dtype, name=f"{name}_out")(h)
+
+        clip = dense(fourier_features(t, c.width, 2.0), "time")
+        clip += dense(cond.source, "source")
+        has_context = jnp.any(cond.context_mask, 1)
+        level = jnp.stack([jnp.where(has_context, cond.context_level, 0.0), has_context.astype(jnp.float32)], -1)
+        clip += dense(level, "context_level")
+
+        emotion = jnp.where(cond.keep_emotion.astype(bool)[:, None], cond.emotion, 0)  # 0 is "unknown", the null
+        emotion = nn.Embed(len(EMOTIONS), c.width, dtype=dtype, name="emotion")(emotion)
+
+        value = jnp.where(cond.keyframe_mask, cond.keyframe, 0.0)
+        near = jnp.exp(-cond.keyframe_distance / 10.0)  # 10 frames: about the time a head movement takes
+        far = jnp.log1p(cond.keyframe_distance) / 5.0
+        keyframe = jnp.concatenate([value, cond.keyframe_mask.astype(jnp.float32), near, far], -1)
+        keyframe = jnp.pad(dense(keyframe, "keyframe"), ((0, 0), (before, after), (0, 0)))
+        return clip[:, None] + emotion + keyframe
+
+
+class _Block(nn.Module):
+    """adaLN-zero transformer block with one modulation per frame."""
+
+    config: FlowTransformerConfig
+
+    @nn.compact
+    def __call__(self, h: jax.Array, frame: jax.Array, present: jax.Array) -> tuple[jax.Array, None]:
+        c = self.config
+        dtype = jnp.dtype(c.dtype)
+        modulation = nn.Dense(6 * c.width, dtype=dtype, kernel_init=nn.initializers.zeros, name="modulation")(frame)
+        scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = jnp.split(modulation, 6, -1)
+
+        x = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale_a) + shift_a
+        b, n, _ = x.shape
+        qkv = nn.Dense(3 * c.width, dtype=dtype, name="qkv")(x).reshape(b, n, 3, c.heads, c.width // c.heads)
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        mask = jnp.broadcast_to(present[:, None, None, :], (b, 1, n, n))
+        x = jax.nn.dot_product_attention(rotary(q), rotary(k), v, mask=mask, implementation=attention_implementation(dtype))
+        h = h + gate_a * nn.Dense(c.width, dtype=dtype, name="attention_out")(x.reshape(b, n, c.width))
+
+        x = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale_m) + shift_m
+        x = nn.Dense(4 * c.width, dtype=dtype, name="mlp_in")(x)
+        return h + gate_m * nn.Dense(c.width, dtype=dtype, name="mlp_out")(nn.gelu(x)), None
+
+
+def _tokens(context: jax.Array, current: jax.Array, after: int) -> jax.Array:
+    """[B, C, K] and [B, L, K] -> [B, C + L + after, K], zeros for the look-ahead frames."""
+    return jnp.pad(jnp.concatenate([context, current], 1), ((0, 0), (0, after), (0, 0)))
+

@@ -1,0 +1,76 @@
+"""Where every array lives: the mesh, and the rules that place parameters, optimiser state and batches on it.
+
+Axes: data (batch only), fsdp (batch, and parameters split over it), tensor (wide products split over it). Models know no
+mesh; a parameter's place follows from its path and shape alone. What an axis does not divide stays whole on that axis.
+"""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from demo_jax.config import MeshConfig
+from demo_jax.typing import InputError, PyTree
+
+AXES = ("data", "fsdp", "tensor")
+BATCH = P(("data", "fsdp"))
+
+# (path ends with, which dimension counted from the last goes over `tensor`): columns first, then rows, so that one
+# all-reduce closes each pair of products (Shoeybi et al. 2019).
+TENSOR_RULES = (
+    (r"(qkv|mlp_in)/kernel$", -1),
+    (r"(qkv|mlp_in)/bias$", -1),
+    (r"(attention_out|mlp_out)/kernel$", -2),
+)
+
+
+def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
+    """The mesh over all devices. Raises InputError if the axes do not multiply to their number."""
+    devices = jax.devices() if devices is None else devices
+    sizes = [config.data, config.fsdp, config.tensor]
+    known = int(np.prod([s for s in sizes if s != -1]))
+    if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
+        raise InputError(f"{config}: sizes must be positive, and at most one -1.")
+    if len(devices) % known or (-1 not in sizes and known != len(devices)):
+        raise InputError(f"{config} does not fit {len(devices)} devices: the axes must multiply to that number.")
+    shape = tuple(len(devices) // known if s == -1 else s for s in sizes)
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+
+
+def parameter_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
+    """The PartitionSpec of the parameter at `path` ("decoder/out/kernel")."""
+    axes: list[str | None] = [None] * len(shape)
+    tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
+    for pattern, dimension in TENSOR_RULES:
+        if tensor > 1 and re.search(pattern, path) and len(shape) >= -dimension and shape[dimension] % tensor == 0:
+            axes[dimension] = "tensor"
+    if fsdp > 1 and np.prod(shape) >= 2**10:  # smaller ones cost more to gather than to keep
+        free = [i for i in range(len(shape)) if axes[i] is None and shape[i] % fsdp == 0]
+        if free:
+            axes[max(free, key=lambda i: shape[i])] = "fsdp"
+    return P(*axes)
+
+
+def state_shardings(abstract: PyTree, mesh: Mesh) -> PyTree:
+    """Shardings for any pytree of parameters, moments or averages: the rules look at the end of each path."""
+
+    def place(path: tuple, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        name = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+        return NamedSharding(mesh, parameter_spec(name, leaf.shape, mesh))
+
+    return jax.tree_util.tree_map_with_path(place, abstract)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of every batch array go over data and fsdp."""
+    return NamedSharding(mesh, BATCH)
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's rows of a global batch -> global arrays."""
+    sharding = batch_sharding(mesh)
+    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}

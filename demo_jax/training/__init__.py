@@ -1,0 +1,1 @@
+"""Train state, optimiser, the two steps as pure functions, and the loop that calls them."""

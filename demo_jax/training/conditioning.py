@@ -1,0 +1,122 @@
+"""Stage 2: from a batch of raw code windows to data x1 and its conditions, dropped, noised and given at random.
+
+At sampling time any factor, coordinate or span of frames may be given, keyframes may lie beyond the window, and the
+context is what the model itself made. Training draws all of these, each with its own probability.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from demo_jax.codes import CodeSpace
+from demo_jax.config import ConditionConfig
+from demo_jax.factors import FACTORS, FactorLayout
+from demo_jax.flow.condition import Condition, next_keyframe
+
+Batch = dict[str, jax.Array]
+
+
+def make_condition(
+    key: jax.Array, batch: Batch, space: CodeSpace, layout: FactorLayout, config: ConditionConfig, context: int
+) -> tuple[jax.Array, Condition]:
+    """Returns x1 [B, L, K], whitened, and its Condition.
+
+    batch, of data_pipelines.pipeline.stage2_batches: codes [B, C + L, K] raw, codes_valid [B, C + L] bool, next_codes
+    [B, N, K] and next_valid [B, N] after the window, audio [B, C + L + H, A], audio_valid, source [B, K] raw, emotion
+    [B] int32.
+    """
+    keys = dict(zip(("noise", "level", "given", "keyframe", "drop"), jax.random.split(key, 5), strict=True))
+    codes = space.to_whitened(batch["codes"])
+    rows, frames = codes.shape[:2]
+    x1, before = codes[:, context:], codes[:, :context]
+    valid = batch["codes_valid"][:, context:]
+    x1 = jnp.where(valid[..., None], x1, 0.0)
+
+    drop = jax.random.uniform(keys["drop"], (4, rows))
+    level_key, clean_key = jax.random.split(keys["level"])
+    level = config.context_noise * jax.random.uniform(level_key, (rows,))
+    level = jnp.where(jax.random.bernoulli(clean_key, 0.5, (rows,)), 0.0, level)
+    noise = jax.random.normal(keys["noise"], before.shape)
+    before = (1 - level[:, None, None]) * before + level[:, None, None] * noise
+    context_mask = batch["codes_valid"][:, :context] & (drop[0] >= config.drop_context)[:, None]
+
+    given_mask = given_masks(keys["given"], rows, frames - context, layout, config)
+    after = space.to_whitened(batch["next_codes"])
+    keyframes, at_keyframe = _keyframes(keys["keyframe"], x1, valid, after, batch["next_valid"], layout, config)
+    given_mask = (given_mask | at_keyframe) & valid[..., None]
+
+    source = space.to_whitened(batch["source"])
+    source = jnp.where((drop[1] >= config.drop_source)[:, None], source, 0.0)
+    tokens = batch["audio"].shape[1]
+    condition = Condition(
+        context=jnp.where(context_mask[..., None], before, 0.0),
+        context_mask=context_mask,
+        context_level=level,
+        audio=batch["audio"].astype(jnp.float32),
+        audio_mask=batch["audio_valid"],
+        source=source,
+        emotion=jnp.broadcast_to(batch["emotion"][:, None], (rows, tokens)),
+        given=jnp.where(given_mask, x1, 0.0),
+        given_mask=given_mask,
+        keyframe=keyframes[0],
+        keyframe_mask=keyframes[1],
+        keyframe_distance=keyframes[2],
+        valid=valid,
+        keep_audio=drop[2] >= config.drop_audio,
+        keep_emotion=drop[3] >= config.drop_emotion,
+    )
+    return x1, condition
+
+
+def given_masks(
+    key: jax.Array, rows: int, length: int, layout: FactorLayout, config: ConditionConfig
+) -> jax.Array:
+    """[B, L, K] bool, the same for each `config.group` consecutive rows.
+
+    With probability config.given a group has something given: whole factors or single calibrated coordinates (half of
+    the time each), over the whole window or over one span of it (half of the time each). Never everything.
+    """
+    groups = -(-rows // config.group)
+    any_key, factor_key, one_key, which_key, span_key, ends_key = jax.random.split(key, 6)
+    factor_index = jnp.asarray(layout.factor_index)
+
+    factors = jax.random.bernoulli(factor_key, 0.4, (groups, len(FACTORS)))
+    factors = factors & ~jnp.all(factors, 1, keepdims=True)
+    by_factor = factors[:, factor_index]
+    calibrated = jnp.zeros(layout.size, bool).at[layout.calibrated].set(True)
+    by_coordinate = jax.random.bernoulli(one_key, 0.3, (groups, layout.size)) & calibrated[None]
+    coordinates = jnp.where(jax.random.bernoulli(which_key, 0.5, (groups, 1)), by_factor, by_coordinate)
+
+    ends = jnp.sort(jax.random.randint(ends_key, (groups, 2), 0, length + 1), 1)
+    frame = jnp.arange(length)[None]
+    span = (frame >= ends[:, :1]) & (frame < ends[:, 1:])
+    span = span | jax.random.bernoulli(span_key, 0.5, (groups, 1))
+
+    active = jax.random.bernoulli(any_key, config.given, (groups, 1, 1))
+    mask = active & span[:, :, None] & coordinates[:, None]
+    return jnp.repeat(mask, config.group, 0, total_repeat_length=groups * config.group)[:rows]
+
+
+def _keyframes(
+    key: jax.Array,
+    x1: jax.Array,
+    valid: jax.Array,
+    after: jax.Array,
+    after_valid: jax.Array,
+    layout: FactorLayout,
+    config: ConditionConfig,
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """Up to two keyframes per sample and factor, in the window or after it: the three fields of Condition for the
+    window's frames, and [B, L, K] bool, true at the keyframes themselves."""
+    rows, length = x1.shape[:2]
+    codes = jnp.concatenate([x1, after], 1)
+    exists = jnp.concatenate([valid, after_valid], 1)
+    total = codes.shape[1]
+    has_key, frame_key = jax.random.split(key)
+    has = jax.random.bernoulli(has_key, config.keyframe, (rows, 1, len(FACTORS)))
+    chosen = jax.random.randint(frame_key, (2, rows, 1, len(FACTORS)), 0, total)
+    at = jnp.any(jnp.arange(total)[None, None, :, None] == chosen, 0) & has & exists[..., None]
+    mask = at[..., jnp.asarray(layout.factor_index)]
+    value, value_mask, distance = next_keyframe(jnp.where(mask, codes, 0.0), mask, jnp.asarray(layout.factor_index))
+    return (value[:, :length], value_mask[:, :length], distance[:, :length]), mask[:, :length]

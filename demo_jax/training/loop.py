@@ -1,0 +1,164 @@
+"""The training loop. Order within one turn: evaluate, save, next batch, step, log.
+
+Evaluation and saving come first so that both see the state that a resumed run starts from: step N is evaluated and
+saved before batch N is drawn, and batch N depends on N alone. Metrics are fetched one step late, so that the host waits
+for step N - 1 while the devices work on step N.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+
+from demo_jax import sharding
+from demo_jax.checkpoint import RunCheckpoints
+from demo_jax.config import RunConfig
+from demo_jax.training.state import TrainState, from_parts, to_parts
+from demo_jax.training.steps import StepFn
+from demo_jax.training.writers import MetricWriter
+from demo_jax.typing import InputError, PyTree
+
+Batches = Callable[[int], AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
+
+
+class TrainingStopped(RuntimeError):
+    """The run cannot go on: the message names the step, the cause and what to try."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a stage hands to the loop."""
+
+    init: Callable[[], TrainState]  # pure; jitted here with its shardings
+    step: StepFn
+    batches: Batches  # start step -> iterator of this process's rows
+    evaluate: Callable[[TrainState, int], dict[str, float]]  # also writes its pictures to the work directory
+    meta: dict[str, Any]  # goes into every checkpoint
+    frozen: dict[str, PyTree]  # further checkpoint parts, which do not change
+    shown: tuple[str, ...] = ("loss",)
+
+
+def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> TrainState:
+    """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one.
+
+    Raises:
+      InputError: the work directory holds a run with other settings.
+      TrainingStopped: a loss or gradient was not finite.
+    """
+    abstract = jax.eval_shape(job.init)
+    placed = sharding.state_shardings(abstract, mesh)
+    rows = sharding.batch_sharding(mesh)
+    step_fn = jax.jit(job.step, donate_argnums=0, out_shardings=(placed, None))
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(RunCheckpoints(workdir))
+        stack.enter_context(jax.set_mesh(mesh))
+        if checkpoints.latest() is None:
+            state = jax.jit(job.init, out_shardings=placed)()
+        else:
+            _check_same_run(checkpoints.meta(), job.meta, workdir)
+            target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
+            state = from_parts(checkpoints.restore(to_parts(target)))
+        start = int(state.step)
+        writer = MetricWriter(workdir, start, config.steps, job.shown)
+        stack.callback(writer.close)
+        stop = stack.enter_context(_sigterm())
+        batches = stack.enter_context(job.batches(start))
+        if start:
+            writer.say(f"resumed from step {start} of {workdir}")
+
+        def save(state: TrainState) -> None:
+            checkpoints.save(int(state.step), {**to_parts(state), **job.frozen}, job.meta)
+
+        late: tuple[int, dict[str, jax.Array]] | None = None
+        saved = start if start else -1
+        for step in range(start, config.steps + 1):
+            last = step == config.steps
+            if last or step % config.save_every == 0 or stop.wanted:
+                _settle(late, writer, config)  # nothing is saved whose metrics have not been seen to be finite
+                late = None
+            if (last or step % config.eval_every == 0) and step > start and not stop.wanted:
+                writer.scalars(step, job.evaluate(state, step), "eval")
+            if (last or stop.wanted or (step % config.save_every == 0 and step > start)) and step != saved:
+                save(state)
+                saved = step
+            if stop.wanted and not last:
+                writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
+                break
+            if last:
+                break
+            batch = {k: jax.make_array_from_process_local_data(rows, v) for k, v in next(batches).items()}
+            with jax.transfer_guard("disallow"):
+                state, metrics = step_fn(state, batch)
+            _settle(late, writer, config)
+            late = (step, metrics)
+            writer.step(step + 1)
+        if step_fn._cache_size() > 1:
+            raise TrainingStopped(f"the step compiled {step_fn._cache_size()} times; its batch shapes must not change.")
+        return state
+
+
+def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter, config: RunConfig) -> None:
+    """Fetches the metrics of an earlier step, refuses what is not finite, and logs them when it is time."""
+    if late is None:
+        return
+    step, metrics = late[0], {k: float(v) for k, v in jax.device_get(late[1]).items()}
+    bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if bad:
+        groups = [name.removeprefix("gradient/") for name in bad if name.startswith("gradient/")]
+        raise TrainingStopped(
+            f"step {step}: {', '.join(bad)} not finite"
+            + (f" (parameter groups: {', '.join(groups)})" if groups else "")
+            + ". Nothing of this step was saved. Resume with a lower optimizer.learning_rate, or look at the data."
+        )
+    if step % config.log_every == 0:
+        writer.scalars(step, metrics)
+
+
+def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.PathLike) -> None:
+    for name in ("kind", "schema", "data_fingerprint", "autoencoder_fingerprint"):
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
+                "Take another --workdir, or the data the run began with."
+            )
+    if _plain(old["config"]["model"]) != _plain(new["config"]["model"]):
+        raise InputError(f"{workdir} holds a run with another config.model; take another --workdir.")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON gives them back."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+@dataclasses.dataclass
+class _Stop:
+    wanted: bool = False
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[_Stop]:
+    """While open, SIGTERM asks the loop to save and stop instead of ending the process."""
+    stop = _Stop()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        stop.wanted = True
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,66 @@
+"""The train state: one immutable pytree, donated to every step."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from demo_jax.config import OptimizerConfig
+from demo_jax.typing import PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainState:
+    step: jax.Array  # int32 scalar: steps done
+    params: PyTree  # float32
+    ema: PyTree  # float32, what sampling uses
+    opt_state: PyTree
+
+
+def create(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        ema=jax.tree.map(jnp.array, params),  # a copy: a donated state must not hold one buffer twice
+        opt_state=optimizer.init(params),
+    )
+
+
+def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
+    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay."""
+    warmup = min(config.warmup_steps, max(steps // 10, 1))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, warmup, max(steps, warmup + 1), config.learning_rate / 10
+    )
+
+    def decays(params: PyTree) -> PyTree:
+        return jax.tree.map(lambda p: p.ndim > 1, params)
+
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=decays),
+    )
+
+
+def apply_gradients(
+    state: TrainState, gradients: PyTree, optimizer: optax.GradientTransformation, config: OptimizerConfig
+) -> TrainState:
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # Early on the average would remember the initial values; (1 + n) / (10 + n) forgets them.
+    decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
+    return TrainState(step=state.step + 1, params=params, ema=ema, opt_state=opt_state)
+
+
+def to_parts(state: TrainState) -> dict[str, PyTree]:
+    """The state as checkpoint parts: `train` to resume, `ema` to sample."""
+    return {"train": {"step": state.step, "params": state.params, "opt_state": state.opt_state}, "ema": state.ema}
+
+
+def from_parts(parts: dict[str, PyTree]) -> TrainState:
+    return TrainState(ema=parts["ema"], **parts["train"])

@@ -1,0 +1,50 @@
+"""Where metrics go: a progress bar with ETA, metrics.jsonl, and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from etils import epath
+from tqdm import tqdm
+
+
+class MetricWriter:
+    """Writes scalars of one run. Only process 0 of a job should make one with `show` and a work directory."""
+
+    def __init__(self, workdir: epath.PathLike, start: int, steps: int, shown: tuple[str, ...]) -> None:
+        from tensorboardX import SummaryWriter
+
+        folder = epath.Path(workdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lines = (folder / "metrics.jsonl").open("a")
+        self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
+        self._bar = tqdm(total=steps, initial=start, unit="step", dynamic_ncols=True, mininterval=1.0)
+        self._shown = shown
+        self._begun = time.monotonic()
+
+    def step(self, step: int) -> None:
+        """Moves the bar to `step`."""
+        self._bar.update(step - self._bar.n)
+
+    def scalars(self, step: int, values: dict[str, float], prefix: str = "train") -> None:
+        """One line of JSON and one point on each TensorBoard curve."""
+        line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - self._begun, 2), "split": prefix}
+        self._lines.write(json.dumps(line | {k: round(float(v), 6) for k, v in values.items()}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{prefix}/{name}", float(value), step)
+        text = {name: f"{values[name]:.3f}" for name in self._shown if name in values}
+        if prefix == "train":
+            self._bar.set_postfix(text)
+        else:
+            self._bar.write(f"step {step} {prefix}: " + ", ".join(f"{k} {float(v):.4g}" for k, v in values.items()))
+
+    def say(self, text: str) -> None:
+        self._bar.write(text)
+
+    def close(self) -> None:
+        self._bar.close()
+        self._board.close()
+        self._lines.close()
