@@ -1,0 +1,176 @@
+"""From landmarks to the record's numbers: pose, gaze, lips, expression, 68 landmarks, boxes, confidence.
+
+A rigid canonical face is fitted to the upper face (which speech does not move) of every frame by a weighted Procrustes
+fit with one scale: MediaPipe's depth is in the unit of x. The fit gives the rotation and takes all points to the
+head's own frame, where lengths do not depend on how the head is turned. What belongs to the person and not to the
+frame (face width, the point between the ears, eye span) is the median over the clip, so that only the six numbers of
+the rigid motion vary, and these little.
+
+Noise and lag: landmarks of single pictures jitter by about half a degree of yaw. Rigid motion is smoothed by a
+symmetric Gaussian of 1.5 frames (no lag), lips, gaze and expression by (1 2 1)/4; lids are not smoothed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from demo_jax.factors import ARKIT_INDEX, euler_angles, rotation_matrix
+
+# MediaPipe's point for each of the usual 68 landmarks; "left" and "right" end up as there: 0 and 36 at image left.
+LANDMARKS_68 = np.array([
+    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,  # jaw
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,  # brows
+    168, 197, 5, 4, 75, 97, 2, 326, 305,  # nose
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,  # outer lips
+    78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
+])  # fmt: skip
+MOUTH, EYES = slice(48, 68), slice(36, 48)
+
+RIGID_ABOVE = -2.0  # cm in the canonical face: nose and up; below it the jaw and the lips move
+POSE_SIGMA = 1.5  # frames
+
+# The eye's centre of rotation relative to the middle of its two corners, in centimetres of the canonical face: outward,
+# up, back. Found on real clips as the point that stays behind the iris while a head turns and the eyes hold the lens.
+EYE_OUT, EYE_UP, EYE_BACK = 0.15, 0.19, 0.35
+EYE_RADIUS = 1.05  # centre of rotation to the iris, in the same centimetres
+MAX_GAZE_SINE = 0.8
+BLINK_OPENING = 0.35  # below this the iris is hidden and gaze is interpolated
+# (iris, inner corner, outer corner, outward sign, lid pairs): person's left eye, then right.
+_EYES = (
+    (473, 362, 263, 1.0, ((386, 374), (385, 380), (387, 373))),
+    (468, 133, 33, -1.0, ((159, 145), (158, 153), (160, 144))),
+)
+GAP_CONFIDENCE = 0.1  # of frames where no face was found and the neighbours were interpolated
+RESIDUAL_SCALE = 0.05  # root mean square misfit of the rigid face, in face widths, at which confidence is 1/e
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """All numbers of one scene of T frames, still in source pixels (x right, y down)."""
+
+    angles: np.ndarray  # [T, 3] yaw, pitch, roll, degrees
+    centre: np.ndarray  # [T, 2] face centre
+    face_width: np.ndarray  # [T]
+    gaze: np.ndarray  # [T, 4]
+    lips: np.ndarray  # [T, 3]
+    expression: np.ndarray  # [T, 52]
+    landmarks: np.ndarray  # [T, 68, 2], pixel centres at +0.5
+    confidence: np.ndarray  # [T]
+
+    def pose(self, crop: np.ndarray, size: int) -> np.ndarray:
+        """[T, 6] float32 for a crop given as source -> crop pixels [3, 3] and its side in crop pixels."""
+        centre = self.centre @ crop[:2, :2].T + crop[:2, 2]
+        x, y = (centre / size - 0.5).T
+        z = np.log(size / (self.face_width * crop[0, 0]))
+        return np.column_stack([self.angles, x, -y, z]).astype(np.float32)
+
+
+def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canonical: np.ndarray) -> Measures:
+    """Landmarks [T, 478, 3] (axes as in `face.py`; gaps already filled), expression [T, 52], found [T] bool (False in
+    gaps) and the canonical face [468, 3] -> Measures."""
+    scale, rotation, shift, misfit = fit_rigid(points, canonical)
+    local = np.einsum("tji,tnj->tni", rotation, points - shift[:, None]) / scale[:, None, None]
+    person = np.median(local[found], axis=0)  # [478, 3]
+    width = np.linalg.norm(person[127] - person[356])
+    span = np.linalg.norm(person[33] - person[263])
+    angles = smooth(euler_angles(rotation), POSE_SIGMA)
+    scale_smooth = np.exp(smooth(np.log(scale), POSE_SIGMA))
+    between_ears = (person[127] + person[356]) / 2
+    # Smoothed through the fitted points' centroid, which jitters least, then carried to the point between the ears.
+    anchor = person[:468].mean(0)
+    anchor_at = smooth(shift + scale[:, None] * (rotation @ anchor), POSE_SIGMA)
+    centre = anchor_at + scale_smooth[:, None] * (rotation_matrix(*angles.T) @ (between_ears - anchor))
+    openings = np.stack([_opening(local, pairs) for *_, pairs in _EYES], axis=1)
+    expression = _light(expression, keep=[ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]])
+    lips = [
+        np.linalg.norm(local[:, 13] - local[:, 14], axis=-1) / span,
+        np.linalg.norm(local[:, 61] - local[:, 291], axis=-1) / span,
+    ]
+    lips = np.column_stack([_light(np.stack(lips, 1)), expression[:, ARKIT_INDEX["mouthPucker"]]])
+    gaze = _gaze(points, scale, rotation, openings.mean(1) > BLINK_OPENING)
+    return Measures(
+        angles=angles,
+        centre=centre[:, :2] * (1, -1),
+        face_width=scale_smooth * width,
+        gaze=np.column_stack([gaze, openings]).astype(np.float32),
+        lips=lips.astype(np.float32),
+        expression=expression.astype(np.float32),
+        landmarks=_light(points[:, LANDMARKS_68, :2] * (1, -1)).astype(np.float32),
+        confidence=np.where(found, np.exp(-((misfit / width / RESIDUAL_SCALE) ** 2)), GAP_CONFIDENCE).astype(
+            np.float32
+        ),
+    )
+
+
+def fit_rigid(points: np.ndarray, canonical: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Least squares points ~ scale R canonical + shift over the upper face (Umeyama, IEEE TPAMI 13(4), 1991).
+
+    points [T, 478, 3], canonical [468, 3] -> scale [T], R [T, 3, 3], shift [T, 3], and the root mean square misfit [T]
+    in units of the canonical face."""
+    rigid = np.flatnonzero(canonical[:, 1] > RIGID_ABOVE)
+    a, b = canonical[rigid], points[:, rigid]
+    a_mean, b_mean = a.mean(0), b.mean(1)
+    a, b = a - a_mean, b - b_mean[:, None]
+    u, s, vt = np.linalg.svd(np.einsum("tni,nj->tij", b, a))
+    s[:, 2] *= (sign := np.sign(np.linalg.det(u @ vt)))
+    u[:, :, 2] *= sign[:, None]
+    rotation = u @ vt
+    scale = s.sum(-1) / (a**2).sum()
+    shift = b_mean - scale[:, None] * (rotation @ a_mean)
+    rest = np.einsum("tji,tnj->tni", rotation, b) / scale[:, None, None] - a
+    return scale, rotation, shift, np.sqrt((rest**2).sum(-1).mean(-1))
+
+
+def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Symmetric Gaussian over axis 0, edges repeated; any trailing shape."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(values, sigma, axis=0, mode="nearest", truncate=3.0)
+
+
+def _light(values: np.ndarray, keep: list[int] | None = None) -> np.ndarray:
+    """(1 2 1)/4 over axis 0; the columns `keep` stay as they are."""
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    result = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    if keep is not None:
+        result[:, keep] = values[:, keep]
+    return result
+
+
+def _opening(local: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """[T] mean lid gap over the clip's 95th percentile."""
+    gap = np.mean([np.linalg.norm(local[:, a] - local[:, b], axis=-1) for a, b in pairs], axis=0)
+    return gap / max(np.percentile(gap, 95), 1e-6)
+
+
+def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """[T, 2] yaw, pitch in degrees in the head's frame, mean of both eyes; hidden frames are interpolated."""
+    directions = []
+    for iris, inner, outer, side, _ in _EYES:
+        corner = (points[:, inner] + points[:, outer]) / 2
+        offset = rotation @ np.array([side * EYE_OUT, EYE_UP, -EYE_BACK])
+        seen = (points[:, iris] - corner)[:, :2] / scale[:, None] - offset[:, :2]  # from the eye's centre, on the image
+        seen = seen / EYE_RADIUS
+        seen = seen * np.minimum(1, MAX_GAZE_SINE / np.maximum(np.linalg.norm(seen, axis=-1, keepdims=True), 1e-9))
+        ahead = np.sqrt(1 - (seen**2).sum(-1, keepdims=True))
+        directions.append(np.einsum("tji,tj->ti", rotation, np.concatenate([seen, ahead], -1)))
+    x, y, z = np.mean(directions, axis=0).T
+    angles = np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
+    if visible.any():
+        times = np.arange(len(angles))
+        angles = np.stack([np.interp(times, times[visible], a[visible]) for a in angles.T], -1)
+    return _light(angles)
+
+
+def feature_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Landmarks [T, 68, 2] in crop pixels -> boxes [T, 2, 4] float32 (mouth, eyes; x0 y0 x1 y1): the landmarks' extent
+    with a quarter of its width around it, within the crop."""
+    boxes = []
+    for part in (MOUTH, EYES):
+        low, high = landmarks[:, part].min(1), landmarks[:, part].max(1)
+        margin = (high - low)[:, :1] / 4
+        boxes.append(np.concatenate([low - margin, high + margin], -1))
+    return np.clip(np.stack(boxes, 1), 0, size).astype(np.float32)
