@@ -1,0 +1,55 @@
+# make help lists the targets. Everything is installed into .venv, once, from requirements.lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python on the PATH that runs and is new enough; or name one: make demo PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+WORKERS ?= 2
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+REAL := out/real
+
+.PHONY: help demo test check real clean lock
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/'
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found; name one with PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+demo: $(INSTALLED)  ## the bundled portrait says the bundled recording: out/demo.mp4, out/demo_track.npz and .csv
+	@mkdir -p out
+	$(PY) sample.py --portrait demo_jax/assets/portrait.png --audio demo_jax/assets/speech.wav --out out/demo.mp4
+
+test: $(INSTALLED)  ## run the tests
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal
+
+check: $(INSTALLED)  ## lint, format, types, then the tests: what CI runs
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(MAKE) --no-print-directory test
+
+real: $(INSTALLED)  ## make real DATA=folder: prepare a folder of videos, train both stages, sample; all under out/real
+	@test -n "$(DATA)" || { echo "error: say which folder of videos to use: make real DATA=folder" >&2; exit 2; }
+	$(PY) -m data_pipelines.prepare --videos "$(DATA)" --out $(REAL)/records
+	$(PY) train.py --config=configs/real_autoencoder.py --workdir=$(REAL)/autoencoder --config.data_dir=$(REAL)/records
+	$(PY) -m data_pipelines.encode --records $(REAL)/records --checkpoint $(REAL)/autoencoder --out $(REAL)/codes
+	$(PY) train.py --config=configs/real_flow.py --workdir=$(REAL)/flow --config.data_dir=$(REAL)/codes
+	$(PY) sample.py --checkpoint $(REAL)/flow --portrait "$(or $(PORTRAIT),demo_jax/assets/portrait.png)" \
+		--audio "$(or $(AUDIO),demo_jax/assets/speech.wav)" --out $(REAL)/sample.mp4
+
+lock:  ## pin the dependencies again (needs uv)
+	@echo "# Every dependency of demo_jax[dev], pinned for Python 3.11 to 3.13. Made by: make lock" > .lock.tmp
+	uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-emit-index-url --no-annotate \
+		--no-header pyproject.toml >> .lock.tmp
+	@mv .lock.tmp requirements.lock
+
+clean:  ## remove .venv, the demo's output and caches; out/real stays
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .numba_cache .jax_cache out/demo*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
