@@ -172,6 +172,7 @@ class CodeRecord:
     confidence: np.ndarray  # [T] float32
     emotion: str = ""
     language: str = ""
+    portrait: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, dtype=np.uint8))  # first frame, a JPEG file
 
     @property
     def length(self) -> int:

@@ -7,12 +7,15 @@ within their factor's block, with a floor under the variances so that a directio
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 
 from demo_jax.factors import ARKIT_NAMES, FACTORS, FactorLayout
+from demo_jax.typing import InputError
 
 # A free direction with less than this share of its block's mean variance is left small instead of scaled to 1.
 VARIANCE_FLOOR = 1e-2
@@ -52,6 +55,15 @@ def abstract(layout: FactorLayout) -> CodeSpace:
     k, e = layout.size, len(ARKIT_NAMES)
     shapes = {"mean": (k,), "whiten": (k, k), "unwhiten": (k, k), "readout": (k, e), "readout_bias": (e,), "readout_r2": (e,)}
     return CodeSpace(**{name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()})
+
+
+def load_space(path: epath.PathLike) -> CodeSpace:
+    """Reads the space.npz that data_pipelines.encode wrote."""
+    try:
+        with epath.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return CodeSpace(**{f.name: jnp.asarray(arrays[f.name]) for f in dataclasses.fields(CodeSpace)})
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is missing or damaged ({error}); run python -m data_pipelines.encode again.") from error
 
 
 def fit(codes: np.ndarray, expression: np.ndarray, layout: FactorLayout) -> CodeSpace:

@@ -167,8 +167,11 @@ class Stage2Config(RunConfig):
     model: FlowTransformerConfig = FlowTransformerConfig()
     loss: Stage2LossConfig = Stage2LossConfig()
     condition: ConditionConfig = ConditionConfig()
+    autoencoder: str = ""  # work directory (or published folder) of the stage-1 run that made the codes
 
     def __post_init__(self) -> None:
+        if self.loss.time not in ("uniform", "logit_normal"):
+            raise InputError(f"loss.time is {self.loss.time!r}; it must be 'uniform' or 'logit_normal'.")
         if self.data.batch_size % self.condition.group:
             raise InputError(
                 f"data.batch_size {self.data.batch_size} must be a multiple of condition.group {self.condition.group}."

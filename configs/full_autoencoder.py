@@ -1,0 +1,29 @@
+"""Stage 1 at full size: 512 px, D = 512. For GPUs and TPUs; never trained so far, checked by `jax.eval_shape`.
+
+    python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --config.data.path=CORPUS
+"""
+
+from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, Stage1LossConfig, as_config_dict
+
+
+def get_config():
+    return as_config_dict(
+        Stage1Config(
+            steps=300_000,
+            eval_every=5_000,
+            save_every=2_500,
+            model=AutoEncoderConfig(
+                size=512,
+                levels=((8, 512), (16, 320), (32, 192), (64, 128), (128, 64), (256, 24)),
+                latent=512,
+                style_width=512,
+                encoder_channels=(24, 64, 128, 192, 256, 384, 512),
+                encoder_width=1024,
+                projection=128,
+                dtype="bfloat16",
+            ),
+            loss=Stage1LossConfig(swap=0.0, cross_identity=0.0),  # real video has no true renders
+            data=DataConfig(batch_size=128, set_batch_size=0, workers=16),
+            optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=2_000, ema_decay=0.9999),
+        )
+    )

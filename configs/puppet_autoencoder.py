@@ -1,0 +1,18 @@
+"""Stage 1 on the puppet corpus at 64 px: the auto-encoder of the bundled checkpoint.
+
+    python -m data_pipelines.puppet --out data/puppet
+    python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
+"""
+
+from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict
+
+
+def get_config():
+    return as_config_dict(
+        Stage1Config(
+            steps=4_000,
+            model=AutoEncoderConfig(size=64),
+            data=DataConfig(batch_size=16, set_batch_size=8),
+            optimizer=OptimizerConfig(learning_rate=8e-4),
+        )
+    )

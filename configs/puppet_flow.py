@@ -1,0 +1,19 @@
+"""Stage 2 on the puppet corpus: the flow transformer of the bundled checkpoint.
+
+    python -m data_pipelines.encode --autoencoder runs/puppet_ae --data data/puppet --out data/puppet_codes
+    python train.py --config=configs/puppet_flow.py --workdir=runs/puppet_flow --config.data.path=data/puppet_codes \\
+        --config.autoencoder=runs/puppet_ae
+"""
+
+from demo_jax.config import DataConfig, FlowTransformerConfig, OptimizerConfig, Stage2Config, as_config_dict
+
+
+def get_config():
+    return as_config_dict(
+        Stage2Config(
+            steps=5_000,
+            model=FlowTransformerConfig(width=128, depth=6, heads=4),
+            data=DataConfig(batch_size=32),
+            optimizer=OptimizerConfig(learning_rate=8e-4),
+        )
+    )

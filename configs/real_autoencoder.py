@@ -1,0 +1,18 @@
+"""Stage 1 on a folder of prepared video, briefly, at 64 px: what `make real` runs.
+
+    python -m data_pipelines.prepare --videos FOLDER --out data/real
+    python train.py --config=configs/real_autoencoder.py --workdir=runs/real_ae --config.data.path=data/real
+"""
+
+from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict
+
+
+def get_config():
+    return as_config_dict(
+        Stage1Config(
+            steps=1_500,
+            model=AutoEncoderConfig(size=64),
+            data=DataConfig(batch_size=16, set_batch_size=0),  # real video has no redrawn sets
+            optimizer=OptimizerConfig(learning_rate=8e-4),
+        )
+    )

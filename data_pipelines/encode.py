@@ -1,0 +1,142 @@
+"""`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of the auto-encoder that made them.
+
+OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted to
+the train split) and OUT/codes.json (fingerprints). Puppet sets are left out: their motion does not belong to their sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records, splits_of
+from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
+from demo_jax import codes
+from demo_jax.checkpoint import LoadedModel, fingerprint, load_model
+from demo_jax.codes import CodeSpace
+from demo_jax.factors import calibrated_code
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.training.steps import to_float
+from demo_jax.typing import InputError, exits_with_two
+
+CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder compiles once
+
+
+def encode_corpus(autoencoder: str, data: str, out: str) -> None:
+    """Encodes every split of `data`. Everything is written anew; codes.json comes last.
+
+    Raises:
+      InputError: no checkpoint, no records, or `out` holds codes of another auto-encoder or corpus.
+    """
+    model = load_model(autoencoder, "autoencoder")
+    target = Path(out)
+    splits = splits_of(data)
+    meta = {
+        "schema": 1,
+        "autoencoder_fingerprint": fingerprint(model.autoencoder_params),
+        "corpus": model.meta.get("corpus", ""),
+        "data_fingerprint": {split: data_fingerprint(data, split) for split in splits},
+    }
+    _check_target(target, meta)
+    encoder = jax.jit(
+        lambda images: AutoEncoder(model.autoencoder.model).apply(
+            {"params": model.autoencoder_params}, to_float(images), method=AutoEncoder.encode_motion
+        )
+    )
+    fitted: list[CodeRecord] = []
+    for split in splits:
+        for pieces in tqdm(_clips(data, split), desc=f"encode {split}", unit="clip"):
+            record = _encode_clip(pieces, encoder, model)
+            write_atomically(target / split / "codes" / f"{record.clip_id}.npz", pack(record))
+            if split == splits[0]:
+                fitted.append(record)
+    if not fitted:
+        raise InputError(f"{data}: the split {splits[0]!r} has no clips with speech to encode.")
+    space = codes.fit(
+        np.concatenate([r.codes for r in fitted]),
+        np.concatenate([r.expression for r in fitted]),
+        model.autoencoder.model.layout,
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(CodeSpace)})
+    write_atomically(target / "space.npz", buffer.getvalue())
+    write_atomically(target / "codes.json", json.dumps(meta, indent=2).encode())  # last: it says that all is there
+
+
+def _check_target(target: Path, meta: dict) -> None:
+    if not (target / "codes.json").exists():
+        return
+    old = json.loads((target / "codes.json").read_text())
+    if old["autoencoder_fingerprint"] != meta["autoencoder_fingerprint"]:
+        raise InputError(
+            f"{target} holds codes of auto-encoder {old['autoencoder_fingerprint']}, this one is "
+            f"{meta['autoencoder_fingerprint']}; give another --out."
+        )
+
+
+def _clips(data: str, split: str) -> Iterator[list[ClipRecord]]:
+    """The pieces of each whole clip, in order, without puppet sets."""
+    records = open_records(data, split)
+    by_clip: dict[str, list[int]] = {}
+    for i, key in enumerate(records.keys):
+        by_clip.setdefault(key.rsplit("-", 1)[0], []).append(i)
+    for indices in by_clip.values():
+        pieces = [records[i] for i in indices]
+        if not pieces[0].variant:
+            yield sorted(pieces, key=lambda piece: piece.piece)
+
+
+def _encode_clip(pieces: list[ClipRecord], encoder: jax.stages.Wrapped, model: LoadedModel) -> CodeRecord:
+    size = model.autoencoder.model.size
+    frames = np.stack([decode_frame(f, size) for piece in pieces for f in piece.frames])
+    encoded = []
+    for start in range(0, len(frames), CHUNK):
+        chunk = frames[start : start + CHUNK]
+        padded = np.pad(chunk, ((0, CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)))
+        encoded.append(np.asarray(encoder(padded))[: len(chunk)])
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(piece, name) for piece in pieces])
+
+    first = pieces[0]
+    return CodeRecord(
+        clip_id=first.clip_id,
+        speaker_id=first.speaker_id,
+        corpus=first.corpus,
+        codes=np.concatenate(encoded),
+        features={n: np.concatenate([p.features[n] for p in pieces]) for n in first.features},
+        waveform=joined("waveform"),
+        truth=calibrated_code(joined("lips"), joined("pose"), joined("gaze")),
+        expression=joined("expression"),
+        confidence=joined("confidence"),
+        emotion=first.emotion,
+        language=first.language,
+        portrait=np.frombuffer(first.frames[0], np.uint8),
+    )
+
+
+@exits_with_two
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.encode",
+        description="Turns prepared clips into motion codes for stage 2, with a trained auto-encoder.",
+        epilog="Example: python -m data_pipelines.encode --autoencoder runs/puppet_ae --data data/puppet "
+        "--out data/puppet_codes",
+    )
+    parser.add_argument("--autoencoder", required=True, help="work directory of the stage-1 run, or a published folder")
+    parser.add_argument("--data", required=True, help="folder of the corpus: DIR/<split>/clips or its shards")
+    parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
+    args = parser.parse_args(argv)
+    encode_corpus(args.autoencoder, args.data, args.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

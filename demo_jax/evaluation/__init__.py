@@ -1,0 +1,1 @@
+"""Measuring: metrics, what training shows of itself, and the report on a checkpoint."""

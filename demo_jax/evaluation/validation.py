@@ -1,0 +1,129 @@
+"""What a run shows of itself while it trains: numbers, a picture and a clip from held-out data in its work directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from data_pipelines.schema import write_atomically
+from demo_jax import rng
+from demo_jax.codes import CodeSpace
+from demo_jax.config import Stage1Config, Stage2Config
+from demo_jax.factors import FactorLayout
+from demo_jax.losses.reconstruction import box_mask, psnr
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training.state import TrainState
+from demo_jax.training.steps import stage1_losses, stage2_losses, to_float
+
+Batch = dict[str, np.ndarray]
+MAX_ROWS = 8  # of the picture
+
+
+def stage1_validation(
+    config: Stage1Config, batches: list[Batch], workdir: epath.PathLike
+) -> Callable[[TrainState, int], dict[str, float]]:
+    """Losses, PSNR of face boxes against copying the source, and <workdir>/eval/<step>.png.
+
+    The picture's columns are source, truth, reconstruction and, for corpora with sets, the redrawn truth and what the
+    swap made of it, the second identity's truth and what cross-identity made of it.
+    """
+    model = AutoEncoder(config.model)
+
+    @jax.jit
+    def measure(params: dict, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        metrics = stage1_losses(model, config, params, batch, rng.stream(config.seed, "validation"))
+        images = reconstruct(model, params, batch["source"], batch["driving"][:, config.model.lip_window // 2])
+        truth = to_float(batch["driving"][:, config.model.lip_window // 2])
+        inside = box_mask(batch["driving_boxes"], config.model.size)
+        metrics["psnr_boxes"] = jnp.mean(psnr(images, truth, inside))
+        metrics["psnr_copy"] = jnp.mean(psnr(to_float(batch["source"]), truth))
+        metrics["psnr_boxes_copy"] = jnp.mean(psnr(to_float(batch["source"]), truth, inside))
+        return metrics
+
+    @jax.jit
+    def columns(params: dict, batch: dict[str, jax.Array]) -> list[jax.Array]:
+        return _columns(model, params, config, batch)
+
+    def evaluate(state: TrainState, step: int) -> dict[str, float]:
+        rows = [jax.device_get(measure(state.ema, jax.tree.map(jnp.asarray, b))) for b in batches]
+        shown = [np.asarray(c)[:MAX_ROWS] for c in columns(state.ema, jax.tree.map(jnp.asarray, batches[0]))]
+        write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", shown)
+        return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
+
+    return evaluate
+
+
+def reconstruct(model: AutoEncoder, params: dict, source: jax.Array, driving: jax.Array) -> jax.Array:
+    """uint8 source and driving [B, S, S, 3] -> the source with the driving motion, float32 -1..1."""
+    pictures = to_float(source)
+    source_code, code = (model.apply({"params": params}, to_float(x), method=AutoEncoder.encode_motion) for x in (source, driving))
+    pyramid = model.apply({"params": params}, pictures, method=AutoEncoder.encode_source)
+    return model.apply({"params": params}, pyramid, source_code, code, method=AutoEncoder.decode)
+
+
+def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict[str, jax.Array]) -> list[jax.Array]:
+    driving = batch["driving"][:, config.model.lip_window // 2]
+    shown = [to_float(batch["source"]), to_float(driving), reconstruct(model, params, batch["source"], driving)]
+    if "set_source" not in batch:
+        return shown
+    rows = len(batch["set_source"])
+    encode = {
+        name: model.apply({"params": params}, to_float(batch[name]), method=AutoEncoder.encode_motion)
+        for name in ("set_source", "set_driving", "set_redrawn")
+    }
+    redrawn = jnp.asarray(config.model.layout.factor_index)[None] == batch["set_factor"][:, None]
+    mixed = jnp.where(redrawn, encode["set_redrawn"], encode["set_driving"])
+    pyramid = model.apply({"params": params}, to_float(batch["set_source"]), method=AutoEncoder.encode_source)
+    swapped = model.apply({"params": params}, pyramid, encode["set_source"], mixed, method=AutoEncoder.decode)
+    crossed = reconstruct(model, params, batch["set_reidentity_source"], batch["set_driving"])
+    more = [
+        to_float(batch["set_driving"]), to_float(batch["set_redrawn"]), swapped,
+        to_float(batch["set_reidentity"]), crossed,
+    ]  # fmt: skip
+    return [c[:rows] for c in shown] + more
+
+
+def write_picture(path: epath.Path, columns: list[np.ndarray]) -> None:
+    """Columns of pictures [n, S, S, 3] in -1..1 -> one PNG, a row per example, enlarged to be looked at."""
+    import io
+
+    from PIL import Image
+
+    n = min(len(c) for c in columns)
+    sheet = np.concatenate([np.concatenate(list(c[:n]), 0) for c in columns], 1)
+    image = Image.fromarray(np.clip((sheet + 1) * 127.5, 0, 255).astype(np.uint8))
+    factor = max(1, 128 // columns[0].shape[1])
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
+    write_atomically(path, buffer.getvalue())
+
+
+def stage2_validation(
+    config: Stage2Config,
+    layout: FactorLayout,
+    space: CodeSpace,
+    batches: list[Batch],
+    write_clip: Callable[[dict, int], None],
+) -> Callable[[TrainState, int], dict[str, float]]:
+    """The loss on held-out windows, with the same noise and masks each time; and a clip by `write_clip(ema, step)`."""
+    model = FlowTransformer(config.model)
+
+    @jax.jit
+    def measure(params: dict, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
+        return stage2_losses(model, config, layout, params, space, batch, key)
+
+    def evaluate(state: TrainState, step: int) -> dict[str, float]:
+        rows = []
+        for i, batch in enumerate(batches):
+            key = rng.stream(config.seed, "validation", i)
+            rows.append(jax.device_get(measure(state.ema, jax.tree.map(jnp.asarray, batch), key)))
+        write_clip(state.ema, step)
+        return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
+
+    return evaluate

@@ -1,0 +1,210 @@
+"""Trains either stage of DEMO: the motion auto-encoder (stage 1) or the flow transformer on its codes (stage 2).
+
+    python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
+    python train.py --config=configs/puppet_flow.py --workdir=runs/puppet_flow --config.data.path=data/puppet_codes \\
+        --config.autoencoder=runs/puppet_ae
+
+Any setting of the config file can be given as --config.section.name=value. The work directory receives checkpoints/,
+metrics.jsonl, tensorboard/ and eval/ (pictures, clips). The same command goes on from the newest checkpoint; SIGTERM
+saves and stops. Exit code 2 means that something given cannot be used, 3 that training had to stop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import jax
+import jax.numpy as jnp
+from absl import app, flags
+from ml_collections import config_flags
+
+from data_pipelines import pipeline
+from demo_jax import rng, sharding
+from demo_jax.checkpoint import SCHEMA, fingerprint, load_model, space_checkpointable
+from demo_jax.codes import CodeSpace, load_space
+from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
+from demo_jax.evaluation.validation import stage1_validation, stage2_validation
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling.validation import clip_writer
+from demo_jax.training.loop import Job, TrainingStopped, train
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
+from demo_jax.typing import InputError, PyTree
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
+VALIDATION_BATCHES = 4
+
+
+def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
+    """Stage 1 from config: networks, data, losses, and what a checkpoint must say of itself."""
+    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps)
+    batches = functools.partial(
+        pipeline.stage1_batches,
+        config.data.path,
+        batch_size=config.data.batch_size,
+        set_batch_size=config.data.set_batch_size,
+        size=config.model.size,
+        lip_window=config.model.lip_window,
+        feature=config.data.feature,
+    )
+    validation = _first(functools.partial(batches, _held_out(config.data.path), seed=config.seed + 1))
+    example = validation[0]
+
+    def init():
+        key = rng.stream(config.seed, "init")
+        pictures = jnp.zeros((1, *example["source"].shape[1:])), jnp.zeros((1, *example["driving"].shape[1:]))
+        return create(model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"], optimizer)
+
+    values = dataclasses.asdict(config)
+    return Job(
+        init=init,
+        step=make_step(functools.partial(stage1_losses, model, config), config, optimizer),
+        batches=lambda start: batches(
+            "train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
+        ),
+        evaluate=stage1_validation(config, validation, workdir),
+        meta={
+            "schema": SCHEMA,
+            "kind": "autoencoder",
+            "config": values,
+            "autoencoder_config": values,
+            "corpus": pipeline.corpus_name(config.data.path, "train"),
+            "data_fingerprint": pipeline.data_fingerprint(config.data.path, "train"),
+            "feature": config.data.feature,
+        },
+        frozen={},
+        shown=("loss", "psnr", "psnr_swap", "supervision"),
+    )
+
+
+def flow_job(config: Stage2Config, workdir: str) -> Job:
+    """Stage 2 from config; its checkpoints hold the auto-encoder and the code space too, so that one folder samples."""
+    autoencoder = load_model(config.autoencoder, "autoencoder")
+    codes = pipeline.codes_info(config.data.path)
+    ours = fingerprint(autoencoder.autoencoder_params)
+    if codes["autoencoder_fingerprint"] != ours:
+        raise InputError(
+            f"{config.data.path} holds codes of auto-encoder {codes['autoencoder_fingerprint']}, but {config.autoencoder} "
+            f"is {ours}. Encode the corpus with it: python -m data_pipelines.encode --autoencoder {config.autoencoder}"
+        )
+    layout, space = autoencoder.autoencoder.model.layout, load_space(Path(config.data.path) / "space.npz")
+    model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps)
+    batches = functools.partial(
+        pipeline.stage2_batches,
+        config.data.path,
+        batch_size=config.data.batch_size,
+        window=config.model.window,
+        context=config.model.context,
+        look_ahead=config.model.look_ahead,
+        feature=config.data.feature,
+    )
+    held_out = _held_out(config.data.path)
+    validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1))
+    example = jax.tree.map(lambda a: jnp.asarray(a[: config.condition.group]), validation[0])
+
+    def losses(params: PyTree, batch: dict, key: jax.Array, space: CodeSpace = space) -> dict:
+        return stage2_losses(model, config, layout, params, space, batch, key)
+
+    def init():
+        key = rng.stream(config.seed, "init")
+        return create(_init_flow(model, config, layout, space, example, key), optimizer)
+
+    feature_size = int(example["audio"].shape[-1])
+    meta = {
+        "schema": SCHEMA,
+        "kind": "flow",
+        "config": dataclasses.asdict(config),
+        "autoencoder_config": autoencoder.meta["autoencoder_config"],
+        "autoencoder_fingerprint": ours,
+        "corpus": autoencoder.meta["corpus"],
+        "data_fingerprint": codes["data_fingerprint"].get("train", ""),
+        "feature": config.data.feature,
+        "feature_size": feature_size,
+    }
+    write_clip = clip_writer(config, autoencoder, space, meta, pipeline.first_codes(config.data.path, held_out), workdir)
+    return Job(
+        init=init,
+        step=make_step(losses, config, optimizer),
+        batches=lambda start: batches(
+            split="train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
+        ),
+        evaluate=stage2_validation(config, layout, space, validation, write_clip),
+        meta=meta,
+        frozen={"autoencoder": autoencoder.autoencoder_params, "space": space_checkpointable(space)},
+        shown=("loss", "velocity/lip", "velocity/pose"),
+    )
+
+
+def _init_flow(model, config, layout, space, example, key) -> PyTree:
+    from demo_jax.training.conditioning import make_condition
+
+    x1, condition = make_condition(key, example, space, layout, config.condition, config.model.context)
+    return model.init(key, x1, jnp.zeros(len(x1)), condition)["params"]
+
+
+def _first(batches) -> list[dict]:
+    with batches(start_step=0) as iterator:
+        return [next(iterator) for _ in range(VALIDATION_BATCHES)]
+
+
+def _held_out(path: str) -> str:
+    """The split to validate on: val where there is one, else train (and the numbers then say little)."""
+    splits = pipeline.splits_of(path)
+    return "val" if "val" in splits else splits[0]
+
+
+def _process() -> dict[str, int]:
+    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
+
+
+def run(values, workdir: str):
+    """Trains as the ConfigDict `values` says; returns the final TrainState."""
+    config = from_config_dict(values)
+    mesh = sharding.make_mesh(config.mesh)
+    shards = mesh.shape["data"] * mesh.shape["fsdp"]
+    for name in ("batch_size", "set_batch_size"):
+        if getattr(config.data, name) % shards:
+            raise InputError(f"data.{name} {getattr(config.data, name)} must be a multiple of the {shards} batch shards.")
+    if not config.data.path:
+        raise InputError("data.path is empty; give the corpus, for example --config.data.path=data/puppet.")
+    match config:
+        case Stage1Config():
+            job = autoencoder_job(config, workdir)
+        case Stage2Config():
+            job = flow_job(config, workdir)
+    return train(job, config, workdir, mesh)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    try:
+        if CONFIG.value is None or not WORKDIR.value:
+            raise InputError("--config and --workdir are needed; see python train.py --help.")
+        run(CONFIG.value, WORKDIR.value)
+    except InputError as error:
+        _fail(error, 2)
+    except TrainingStopped as error:
+        _fail(error, 3)
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    """absl's parser, with config_flags' many ways to say "no such setting" as one line and exit code 2."""
+    try:
+        return flags.FLAGS(arguments)
+    except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        _fail(error, 2)
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_parse)
