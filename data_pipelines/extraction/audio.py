@@ -19,9 +19,8 @@ HOP = SAMPLES_PER_FRAME // SUB_FRAMES  # 10 ms
 WINDOW = 400  # 25 ms
 FFT_SIZE = 512
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
-# Natural log of band power: the floor is about -95 dB of full scale, below 16-bit dither. Centre and spread are
-# those of speech at usual levels, so that features are about unit scale; digital silence is (ln floor - centre) / spread,
-# about -2.
+# Natural log of band power: the floor is about -95 dB of full scale, below 16-bit dither. Centre and spread are those
+# of speech at usual levels, so that features are about unit scale; digital silence becomes about -2.
 POWER_FLOOR, LOG_CENTRE, LOG_SPREAD = 1e-8, -10.0, 4.2
 
 

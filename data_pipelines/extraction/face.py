@@ -48,7 +48,7 @@ class Face:
         return (self.points[127] + self.points[356])[:2] / 2
 
     def moved(self, right: float, down: float) -> Face:
-        return Face(self.points + (right, -down, 0), self.expression)
+        return Face(self.points + np.array([right, -down, 0.0]), self.expression)
 
 
 def find_model(path: str | os.PathLike | None = None) -> Path:
