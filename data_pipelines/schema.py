@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import zipfile
 from collections.abc import Iterator
@@ -140,7 +141,7 @@ class ClipRecord:
         raw, offsets = arrays["frame_bytes"].tobytes(), arrays["frame_offsets"]
         values = {name: str(arrays[name]) for name in _TEXT_FIELDS}
         return cls(
-            frames=tuple(raw[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)),
+            frames=tuple(raw[a:b] for a, b in itertools.pairwise(offsets)),
             phonemes=tuple(str(p) for p in arrays["phonemes"]),
             piece=int(arrays["piece"]),
             base_piece=int(arrays["base_piece"]),
@@ -172,7 +173,9 @@ class CodeRecord:
     confidence: np.ndarray  # [T] float32
     emotion: str = ""
     language: str = ""
-    portrait: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, dtype=np.uint8))  # first frame, a JPEG file
+    portrait: np.ndarray = dataclasses.field(
+        default_factory=lambda: _empty(0, dtype=np.uint8)
+    )  # first frame, a JPEG file
 
     @property
     def length(self) -> int:
@@ -233,7 +236,11 @@ def pack(record: ClipRecord | CodeRecord) -> bytes:
 def _arrays(source: str | os.PathLike | bytes) -> dict[str, np.ndarray]:
     label = "bytes" if isinstance(source, bytes) else str(source)
     try:
-        with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as file:
+        # Opened here, because np.load leaves its own file open when the archive is damaged.
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as raw,
+            np.load(raw, allow_pickle=False) as file,
+        ):
             arrays = {name: file[name] for name in file.files}
         version = int(arrays["schema_version"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
