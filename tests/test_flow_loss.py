@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.flow import condition as conditions
@@ -12,12 +11,6 @@ from demo_jax.flow import loss
 LAYOUT = FactorLayout(lip=5, pose=6, gaze=4, residual=2)
 K = LAYOUT.size
 BATCH, LENGTH = 3, 7
-
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):
-        yield
 
 
 def example(seed=0):

@@ -13,12 +13,6 @@ LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=2)
 K = LAYOUT.size
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):
-        yield
-
-
 def pair(batch=3, length=5):
     keys = jax.random.split(jax.random.key(0))
     return jax.random.normal(keys[0], (batch, length, K)), jax.random.normal(keys[1], (batch, length, K))

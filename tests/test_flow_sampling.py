@@ -11,12 +11,6 @@ from demo_jax.flow import guidance, ode
 K = 4
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_rank_promotion("raise"):
-        yield
-
-
 def condition(batch=2, length=3):
     keep = jnp.ones((batch,), bool)
     return conditions.empty(batch, K, 2, length=length).replace(

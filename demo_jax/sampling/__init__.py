@@ -1,0 +1,1 @@
+"""From portrait and speech to a video: controls, windows, the sampler, and the Python API in `pipeline`."""

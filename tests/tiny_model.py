@@ -1,0 +1,89 @@
+"""A real model, small and with random parameters, for the tests of sampling: 32 px, windows of 12 frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data_pipelines.extraction.audio import LogMel
+from demo_jax import codes
+from demo_jax.checkpoint import SCHEMA, LoadedModel
+from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, Stage1Config, Stage2Config
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import condition
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.typing import PyTree
+
+SIZE, WINDOW, CONTEXT, LOOK_AHEAD = 32, 12, 4, 3
+LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
+STAGE1 = Stage1Config(
+    model=AutoEncoderConfig(
+        size=SIZE,
+        levels=((8, 8), (16, 8)),
+        blocks=1,
+        latent=24,
+        layout=LAYOUT,
+        style_width=16,
+        encoder_channels=(8, 8, 8),
+        encoder_width=16,
+        projection=8,
+    )
+)
+STAGE2 = Stage2Config(
+    model=FlowTransformerConfig(width=16, depth=2, heads=2, window=WINDOW, context=CONTEXT, look_ahead=LOOK_AHEAD)
+)
+
+
+@functools.cache
+def model(seed: int = 0) -> LoadedModel:
+    """The same model for every test that asks for it."""
+    keys = iter(jax.random.split(jax.random.key(seed), 4))
+    a = LogMel().dimension
+    autoencoder, transformer = AutoEncoder(STAGE1.model), FlowTransformer(STAGE2.model)
+    image = jnp.zeros((1, SIZE, SIZE, 3))
+    lips = jnp.zeros((1, STAGE1.model.lip_window, SIZE, SIZE, 3)), jnp.zeros((1, STAGE1.model.lip_window, a))
+    said = condition.empty(1, LAYOUT.size, a, context=CONTEXT, length=WINDOW, lookahead=LOOK_AHEAD)
+    first = jax.jit(autoencoder.init)(next(keys), image, *lips)["params"]
+    second = jax.jit(transformer.init)(next(keys), jnp.zeros((1, WINDOW, LAYOUT.size)), jnp.zeros(1), said)["params"]
+    rng = np.random.default_rng(seed)
+    statistics = codes.fit(
+        rng.normal(size=(400, LAYOUT.size)) * rng.uniform(0.5, 2, LAYOUT.size) + rng.normal(size=LAYOUT.size),
+        rng.uniform(size=(400, 52)),
+        LAYOUT,
+    )
+    r2 = jnp.where(jnp.arange(52) < 40, 0.9, 0.1)  # 40 names are well explained, 12 are not
+    return LoadedModel(
+        path="tiny",
+        meta={"schema": SCHEMA, "kind": "flow", "corpus": "puppet", "autoencoder_fingerprint": "0123456789abcdef"},
+        autoencoder=STAGE1,
+        autoencoder_params=_stir(first, next(keys)),
+        flow=STAGE2,
+        flow_params=_stir(second, next(keys)),
+        space=dataclasses.replace(statistics, readout_r2=r2),
+    )
+
+
+def _stir(params: PyTree, key: jax.Array) -> PyTree:
+    """Adds noise, so that layers that start at zero say something."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    return tree.unflatten(
+        [leaf + 0.1 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]
+    )
+
+
+def speech(frames: int, seed: int = 0) -> np.ndarray:
+    """Noise that comes and goes, int16 [frames * 640]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(frames * 640) / 16_000
+    return (rng.normal(size=len(time)) * 3000 * np.sin(2 * np.pi * 2 * time) ** 2).astype(np.int16)
+
+
+def portrait(seed: int = 0) -> np.ndarray:
+    """uint8 [32, 32, 3]."""
+    return np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
