@@ -44,7 +44,7 @@ _EYES = (
     (468, 133, 33, -1.0, ((159, 145), (158, 153), (160, 144))),
 )
 GAP_CONFIDENCE = 0.1  # of frames where no face was found and the neighbours were interpolated
-RESIDUAL_SCALE = 0.05  # root mean square misfit of the rigid face, in face widths, at which confidence is 1/e
+RESIDUAL_SCALE = 0.05  # root mean square misfit to the clip's mean face, in face widths, at which confidence is 1/e
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,11 +71,13 @@ class Measures:
 def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canonical: np.ndarray) -> Measures:
     """Landmarks [T, 478, 3] (axes as in `face.py`; gaps already filled), expression [T, 52], found [T] bool (False in
     gaps) and the canonical face [468, 3] -> Measures."""
-    scale, rotation, shift, misfit = fit_rigid(points, canonical)
+    scale, rotation, shift = fit_rigid(points, canonical)
     local = np.einsum("tji,tnj->tni", rotation, points - shift[:, None]) / scale[:, None, None]
     person = np.median(local[found], axis=0)  # [478, 3]
     width = np.linalg.norm(person[127] - person[356])
     span = np.linalg.norm(person[33] - person[263])
+    rigid = _rigid(canonical)
+    misfit = np.sqrt(((local[:, rigid] - person[rigid]) ** 2).sum(-1).mean(-1)) / width
     angles = smooth(euler_angles(rotation), POSE_SIGMA)
     scale_smooth = np.exp(smooth(np.log(scale), POSE_SIGMA))
     between_ears = (person[127] + person[356]) / 2
@@ -99,18 +101,15 @@ def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canon
         lips=lips.astype(np.float32),
         expression=expression.astype(np.float32),
         landmarks=_light(points[:, LANDMARKS_68, :2] * (1, -1)).astype(np.float32),
-        confidence=np.where(found, np.exp(-((misfit / width / RESIDUAL_SCALE) ** 2)), GAP_CONFIDENCE).astype(
-            np.float32
-        ),
+        confidence=np.where(found, np.exp(-((misfit / RESIDUAL_SCALE) ** 2)), GAP_CONFIDENCE).astype(np.float32),
     )
 
 
-def fit_rigid(points: np.ndarray, canonical: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def fit_rigid(points: np.ndarray, canonical: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Least squares points ~ scale R canonical + shift over the upper face (Umeyama, IEEE TPAMI 13(4), 1991).
 
-    points [T, 478, 3], canonical [468, 3] -> scale [T], R [T, 3, 3], shift [T, 3], and the root mean square misfit [T]
-    in units of the canonical face."""
-    rigid = np.flatnonzero(canonical[:, 1] > RIGID_ABOVE)
+    points [T, 478, 3], canonical [468, 3] -> scale [T], R [T, 3, 3], shift [T, 3]."""
+    rigid = _rigid(canonical)
     a, b = canonical[rigid], points[:, rigid]
     a_mean, b_mean = a.mean(0), b.mean(1)
     a, b = a - a_mean, b - b_mean[:, None]
@@ -120,8 +119,11 @@ def fit_rigid(points: np.ndarray, canonical: np.ndarray) -> tuple[np.ndarray, np
     rotation = u @ vt
     scale = s.sum(-1) / (a**2).sum()
     shift = b_mean - scale[:, None] * (rotation @ a_mean)
-    rest = np.einsum("tji,tnj->tni", rotation, b) / scale[:, None, None] - a
-    return scale, rotation, shift, np.sqrt((rest**2).sum(-1).mean(-1))
+    return scale, rotation, shift
+
+
+def _rigid(canonical: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(canonical[:, 1] > RIGID_ABOVE)
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:

@@ -9,8 +9,8 @@ scenes become pieces of about equal length, of at most 64 frames.
 
 from __future__ import annotations
 
-import dataclasses
 import contextlib
+import dataclasses
 import io
 import itertools
 import os

@@ -1,0 +1,362 @@
+"""Turns a folder of videos of talking people into clip records: `python -m data_pipelines.prepare --help`."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
+from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
+from demo_jax.typing import FPS, InputError, exits_with_two
+
+_HELP = """
+Finds the face, its pose, gaze, lips and expression in every frame, cuts one fixed square per clip, and writes
+
+    OUT/<split>/clips/<clip>-<piece>.npz   clip records (docs/data.md), at most 64 frames each
+    OUT/<split>/dataset_info.json          fingerprint and datasheet
+    OUT/report.csv                         one line per video: accepted pieces, or why it was rejected
+
+Videos may have any size and rate (they become 25 fps) and need sound. A video is split at scene cuts and where the
+face is lost for more than 0.2 s; scenes shorter than a second, with several faces, or with tiny or averted faces are
+rejected. Running it again continues: videos that were done with the same parameters are skipped.
+
+examples:
+  python -m data_pipelines.prepare --videos films/ --out data/films
+  python -m data_pipelines.prepare --videos a.mp4 b.mp4 --out data/two --split train --size 128
+  python -m data_pipelines.prepare --videos films/ --out data/films --split train:0.8,val:0.1,test:0.1 \\
+      --identities who.csv --licence "CC BY 4.0" --consent "signed release of every speaker"
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One video to do. `key` is a checksum of the file's content and of every parameter that decides its records."""
+
+    path: str
+    clip_id: str
+    identity: str
+    split: str
+    key: str
+    out: str
+    corpus: str
+    language: str
+    size: int
+    shortest: int
+    face_model: str | None
+
+
+def find_videos(inputs: Sequence[str]) -> list[Path]:
+    """Files as given, folders searched for video names; sorted, each once. Raises InputError if nothing is found."""
+    found: list[Path] = []
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            if not inside:
+                raise InputError(f"folder {text} holds no videos ({', '.join(VIDEO_SUFFIXES)}).")
+            found += inside
+        elif "://" in text or text.lower().endswith(PLAYLISTS) or not path.exists():
+            check_input(text)  # raises with the reason
+        else:
+            found.append(path)
+    return list(dict.fromkeys(p.absolute() for p in found))
+
+
+def parse_split(text: str) -> dict[str, float]:
+    """ "train" -> {"train": 1.0}; "train:0.8,val:0.2" -> those fractions. Raises InputError."""
+    parts = dict(part.split(":", 1) if ":" in part else (part, "1") for part in text.split(","))
+    try:
+        fractions = {name.strip(): float(value) for name, value in parts.items()}
+    except ValueError as error:
+        raise InputError(f"--split {text}: a fraction is not a number; write train:0.8,val:0.1,test:0.1.") from error
+    named = all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in fractions)
+    if not named or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise InputError(f"--split {text}: give one name, or names with positive fractions that sum to 1.")
+    return fractions
+
+
+def assign_splits(identities: Iterable[str], fractions: Mapping[str, float]) -> dict[str, str]:
+    """Identity -> split, so that no person is in two. Pseudo-random but a pure function of the names; every split gets
+    at least one identity where there are enough."""
+    ranked = sorted(set(identities), key=lambda name: hashlib.sha256(name.encode()).digest())
+    counts = dict.fromkeys(fractions, 0)
+    result = {}
+    for done, name in enumerate(ranked):
+        # The split that is furthest behind its share; an empty one first.
+        behind = {s: (counts[s] > 0, counts[s] - f * (done + 1)) for s, f in fractions.items()}
+        result[name] = min(behind, key=lambda s: behind[s])
+        counts[result[name]] += 1
+    return result
+
+
+def identity_of(path: Path) -> str:
+    """The file's stem up to the last _NN: Obama_03.mp4 -> Obama."""
+    return re.sub(r"_\d+$", "", path.stem)
+
+
+def read_identities(path: str) -> dict[str, str]:
+    """A csv with columns `file` (name of the video, folders ignored) and `identity`. Raises InputError."""
+    try:
+        with check_input(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {Path(row["file"]).name: row["identity"] for row in rows if row["identity"]}
+    except (KeyError, UnicodeDecodeError, csv.Error, TypeError) as error:
+        raise InputError(f"--identities {path}: it must be a csv with the columns file and identity.") from error
+
+
+def checksum(path: str | os.PathLike) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def process(job: Job) -> dict[str, Any]:
+    """Does one video in a process of its own and returns its state: accepted pieces and reasons. Never raises for what
+    is wrong with a video; nothing of a rejected or interrupted video stays in the output."""
+    from data_pipelines.extraction.audio import LogMel
+    from data_pipelines.extraction.video import Labels, Outcome, extract
+
+    labels = Labels(clip_id=job.clip_id, speaker_id=job.identity, corpus=job.corpus, language=job.language)
+    pieces: list[str] = []
+    frames, reasons, error = 0, [], ""
+    folder = Path(job.out) / job.split
+    with tempfile.TemporaryDirectory(dir=job.out, prefix=".unfinished-") as scratch:
+        try:
+            results = extract(job.path, labels, _finder(job.face_model), (LogMel(),), job.size, job.shortest)
+            for result in results:
+                if isinstance(result, ClipRecord):
+                    pieces.append(write_clip(scratch, result).name)
+                    frames += result.length
+                elif isinstance(result, Outcome) and result.scene.reason:
+                    first, last = result.scene.first / FPS, result.scene.last / FPS
+                    reasons.append(f"{first:.2f}-{last:.2f} s: {result.scene.reason}")
+        except InputError as problem:
+            error, pieces, frames = str(problem), [], 0
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        for name in pieces:
+            os.replace(Path(scratch) / "clips" / name, folder / "clips" / name)
+    return dataclasses.asdict(job) | {
+        "pieces": pieces, "frames": frames, "reason": error or "; ".join(reasons),
+    }  # fmt: skip
+
+
+_open_finder: Any = None
+
+
+def _finder(model: str | None) -> Any:
+    """One face finder per process: starting it takes as long as 20 frames."""
+    global _open_finder
+    if _open_finder is None:
+        from data_pipelines.extraction.face import FaceFinder
+
+        _open_finder = FaceFinder(model)
+    return _open_finder
+
+
+def _start_worker() -> None:
+    """Each process uses one core for picture work; the parallelism is over videos. An interrupt is the parent's."""
+    import signal
+
+    import cv2
+
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]]:
+    """Does what is not yet done, in parallel, and returns the state of every video, in the order of `jobs`."""
+    from tqdm import tqdm
+
+    states = {job.path: state for job in jobs if (state := _finished(out, job)) is not None}
+    todo = [job for job in jobs if job.path not in states]
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    with tqdm(total=len(jobs), initial=len(states), unit="video", desc="prepare") as bar:
+        try:
+            for job in todo:
+                _forget(out, job.clip_id)
+            futures = [pool.submit(process, job) for job in todo]
+            for future in concurrent.futures.as_completed(futures):
+                state = future.result()
+                states[state["path"]] = state
+                write_atomically(_state_file(out, state["clip_id"]), json.dumps(state, indent=1).encode())
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for left in out.glob(".unfinished-*"):
+                shutil.rmtree(left, ignore_errors=True)
+    return [states[job.path] for job in jobs]
+
+
+def _state_file(out: Path, clip_id: str) -> Path:
+    return out / ".state" / f"{clip_id}.json"
+
+
+def _read_state(out: Path, clip_id: str) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(_state_file(out, clip_id).read_text())
+    return None
+
+
+def _finished(out: Path, job: Job) -> dict[str, Any] | None:
+    """The state of a video that was done with the same content and parameters, and whose records are still there."""
+    state = _read_state(out, job.clip_id)
+    if state is None or state["key"] != job.key or state["split"] != job.split:
+        return None
+    there = all((out / job.split / "clips" / name).is_file() for name in state["pieces"])
+    return state | {"path": job.path} if there else None
+
+
+def _forget(out: Path, clip_id: str) -> None:
+    """Removes what an earlier run with other parameters made of this video."""
+    state = _read_state(out, clip_id)
+    for name in state["pieces"] if state else ():
+        (out / state["split"] / "clips" / name).unlink(missing_ok=True)
+    _state_file(out, clip_id).unlink(missing_ok=True)
+
+
+def write_report(out: Path, states: Sequence[Mapping[str, Any]]) -> Path:
+    """OUT/report.csv."""
+    import io
+
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("file", "clip_id", "identity", "split", "status", "pieces", "seconds", "reason"))
+    for s in states:
+        status = "accepted" if s["pieces"] else "rejected"
+        row = (s["path"], s["clip_id"], s["identity"], s["split"], status, len(s["pieces"]), s["frames"] / FPS)
+        table.writerow((*row, s["reason"]))
+    return write_atomically(out / "report.csv", text.getvalue().encode())
+
+
+def write_info(
+    out: Path,
+    split: str,
+    states: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any],
+    datasheet: Mapping[str, str],
+) -> Path:
+    """OUT/<split>/dataset_info.json: parameters, source checksums, their common fingerprint, and the datasheet."""
+    sources = {s["clip_id"]: s["key"] for s in states}
+    facts = {"schema_version": SCHEMA_VERSION, "generator": "prepare", "parameters": parameters, "sources": sources}
+    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    rejected = {s["clip_id"]: s["reason"] for s in states if s["reason"]}
+    totals = {
+        "clips": sum(bool(s["pieces"]) for s in states),
+        "pieces": sum(len(s["pieces"]) for s in states),
+        "seconds": sum(s["frames"] for s in states) / FPS,
+        "identities": len({s["identity"] for s in states if s["pieces"]}),
+    }
+    info = facts | {"fingerprint": fingerprint, "totals": totals, "datasheet": dict(datasheet) | {"rejected": rejected}}
+    return write_atomically(out / split / "dataset_info.json", json.dumps(info, indent=1, sort_keys=True).encode())
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.prepare", description=__doc__, epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--videos", nargs="+", required=True, metavar="PATH", help="video files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="DIR", help="output folder; made if its parent exists")
+    parser.add_argument("--split", default="train:0.8,val:0.1,test:0.1", metavar="NAME|FRACTIONS",
+                        help="one split name, or fractions by identity (default %(default)s)")  # fmt: skip
+    parser.add_argument("--size", type=int, default=256, help="side of the square frames in pixels (default 256)")
+    parser.add_argument("--shortest", type=int, default=25, help="fewest frames of a scene (default 25, a second)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--face-model", metavar="FILE", help="a face_landmarker.task (default: the installed one)")
+    parser.add_argument("--identities", metavar="CSV", help="columns file, identity (default: stem up to the last _NN)")
+    parser.add_argument("--corpus", default="real", help="name of the corpus in the records (default real)")
+    parser.add_argument("--language", default="", help="language of all videos, such as en (default unknown)")
+    sheet = parser.add_argument_group("datasheet", "kept in dataset_info.json; say what you know")
+    sheet.add_argument("--source", default="", help="where the videos come from")
+    sheet.add_argument("--licence", default="", help="licence of the videos")
+    sheet.add_argument("--consent", default="", help="how the people shown agreed to this use")
+    args = parser.parse_args(arguments)
+    if not 32 <= args.size <= 2048 or args.size % 2:
+        raise InputError(f"--size {args.size}: give an even number from 32 to 2048.")
+    if args.shortest < 1 or args.workers < 1:
+        raise InputError("--shortest and --workers must be at least 1.")
+    return args
+
+
+def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[Job]:
+    named = read_identities(args.identities) if args.identities else {}
+    identities = [named.get(path.name) or identity_of(path) for path in videos]
+    splits = assign_splits(identities, parse_split(args.split))
+    described = json.dumps(dict(parameters), sort_keys=True)
+    jobs, used = [], set()
+    for path, identity in zip(videos, identities, strict=True):
+        content = checksum(path)
+        clip_id = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or content[:8]
+        if clip_id in used:
+            clip_id = f"{clip_id}-{content[:8]}"
+        if clip_id in used:
+            raise InputError(f"{path} is given twice, or a copy of another video with the same name; leave one out.")
+        used.add(clip_id)
+        jobs.append(
+            Job(
+                path=str(path), clip_id=clip_id, identity=identity, split=splits[identity], out=str(Path(args.out)),
+                key=hashlib.sha256(f"{content}{described}{identity}".encode()).hexdigest(), corpus=args.corpus,
+                language=args.language, size=args.size, shortest=args.shortest, face_model=args.face_model,
+            )
+        )  # fmt: skip
+    return jobs
+
+
+@exits_with_two
+def main(arguments: Sequence[str] | None = None) -> int:
+    from data_pipelines.extraction.audio import LogMel
+    from data_pipelines.extraction.face import FaceFinder
+    from data_pipelines.extraction.video import parameters as extraction_parameters
+
+    args = _arguments(arguments)
+    parse_split(args.split)
+    videos = find_videos(args.videos)
+    out = Path(args.out).absolute()
+    _check_folder(out)
+    with FaceFinder(args.face_model) as finder:  # fails here, with one sentence, if the extra is not installed
+        model = checksum(finder.model)
+    parameters = extraction_parameters(args.size, args.shortest, (LogMel(),), model)
+    parameters |= {"corpus": args.corpus, "language": args.language}
+    jobs = _plan(args, videos, parameters)
+    out.mkdir(exist_ok=True)
+    states = prepare(jobs, out, min(args.workers, len(jobs)))
+    report = write_report(out, states)
+    datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
+    for split in sorted({s["split"] for s in states}):
+        write_info(out, split, [s for s in states if s["split"] == split], parameters, datasheet)
+    accepted = [s for s in states if s["pieces"]]
+    seconds = sum(s["frames"] for s in states) / FPS
+    print(f"{len(accepted)} of {len(states)} videos accepted ({seconds:.0f} s); see {report}.")
+    if not accepted:
+        raise InputError(f"no video could be used; {states[0]['path']}: {states[0]['reason']}.")
+    return 0
+
+
+def _check_folder(out: Path) -> None:
+    parent = out if out.is_dir() else out.parent
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder.")
+    if not parent.is_dir():
+        raise InputError(f"--out {out}: the folder {parent} does not exist; make it first.")
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be written ({error.strerror}).") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
