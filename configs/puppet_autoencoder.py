@@ -12,7 +12,7 @@ def get_config():
         Stage1Config(
             steps=4_000,
             model=AutoEncoderConfig(size=64),
-            data=DataConfig(batch_size=16, set_batch_size=8),
+            data=DataConfig(batch_size=12, set_batch_size=6),
             optimizer=OptimizerConfig(learning_rate=8e-4),
         )
     )

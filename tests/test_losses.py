@@ -1,0 +1,96 @@
+"""Picture losses and InfoNCE against closed forms and plain numpy."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demo_jax.losses.contrastive import comparable, lip_info_nce
+from demo_jax.losses.reconstruction import box_mask, multiscale_structure, picture_loss, psnr, ssim, weighted_l1
+
+
+def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
+    return jax.random.uniform(jax.random.key(seed), (n, size, size, 3), minval=-1)
+
+
+def test_equal_pictures_cost_nothing():
+    a = pictures(0)
+    boxes = jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
+    np.testing.assert_allclose(picture_loss(a, a, boxes, region=4.0, structure=0.2), 0, atol=1e-6)
+    np.testing.assert_allclose(ssim((a + 1) / 2, (a + 1) / 2), 1, atol=1e-5)
+
+
+def test_ssim_of_two_constants_is_the_luminance_term():
+    a, b = jnp.full((1, 32, 32, 3), 0.2), jnp.full((1, 32, 32, 3), 0.6)
+    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    # A variance is a difference of squares: float32 leaves 1e-7 of it, over the constant 9e-4.
+    np.testing.assert_allclose(ssim(a, b), expected, rtol=1e-3)
+    np.testing.assert_allclose(multiscale_structure(2 * a - 1, 2 * b - 1), 1 - expected, rtol=1e-3)
+
+
+def test_box_mask_holds_the_pixels_whose_centres_are_inside():
+    mask = box_mask(jnp.array([[[1.0, 2.0, 3.0, 3.0], [0.0, 0.0, 1.0, 1.0]]]), 4)[0, :, :, 0]
+    expected = np.zeros((4, 4))
+    expected[2, 1:3] = 1
+    expected[0, 0] = 1
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_weighted_l1_is_a_weighted_mean():
+    a, b = pictures(0), pictures(1)
+    weight = 1 + 4 * box_mask(jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2), 32)
+    w, d = np.asarray(weight), np.abs(np.asarray(a) - np.asarray(b))
+    expected = [np.average(d[i].mean(-1), weights=w[i, :, :, 0]) for i in range(2)]
+    np.testing.assert_allclose(weighted_l1(a, b, weight), expected, rtol=1e-5)
+
+
+def test_psnr_of_a_known_error_and_within_a_mask():
+    a = jnp.zeros((1, 8, 8, 3))
+    np.testing.assert_allclose(psnr(a, a + 0.2), -10 * np.log10(0.1**2), rtol=1e-5)
+    mask = box_mask(jnp.array([[[0.0, 0.0, 4.0, 8.0]]]), 8)
+    b = a.at[:, :, 4:].add(1.0) + 0.2 * mask
+    np.testing.assert_allclose(psnr(a, b, mask), 20.0, rtol=1e-5)
+    assert float(psnr(a + 3, a + 1)[0]) == pytest.approx(100.0)  # clipped, as when written
+
+
+def test_comparable_leaves_out_near_silent_and_same_phoneme_pairs():
+    clip, time = jnp.array([0, 0, 0, 1, 1]), jnp.array([0, 5, 6, 0, 90])
+    voiced, phoneme = jnp.array([True, True, False, False, True]), jnp.array([3, 4, -1, -1, 3])
+    out = np.asarray(comparable(clip, time, voiced, phoneme))
+    assert not out.diagonal().any()
+    assert not out[0, 1] and out[0, 2]  # 5 frames apart, 6 frames apart
+    assert not out[2, 3]  # both silent
+    assert not out[0, 4]  # the same phoneme
+    assert out[1, 3] and (out == out.T).all()
+
+
+def test_info_nce_equals_numpy_and_ignores_what_is_left_out():
+    lips = jax.random.normal(jax.random.key(0), (5, 8))
+    audio = jax.random.normal(jax.random.key(1), (5, 8))
+    negatives = ~jnp.eye(5, dtype=bool) & ~jnp.zeros((5, 5), bool).at[0, 1].set(True).at[1, 0].set(True)
+    anchors = jnp.array([True, True, True, False, True])
+    loss, accuracy = lip_info_nce(lips, audio, negatives, anchors, 0.2)
+
+    l, a = np.asarray(lips, np.float64), np.asarray(audio, np.float64)
+    l, a = l / np.linalg.norm(l, axis=1, keepdims=True), a / np.linalg.norm(a, axis=1, keepdims=True)
+    scores, allowed = l @ a.T / 0.2, np.asarray(negatives) | np.eye(5, dtype=bool)
+    losses, right = [], []
+    for s, m in ((scores, allowed), (scores.T, allowed.T)):
+        for i in np.flatnonzero(anchors):
+            row = np.where(m[i], s[i], -np.inf)
+            losses.append(np.log(np.exp(row).sum()) - s[i, i])
+            right.append(row.argmax() == i)
+    assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(accuracy) == pytest.approx(np.mean(right))
+
+
+def test_info_nce_prefers_matching_pairs_and_survives_silence():
+    x = jax.random.normal(jax.random.key(0), (6, 8))
+    everything = ~jnp.eye(6, dtype=bool)
+    matched = lip_info_nce(x, x, everything, jnp.ones(6, bool), 0.1)
+    crossed = lip_info_nce(x, x[::-1], everything, jnp.ones(6, bool), 0.1)
+    assert float(matched[1]) == 1 and float(matched[0]) < float(crossed[0])
+    gradient = jax.grad(lambda x: lip_info_nce(x, x, everything, jnp.zeros(6, bool), 0.1)[0])(x)
+    assert np.isfinite(gradient).all() and not gradient.any()

@@ -1,0 +1,209 @@
+"""The networks: exact layers against their definitions, and what each input may and may not influence."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import full_autoencoder
+from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, from_config_dict
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import condition as conditions
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.models.layers import depth_to_space, space_to_depth
+from demo_jax.models.motion_encoder import orthonormal
+from demo_jax.models.warp import identity_grid, warp
+
+TINY = AutoEncoderConfig(
+    size=32, levels=((8, 16), (16, 8)), latent=48, style_width=16, encoder_channels=(8, 8, 16), encoder_width=32, projection=8
+)
+
+
+def dense_warp(image, grid):
+    """The same by hat functions and a matrix product, for jax.grad to differentiate on its own."""
+    height, width = image.shape[1:3]
+    x = jnp.clip((grid[..., 0] + 1) * width / 2 - 0.5, 0, width - 1)
+    y = jnp.clip((grid[..., 1] + 1) * height / 2 - 0.5, 0, height - 1)
+    hat_x = jax.nn.relu(1 - jnp.abs(x[..., None] - jnp.arange(width)[None, None, None]))
+    hat_y = jax.nn.relu(1 - jnp.abs(y[..., None] - jnp.arange(height)[None, None, None]))
+    return jnp.einsum("bhwi,bhwj,bijc->bhwc", hat_y, hat_x, image)
+
+
+def test_warp_by_the_identity_is_the_picture():
+    image = jax.random.normal(jax.random.key(0), (2, 6, 9, 3))
+    grid = jnp.broadcast_to(identity_grid(6, 9)[None], (2, 6, 9, 2))
+    np.testing.assert_allclose(warp(image, grid), image, atol=2e-6)  # rounding of the pixel positions
+
+
+def test_warp_by_one_pixel_shifts_and_repeats_the_border():
+    image = jax.random.normal(jax.random.key(0), (1, 4, 8, 2))
+    grid = identity_grid(4, 8)[None] + jnp.array([2 / 8, 0.0])[None, None, None]
+    expected = jnp.concatenate([image[:, :, 1:], image[:, :, -1:]], 2)
+    np.testing.assert_allclose(warp(image, grid), expected, atol=3e-6)
+
+
+def test_warp_and_its_gradients_equal_the_dense_form():
+    image = jax.random.normal(jax.random.key(0), (2, 8, 6, 4))
+    grid = identity_grid(5, 7)[None] + 0.4 * jax.random.normal(jax.random.key(1), (2, 5, 7, 2))
+    weight = jax.random.normal(jax.random.key(2), (2, 5, 7, 4))
+    np.testing.assert_allclose(warp(image, grid), dense_warp(image, grid), atol=5e-6)
+    ours = jax.grad(lambda i, g: jnp.sum(warp(i, g) * weight), (0, 1))(image, grid)
+    theirs = jax.grad(lambda i, g: jnp.sum(dense_warp(i, g) * weight), (0, 1))(image, grid)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=2e-5)
+    np.testing.assert_allclose(ours[1], theirs[1], atol=2e-4)  # sums over channels, times half the width
+
+
+def test_space_to_depth_round_trip():
+    x = jnp.arange(2 * 4 * 6 * 3.0).reshape(2, 4, 6, 3)
+    assert (depth_to_space(space_to_depth(x)) == x).all()
+
+
+def test_basis_is_orthonormal_and_refuses_too_few_dimensions():
+    q = orthonormal(jax.random.normal(jax.random.key(0), (48, 42)))
+    np.testing.assert_allclose(q.T @ q, jnp.eye(42), atol=1e-5)
+    # Signs are fixed: an already orthonormal matrix is its own basis, whatever LAPACK's choice.
+    np.testing.assert_allclose(orthonormal(q), q, atol=1e-5)
+    with pytest.raises(ValueError, match="at least as many"):
+        orthonormal(jnp.zeros((10, 42)))
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    model = AutoEncoder(TINY)
+    variables = jax.jit(model.init)(
+        jax.random.key(0), jnp.zeros((1, 32, 32, 3)), jnp.zeros((1, 5, 32, 32, 3)), jnp.zeros((1, 5, 7))
+    )
+    return model, variables
+
+
+def test_rows_of_a_batch_do_not_influence_each_other(autoencoder):
+    model, variables = autoencoder
+
+    @jax.jit
+    def run(images):
+        codes = model.apply(variables, images, method=AutoEncoder.encode_motion)
+        pyramid = model.apply(variables, images, method=AutoEncoder.encode_source)
+        return codes, model.apply(variables, pyramid, codes, codes[::-1] * 0 + 0.5, method=AutoEncoder.decode)
+
+    images = jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1)
+    changed = images.at[2].set(0.0)
+    (codes, pictures), (codes2, pictures2) = run(images), run(changed)
+    assert codes.shape == (3, 42) and pictures.shape == (3, 32, 32, 3) and pictures.dtype == jnp.float32
+    np.testing.assert_allclose(codes[:2], codes2[:2], atol=1e-5)
+    np.testing.assert_allclose(pictures[:2], pictures2[:2], atol=1e-5)
+    assert float(jnp.abs(pictures[2] - pictures2[2]).max()) > 1e-3
+
+
+def test_pictures_follow_the_driving_code(autoencoder):
+    model, variables = autoencoder
+    image = jax.random.uniform(jax.random.key(1), (1, 32, 32, 3), minval=-1)
+    pyramid = model.apply(variables, image, method=AutoEncoder.encode_source)
+    code = jnp.zeros((1, 42))
+    one = model.apply(variables, pyramid, code, code, method=AutoEncoder.decode)
+    two = model.apply(variables, pyramid, code, code + 1.0, method=AutoEncoder.decode)
+    assert float(jnp.abs(one - two).max()) > 1e-4
+
+
+def test_full_decoder_costs_at_most_20_gflop():
+    config = from_config_dict(full_autoencoder.get_config()).model
+    model = AutoEncoder(dataclasses.replace(config, dtype="float32"))
+    image, code = jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32), jax.ShapeDtypeStruct((1, 42), jnp.float32)
+    window = jax.ShapeDtypeStruct((1, 5, 512, 512, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image, window, jax.ShapeDtypeStruct((1, 5, 160), jnp.float32))
+    pyramid = jax.eval_shape(lambda v, x: model.apply(v, x, method=AutoEncoder.encode_source), variables, image)
+    decode = jax.jit(lambda v, p, a, b: model.apply(v, p, a, b, method=AutoEncoder.decode))
+    flops = decode.lower(variables, pyramid, code, code).cost_analysis()["flops"]
+    assert 5e9 < flops <= 20e9
+
+
+@pytest.fixture(scope="module")
+def flow():
+    """A small flow transformer with random instead of zero output layers, so that influences show."""
+    model = FlowTransformer(FlowTransformerConfig(width=32, depth=2, heads=2, window=8, context=3, look_ahead=2))
+    cond = random_condition(jax.random.key(5))
+    x = jax.random.normal(jax.random.key(1), (2, 8, 42))
+    variables = jax.jit(model.init)(jax.random.key(0), x, jnp.zeros(2), cond)
+    assert (model.apply(variables, x, jnp.zeros(2), cond) == 0).all()  # adaLN-zero: the first field is no motion
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    leaves = [v + 0.1 * jax.random.normal(k, v.shape) for v, k in zip(leaves, keys, strict=True)]
+    variables = jax.tree.unflatten(tree, leaves)
+    return jax.jit(lambda cond: model.apply(variables, x, jnp.full(2, 0.3), cond)), cond
+
+
+def random_condition(key):
+    keys = iter(jax.random.split(key, 8))
+    cond = conditions.empty(2, 42, 7, context=3, length=8, lookahead=2)
+    return cond.replace(
+        context=jax.random.normal(next(keys), (2, 3, 42)),
+        context_mask=jnp.ones((2, 3), bool),
+        audio=jax.random.normal(next(keys), (2, 13, 7)),
+        audio_mask=jnp.ones((2, 13), bool),
+        source=jax.random.normal(next(keys), (2, 42)),
+        emotion=jnp.ones((2, 13), jnp.int32),
+        keep_audio=jnp.ones(2, bool),
+        keep_emotion=jnp.ones(2, bool),
+    )
+
+
+def moved(flow, **changes) -> float:
+    """How far the velocity moves when the condition changes."""
+    run, cond = flow
+    return float(jnp.abs(run(cond.replace(**changes)) - run(cond)).max())
+
+
+def test_every_condition_is_heard(flow):
+    _, cond = flow
+    assert moved(flow, audio=cond.audio + 1) > 1e-3
+    assert moved(flow, source=cond.source + 1) > 1e-3
+    assert moved(flow, emotion=cond.emotion + 1) > 1e-3
+    assert moved(flow, context=cond.context + 1) > 1e-3
+    assert moved(flow, context_level=cond.context_level + 0.3) > 1e-3
+    assert moved(flow, keyframe=cond.keyframe + 1, keyframe_mask=~cond.keyframe_mask) > 1e-3
+    assert moved(flow, keyframe_distance=cond.keyframe_distance + 5) > 1e-3
+    lookahead = cond.audio.at[:, -1].add(1.0)
+    assert moved(flow, audio=lookahead) > 1e-3
+
+
+def test_what_is_dropped_or_masked_is_not_heard(flow):
+    run, cond = flow
+    dropped = cond.replace(keep_audio=jnp.zeros(2, bool), keep_emotion=jnp.zeros(2, bool))
+    louder = dropped.replace(audio=dropped.audio + 1, emotion=dropped.emotion + 1)
+    np.testing.assert_array_equal(run(dropped), run(louder))
+    no_context = cond.replace(context_mask=jnp.zeros((2, 3), bool))
+    np.testing.assert_array_equal(run(no_context), run(no_context.replace(context=cond.context + 1, context_level=cond.context_level + 1)))
+    hidden = cond.replace(audio_mask=cond.audio_mask.at[:, -2:].set(False))
+    np.testing.assert_array_equal(run(hidden), run(hidden.replace(audio=hidden.audio.at[:, -2:].add(1.0))))
+
+
+def test_padding_frames_do_not_reach_valid_ones(flow):
+    run, cond = flow
+    padded = cond.replace(valid=cond.valid.at[:, 5:].set(False))
+    changed = padded.replace(audio=padded.audio.at[:, 8:11].add(1.0))  # tokens of the padding frames
+    np.testing.assert_array_equal(run(padded)[:, :5], run(changed)[:, :5])
+
+
+def test_given_entries_have_no_velocity_and_are_heard(flow):
+    run, cond = flow
+    mask = cond.given_mask.at[:, :, FactorLayout().slices["pose"]].set(True)
+    given = cond.replace(given_mask=mask)
+    out = run(given)
+    assert (jnp.where(mask, out, 0) == 0).all()
+    changed = run(given.replace(given=jnp.where(mask, 1.0, 0.0)))
+    assert float(jnp.abs(changed - out)[:, :, FactorLayout().slices["lip"]].max()) > 1e-3
+
+
+def test_config_explains_impossible_values():
+    with pytest.raises(ValueError, match="double up to size / 2 = 32"):
+        AutoEncoderConfig(levels=((8, 4), (32, 4)))
+    with pytest.raises(ValueError, match="halving down to 4 px"):
+        AutoEncoderConfig(encoder_channels=(8, 8))
+    with pytest.raises(ValueError, match="at least as many"):
+        AutoEncoderConfig(latent=20)
+    with pytest.raises(ValueError, match=r"multiple of twice model\.heads"):
+        FlowTransformerConfig(width=30, heads=4)
