@@ -1,0 +1,174 @@
+"""What is not the linear head: hair, neck and clothes, and the background picture. Each is a function of the identity."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from data_pipelines.puppet.head import Region
+from data_pipelines.puppet.identity import Identity
+from data_pipelines.puppet.surface import bump, grid_triangles, skull, smoothstep
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A piece of mesh worn by one identity, in head units about the face centre.
+
+    points [V, 3], triangles [F, 3], region [V], shade [V] (above 1: lighter), follow [V]: 1 turns with the head, 0 stays
+    """
+
+    points: np.ndarray
+    triangles: np.ndarray
+    region: np.ndarray
+    shade: np.ndarray
+    follow: np.ndarray
+
+
+# style -> hairline's angle from the crown (front, side, back), thickness, curtain's length below the ear, roughness
+_HAIR = {
+    "crop": (50.0, 94.0, 122.0, 0.050, 0.0, 0.002),
+    "quiff": (50.0, 96.0, 122.0, 0.055, 0.0, 0.004),
+    "bob": (54.0, 100.0, 128.0, 0.075, 0.42, 0.004),
+    "long": (52.0, 100.0, 128.0, 0.070, 0.95, 0.005),
+    "bun": (49.0, 94.0, 120.0, 0.040, 0.0, 0.003),
+    "curly": (53.0, 98.0, 124.0, 0.135, 0.0, 0.022),
+}
+
+
+def hair(identity: Identity) -> Part:
+    """A cap of meridians from the crown to the hairline, some styles with a curtain behind or a bun."""
+    front, side, back, thick, length, rough = _HAIR[identity.hair_style]
+    rng = np.random.default_rng(identity.hair_seed)
+    columns, rows = 96, 30
+    turn = 2 * np.pi * np.arange(columns) / columns  # 0 in front, growing to the person's left
+    ahead = 0.5 + 0.5 * np.cos(turn)
+    edge = side + (front - side) * smoothstep(0.50, 0.86, ahead) + (back - side) * smoothstep(0.45, 0.05, ahead)
+    edge = edge + 3.0 * np.exp(-0.5 * ((np.abs(np.sin(turn)) - 0.80) / 0.10) ** 2) * (ahead > 0.5)
+    u = np.linspace(0.0, 1.0, rows)[:, None]
+    polar = np.deg2rad(1.0 + (edge[None] - 1.0) * u)
+    tilt = np.deg2rad(-12.0)  # the crown lies behind the top
+    ray = np.stack([np.sin(polar) * np.sin(turn), np.cos(polar) * np.ones_like(turn), np.sin(polar) * np.cos(turn)], -1)
+    tilted = ray.copy()
+    tilted[..., 1] = np.cos(tilt) * ray[..., 1] - np.sin(tilt) * ray[..., 2]
+    tilted[..., 2] = np.sin(tilt) * ray[..., 1] + np.cos(tilt) * ray[..., 2]
+    fade = np.where(u < 0.93, 1.0, np.sqrt(np.clip((1.0 - u) / 0.07, 0.0, 1.0))) * np.ones_like(turn)
+    layer = thick * (0.75 + 0.25 * np.cos(polar / 2)) * fade
+    parting = float(rng.choice([-1.0, 1.0]))
+    if identity.hair_style == "quiff":
+        layer += 0.085 * np.exp(-0.5 * (((u - 0.72) / 0.2) ** 2)) * smoothstep(0.72, 0.98, ahead) * fade
+        layer += 0.020 * parting * np.sin(turn) * fade
+    waves = np.zeros_like(layer)
+    for _ in range(10):
+        k = rng.integers(5, 30)
+        waves += np.sin(k * turn + rng.uniform(0, 6.3) + (14.0 if rough > 0.01 else 2.0) * rng.uniform(-1, 1) * u)
+    layer += rough * waves / 2.2 * np.sin(np.pi * np.clip(u, 0.05, 1)) ** 0.5
+    points = skull(tilted.reshape(-1, 3)).reshape(rows, columns, 3) + layer[..., None] * tilted
+    points[-1] -= 0.03 * tilted[-1]  # the hairline's edge goes under the skin
+    if length:
+        points = _curtain(points, ahead, length, waves)
+    strands = 1.0 + 0.10 * np.sin(11 * turn + 3 * u + waves) + 0.06 * np.sin(29 * turn + 2 * waves)
+    gloss = 0.22 * np.exp(-0.5 * ((u - 0.42) / 0.10) ** 2)
+    shade = (strands + gloss) * (0.80 + 0.20 * smoothstep(1.0, 0.7, u))
+    cap = Part(
+        points=points.reshape(-1, 3),
+        triangles=grid_triangles(rows, columns, closed=True)[:, ::-1],
+        region=np.full(points.size // 3, Region.HAIR),
+        shade=shade.reshape(-1),
+        follow=np.ones(points.size // 3),
+    )
+    return join(cap, _ball((0.0, 0.74, -0.30), 0.20, rng)) if identity.hair_style == "bun" else cap
+
+
+def _curtain(points: np.ndarray, ahead: np.ndarray, length: float, waves: np.ndarray) -> np.ndarray:
+    """Below the ears' height the hair of sides and back hangs straight down, `length` at the back."""
+    rows = len(points)
+    longest = np.maximum.accumulate(np.linalg.norm(points[..., [0, 2]], axis=-1), axis=0)
+    around = points[..., [0, 2]] / np.maximum(np.linalg.norm(points[..., [0, 2]], axis=-1, keepdims=True), 1e-6)
+    falls = smoothstep(0.74, 0.58, ahead)[None]
+    start = 18
+    hang = np.clip((np.arange(rows) - start) / (rows - 1 - start), 0.0, 1.0)[:, None]
+    top = points[start, :, 1][None]
+    y = np.where(np.arange(rows)[:, None] > start, top - hang * (top + length), points[..., 1])
+    wide = (longest + 0.012 * waves / 2.2 * hang + 0.02 * np.sin(np.pi * hang)) * (1.0 - 0.10 * hang**2)
+    hung = np.stack([around[..., 0] * wide, y, around[..., 1] * wide], -1)
+    return points + falls[..., None] * (hung - points)
+
+
+def _ball(centre: tuple[float, float, float], radius: float, rng: np.random.Generator) -> Part:
+    rows, columns = 14, 28
+    polar = np.linspace(0.02, np.pi - 0.02, rows)[:, None]
+    turn = 2 * np.pi * np.arange(columns) / columns
+    ray = np.stack([np.sin(polar) * np.sin(turn), np.cos(polar) * np.ones_like(turn), np.sin(polar) * np.cos(turn)], -1)
+    swirl = np.sin(5 * turn + 4 * polar + rng.uniform(0, 6.3))
+    points = np.array(centre) + radius * (1 + 0.03 * swirl[..., None]) * ray * np.array([1.0, 0.85, 0.9])
+    number = rows * columns
+    return Part(
+        points=points.reshape(-1, 3),
+        triangles=grid_triangles(rows, columns, closed=True)[:, ::-1],
+        region=np.full(number, Region.HAIR),
+        shade=(1.0 + 0.12 * swirl).reshape(-1),
+        follow=np.ones(number),
+    )
+
+
+def body(identity: Identity) -> Part:
+    """Neck and shoulders: rings from under the jaw down and out; the neck's top follows the head."""
+    columns = 72
+    turn = 2 * np.pi * np.arange(columns) / columns
+    rings = []  # height, half width, half depth, z, follow
+    for y in np.linspace(-0.25, -0.80, 9):
+        f = (y + 0.25) / -0.55
+        rings.append((y, 0.225 + 0.02 * f**2, 0.215, -0.12, 0.9 * (1 - smoothstep(0.0, 1.0, np.array(f)))))
+    for f in np.linspace(0.04, 1.0, 22):
+        wide = 0.245 + 0.80 * np.sin(np.pi / 2 * f) ** 1.1
+        fall = 0.10 * f + 0.22 * f**2 + 0.9 * np.clip(f - 0.82, 0, 1) ** 1.0
+        rings.append((-0.80 - fall, wide, 0.215 + 0.24 * f**0.8, -0.12, 0.0))
+    rings.append((-2.2, 1.10, 0.47, -0.12, 0.0))
+    y, wide, deep, z, follow = (np.array(c)[:, None] for c in zip(*rings, strict=True))
+    x = wide * np.sin(turn)
+    points = np.stack([x, y + 0.06 * (np.abs(np.cos(turn)) - 1) * (y < -0.8), z + deep * np.cos(turn)], -1)
+    rows = len(rings)
+    front = np.clip(np.cos(turn), 0, 1)[None] * np.ones_like(x)
+    below = -0.80 - y
+    neckline = {"crew": 0.05, "vee": 0.04, "stripe": 0.03}[identity.collar] * np.ones_like(x)
+    if identity.collar == "vee":
+        neckline = neckline + 0.30 * np.clip(1 - np.abs(x) / 0.26, 0, 1) * (front > 0)
+    cloth = below > neckline
+    region = np.where(cloth, Region.CLOTHES, Region.NECK)
+    shade = np.where(cloth, 1.0, 0.52 + 0.40 * smoothstep(-0.52, -0.86, y))
+    return Part(
+        points=points.reshape(-1, 3),
+        triangles=grid_triangles(rows, columns, closed=True)[:, ::-1],
+        region=region.reshape(-1),
+        shade=shade.reshape(-1),
+        follow=np.broadcast_to(follow, x.shape).reshape(-1),
+    )
+
+
+def join(*parts: Part) -> Part:
+    """Several parts as one."""
+    starts = np.cumsum([0] + [len(p.points) for p in parts])
+    return Part(
+        points=np.concatenate([p.points for p in parts]),
+        triangles=np.concatenate([p.triangles + s for p, s in zip(parts, starts[:-1], strict=True)]),
+        region=np.concatenate([p.region for p in parts]),
+        shade=np.concatenate([p.shade for p in parts]),
+        follow=np.concatenate([p.follow for p in parts]),
+    )
+
+
+def background(identity: Identity, size: int) -> np.ndarray:
+    """The picture behind the puppet: [size, size, 3] float32, sRGB 0-255."""
+    light, dark = (np.array(c) for c in identity.background)
+    at = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(at, 1.0 - at)
+    if identity.background_style == "split":
+        mix = smoothstep(-0.02, 0.02, y - 0.42 - 0.25 * (x - 0.5) * np.sign(identity.light[0]))
+    elif identity.background_style == "dots":
+        wave = np.cos(2 * np.pi * 5 * (x + y)) * np.cos(2 * np.pi * 5 * (x - y))
+        mix = 0.35 + 0.5 * y + 0.12 * smoothstep(0.3, 0.6, wave)
+    else:
+        mix = bump(np.stack([x, y], -1), (0.5 + 0.2 * identity.light[0], 0.62), (0.36, 0.36))
+    mix = np.clip(mix, 0, 1)[..., None]
+    return ((dark + (light - dark) * mix) * 255.0).astype(np.float32)
