@@ -27,10 +27,9 @@ from demo_jax import rng, sharding
 from demo_jax.checkpoint import SCHEMA, fingerprint, load_model, space_checkpointable
 from demo_jax.codes import CodeSpace, load_space
 from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
-from demo_jax.evaluation.validation import stage1_validation, stage2_validation
+from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.sampling.validation import clip_writer
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step, stage1_losses, stage2_losses

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from PIL import Image
 
-from data_pipelines.schema import write_atomically
+from data_pipelines import media
+from data_pipelines.pipeline import decode_frame
+from data_pipelines.schema import CodeRecord, write_atomically
 from demo_jax import rng
+from demo_jax.checkpoint import LoadedModel
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.losses.reconstruction import box_mask, psnr
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.training.state import TrainState
 from demo_jax.training.steps import stage1_losses, stage2_losses, to_float
+from demo_jax.typing import SAMPLE_RATE
 
 Batch = dict[str, np.ndarray]
 MAX_ROWS = 8  # of the picture
+CLIP_SECONDS = 6
 
 
 def stage1_validation(
@@ -90,10 +100,6 @@ def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict
 
 def write_picture(path: epath.Path, columns: list[np.ndarray]) -> None:
     """Columns of pictures [n, S, S, 3] in -1..1 -> one PNG, a row per example, enlarged to be looked at."""
-    import io
-
-    from PIL import Image
-
     n = min(len(c) for c in columns)
     sheet = np.concatenate([np.concatenate(list(c[:n]), 0) for c in columns], 1)
     image = Image.fromarray(np.clip((sheet + 1) * 127.5, 0, 255).astype(np.uint8))
@@ -127,3 +133,31 @@ def stage2_validation(
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
+
+
+def clip_writer(
+    config: Stage2Config,
+    autoencoder: LoadedModel,
+    space: CodeSpace,
+    meta: dict[str, Any],
+    record: CodeRecord,
+    workdir: epath.PathLike,
+) -> Callable[[dict, int], None]:
+    """(averaged parameters, step) -> <workdir>/eval/<step>.mp4: the held-out clip `record`'s first frame says its first
+    seconds, as sample.py would make it."""
+    loaded = dataclasses.replace(autoencoder, path=str(workdir), meta=meta, flow=config, space=space)
+    pipeline: Pipeline | None = None
+
+    def write(ema: dict, step: int) -> None:
+        nonlocal pipeline
+        model = dataclasses.replace(loaded, flow_params=ema)
+        pipeline = pipeline or Pipeline(model)  # one, so that its programs compile once in a run
+        pipeline.model = model
+        portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
+        speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
+        out = media.check_output(epath.Path(workdir) / "eval" / f"{step:07d}.mp4")
+        with media.VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
+            for picture, _ in pipeline.frames(portrait, speech):
+                writer.write(picture)
+
+    return write

@@ -182,7 +182,7 @@ def make_step(
             return metrics["loss"], metrics
 
         gradients, metrics = jax.grad(objective, has_aux=True)(state.params)
-        metrics |= {f"gradient/{name}": optax.global_norm(g) for name, g in gradients.items()}
+        metrics |= {f"gradient/{name}": optax.tree.norm(g) for name, g in gradients.items()}
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
     return step

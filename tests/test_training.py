@@ -1,0 +1,108 @@
+"""The loop: bit-exact resume, saving on SIGTERM, stopping on what is not finite, and what it refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demo_jax import sharding
+from demo_jax.config import MeshConfig, OptimizerConfig, RunConfig
+from demo_jax.training.loop import Job, TrainingStopped, train
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.steps import make_step
+from demo_jax.typing import InputError
+
+
+def batches(start: int, act=lambda step: None):
+    @contextlib.contextmanager
+    def opened():
+        def rows():
+            step = start
+            while True:
+                act(step)
+                yield {"x": np.random.default_rng(step).normal(size=(8, 3)).astype(np.float32)}
+                step += 1
+
+        yield rows()
+
+    return opened()
+
+
+def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> Job:
+    optimizer = make_optimizer(config.optimizer, 12)  # the schedule of the whole run, however far this call goes
+
+    def losses(params, batch, key):
+        noise = jax.random.normal(key, batch["x"].shape)
+        loss = jnp.mean((batch["x"] @ params["layer"]["w"] + noise[:, :2]) ** 2)
+        return {"loss": loss if break_at is None else jnp.where(batch["x"][0, 0] == _first_value(break_at), jnp.nan, 1.0) * loss}
+
+    return Job(
+        init=lambda: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
+        step=make_step(losses, config, optimizer),
+        batches=lambda start: batches(start, act),
+        evaluate=lambda state, step: {"norm": float(jnp.linalg.norm(state.ema["layer"]["w"]))},
+        meta={"kind": "test", "schema": 1, "config": {"model": {"sizes": (1, 2)}}, **meta},
+        frozen={},
+    )
+
+
+def _first_value(step: int) -> float:
+    return np.random.default_rng(step).normal(size=(8, 3)).astype(np.float32)[0, 0]
+
+
+CONFIG = RunConfig(steps=12, log_every=1, eval_every=4, save_every=4, optimizer=OptimizerConfig(warmup_steps=2))
+MESH = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_two_halves_equal_the_whole_bit_for_bit(tmp_path):
+    whole = train(make_job(CONFIG), CONFIG, tmp_path / "whole", MESH)
+    half = dataclasses.replace(CONFIG, steps=6)
+    train(make_job(half), half, tmp_path / "halves", MESH)
+    resumed = train(make_job(CONFIG), CONFIG, tmp_path / "halves", MESH)
+    assert int(resumed.step) == 12 and same(whole, resumed)
+    lines = [json.loads(line) for line in (tmp_path / "halves" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "train"] == list(range(12))
+    whole_lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    losses = [[x["loss"] for x in ls if x["split"] == "train"] for ls in (lines, whole_lines)]
+    assert losses[0] == losses[1]
+
+
+def test_sigterm_saves_and_the_next_run_goes_on(tmp_path):
+    def act(step):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = train(make_job(CONFIG, act), CONFIG, tmp_path / "a", MESH)
+    assert int(stopped.step) == 6  # the step in flight is finished
+    resumed = train(make_job(CONFIG), CONFIG, tmp_path / "a", MESH)
+    assert same(resumed, train(make_job(CONFIG), CONFIG, tmp_path / "b", MESH))
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_group(tmp_path):
+    with pytest.raises(TrainingStopped, match=r"step 7: gradient/layer, loss not finite \(parameter groups: layer\)"):
+        train(make_job(CONFIG, break_at=7), CONFIG, tmp_path, MESH)
+    # The last good checkpoint is still there and the run can be resumed.
+    resumed = train(make_job(CONFIG), CONFIG, tmp_path, MESH)
+    assert int(resumed.step) == 12 and np.isfinite(resumed.params["layer"]["w"]).all()
+
+
+def test_a_work_directory_of_another_run_is_refused(tmp_path):
+    train(make_job(CONFIG, data_fingerprint="abc"), CONFIG, tmp_path, MESH)
+    with pytest.raises(InputError, match="data_fingerprint is 'abc'; this one's is 'xyz'"):
+        train(make_job(CONFIG, data_fingerprint="xyz"), CONFIG, tmp_path, MESH)
+    other = make_job(CONFIG, data_fingerprint="abc")
+    other.meta["config"] = {"model": {"sizes": (1, 3)}}
+    with pytest.raises(InputError, match=r"another config\.model"):
+        train(other, CONFIG, tmp_path, MESH)
