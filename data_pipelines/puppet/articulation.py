@@ -19,8 +19,8 @@ from demo_jax.typing import FPS
 ARTICULATION_VERSION = "1"
 
 _RATE = 200  # grid of the curves, Hz
-_BLUR = 0.036  # standard deviation of the moving window, seconds
-_RAMP = 0.055  # seconds in which a closure is approached and released
+_BLUR = 0.042  # standard deviation of the moving window, seconds
+_RAMP = 0.065  # seconds in which a closure is approached and released
 _CHANNELS = ("jaw", "stretch", "pucker", "funnel", "lower", "upper")
 
 # Vowel -> jaw, stretch, pucker, funnel, lower lip down, upper lip up.
@@ -39,6 +39,7 @@ _VOWELS: dict[str, tuple[float, ...]] = {
     "ʏ": (0.18, 0.00, 0.58, 0.24, 0.12, 0.08), "ø": (0.24, 0.00, 0.60, 0.36, 0.14, 0.10),
     "œ": (0.36, 0.00, 0.40, 0.42, 0.18, 0.12),
 }  # fmt: skip
+_VOWELS |= {"ᵻ": _VOWELS["ɨ"], "ᵊ": _VOWELS["ə"], "ɵ": _VOWELS["ø"], "ɘ": _VOWELS["ə"], "ɤ": _VOWELS["ʌ"]}
 
 # Consonant -> the same six targets, then how much it insists on the jaw, and on the lips (a vowel has 1, 1).
 _CONSONANTS: dict[str, tuple[float, ...]] = {
@@ -61,12 +62,24 @@ _BILABIAL, _LABIODENTAL = frozenset("pbm"), frozenset("fvɱ")
 _SOFT_CLOSURE = {"β": 0.75, "ʋ": 0.8}  # approximants come near without touching
 
 
+def _letters(phoneme: str) -> list[str]:
+    """The letters of a phoneme that the tables know; a long one comes twice. Nasal and other marks are left out."""
+    out: list[str] = []
+    for mark in phoneme:
+        if mark == "ː" and out:
+            out.append(out[-1])
+        for letter in (mark, unicodedata.normalize("NFD", mark)[0]):
+            if letter in _VOWELS or letter in _CONSONANTS or letter in _SAME_AS:
+                out.append(letter)
+                break
+    return out or ["ə"]
+
+
 def _segments(phonemes: tuple[str, ...], times: np.ndarray) -> list[tuple[str, float, float, int]]:
     """One entry per IPA letter: letter, start, end, index of its phoneme. "aɪ" and "tʃ" become two letters."""
     out = []
     for index, (phoneme, (start, end)) in enumerate(zip(phonemes, times.tolist(), strict=True)):
-        plain = unicodedata.normalize("NFD", phoneme)
-        letters = [c for c in plain if c in _VOWELS or c in _CONSONANTS or c in _SAME_AS] or ["ə"]
+        letters = _letters(phoneme)
         edges = np.linspace(start, end, len(letters) + 1)
         out += [(c, float(a), float(b), index) for c, a, b in zip(letters, edges[:-1], edges[1:], strict=True)]
     return out

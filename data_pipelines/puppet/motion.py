@@ -19,7 +19,7 @@ MOTION_VERSION = "1"
 REST_POSE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.75], np.float32)  # z: the face is 47 % of the crop wide
 WIDE_POSE = np.array([25.0, 15.0, 15.0, 0.06, 0.06, 0.15])
 WIDE_GAZE = np.array([20.0, 15.0])
-LOOK_FULL = (30.0, 25.0)  # degrees of gaze yaw and pitch at which eyeLook* is 1
+LOOK_FULL = (30.0, 30.0)  # degrees of gaze yaw and pitch at which eyeLook* is 1
 
 # Emotion -> coefficients at full intensity, and how much livelier (or slower) the head is.
 _FACES: dict[str, dict[str, float]] = {
@@ -189,7 +189,7 @@ def speech_motion(
     brow = _bumps(frames, accents, raises, 0.12) + 0.05 * np.abs(smooth_noise(rng, frames, 1, 0.8))[:, 0]
     for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"):
         expression[:, ARKIT_INDEX[name]] += brow * rng.uniform(0.6, 1.0)
-    lids = np.maximum(blinks(rng, frames), 0.009 * np.clip(eyes[:, 1], 0, None))  # the lids follow a look down
+    lids = blinks(rng, frames)
     for name in ("eyeBlinkLeft", "eyeBlinkRight"):
         expression[:, ARKIT_INDEX[name]] = lids
     return _assemble(pose, eyes, lips, expression)
@@ -220,10 +220,10 @@ def _wide_gaze(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.nd
     """eyes [T, 2] and expression [T, 52] with lids, squint and wide eyes only."""
     eyes = wide_walk(rng, frames, WIDE_GAZE, 0.35)
     out = np.zeros((frames, len(ARKIT_NAMES)))
-    lids = np.clip(0.5 + 0.9 * wide_walk(rng, frames, np.ones(2), 0.35), 0, 1) * (rng.random() < 0.6)
+    lids = np.clip(0.2 + 0.8 * wide_walk(rng, frames, np.ones(2), 0.35), 0, 1) * (rng.random() < 0.5)
     if rng.random() < 0.6:
         lids[:, 1] = lids[:, 0]
-    lids = np.maximum(lids, blinks(rng, frames, 1.2)[:, None])
+    lids = np.maximum(lids, blinks(rng, frames, 2.0)[:, None])
     wide = np.clip(wide_walk(rng, frames, np.ones(2), 0.6), 0, 1) * (rng.random() < 0.4)
     for column, side in enumerate(("Left", "Right")):
         out[:, ARKIT_INDEX[f"eyeBlink{side}"]] = lids[:, column]

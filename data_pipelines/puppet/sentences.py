@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 
 # Language code of the record -> eSpeak NG voice.
 VOICE_OF = {
-    "en": "en-us", "en-gb": "en", "de": "de", "fr": "fr-fr", "es": "es", "it": "it", "pt": "pt-br", "pl": "pl",
+    "en": "en-us", "en-gb": "en", "de": "de", "fr": "fr", "es": "es", "it": "it", "pt": "pt-br", "pl": "pl",
     "nl": "nl",
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ import ctypes
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +28,7 @@ _PHONEMES_IN_IPA, _DO_NOT_EXIT = 1 | 2, 0x8000
 _UTF8 = 1
 _PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
-_STRESS_AND_TIES = str.maketrans("", "", "ˈˌ͡‍ \u200d")
+_STRESS_AND_TIES = str.maketrans("", "", "ˈˌʲ-\u0361\u200d")
 _PEAK = 0.5  # of full scale, after levelling
 
 
@@ -91,6 +92,12 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
         _ctypes.dlclose(library._handle)
 
 
+def _has_variant(variant: str) -> bool:
+    import espeakng_loader
+
+    return (Path(espeakng_loader.get_data_path()) / "voices" / "!v" / variant).exists()
+
+
 def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
     """int16 samples at 22,050 Hz and (first sample, phoneme) pairs; the phoneme is "" for a pause."""
     chunks: list[np.ndarray] = []
@@ -109,7 +116,8 @@ def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tu
 
     with _fresh_library() as library:
         library.espeak_SetSynthCallback(receive)
-        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        # eSpeak NG itself ignores a variant that it does not know.
+        if library.espeak_SetVoiceByName(voice.encode()) != 0 or not _has_variant(voice.partition("+")[2]):
             raise InputError(f"eSpeak NG has no voice {voice!r}; examples: en-us, en-us+f3, de+m2.")
         for parameter, value in ((_PARAMETER_RATE, rate), (_PARAMETER_PITCH, pitch), (_PARAMETER_RANGE, pitch_range)):
             library.espeak_SetParameter(parameter, value, 0)
