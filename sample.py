@@ -1,10 +1,9 @@
-"""Makes a talking video of one portrait and one recording. The work is in demo_jax.sampling.pipeline, the Python API."""
+"""Makes a talking video of one portrait and one recording. The Python API, demo_jax.sampling.pipeline, does the work."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,8 +12,8 @@ from demo_jax.typing import FPS, exits_with_two
 
 DESCRIPTION = """\
 Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
-the motion track of the video: OUT_track.npz and OUT_track.csv. The portrait may be any common picture, the recording any
-common sound or video file; both are local files. Every video is marked as synthetic media in its metadata."""
+the motion track of the video: OUT_track.npz and OUT_track.csv. The portrait may be any common picture, the recording
+any common sound or video file; both are local files. Every video is marked as synthetic media in its metadata."""
 
 EXAMPLES = f"""\
 examples
@@ -33,9 +32,10 @@ factors, for --hold and --gain
   {", ".join(FACTORS)}   (residual: brows, cheeks, smile and all else)
 
 names, for --set and as columns of a track (with the column time, in seconds)
-  {", ".join(POSE_NAMES[:3])}           degrees; yaw > 0 turns the nose to image right, pitch > 0 down, roll > 0 the head's top to
-                             image left
-  {", ".join(POSE_NAMES[3:])}                    face centre from the crop's centre in crop widths, right and up; log(crop / face width)
+  {", ".join(POSE_NAMES[:3])}           degrees; yaw > 0 turns the nose to image right, pitch > 0 down,
+                             roll > 0 the head's top to image left
+  {", ".join(POSE_NAMES[3:])}                    face centre, right and up of the crop's centre, in crop widths;
+                             log(crop width / face width)
   {", ".join(GAZE_NAMES[:2])}       degrees, in the head
   {", ".join(GAZE_NAMES[2:])}      0 closed, 1 open; left is the person's left
   {", ".join(LIPS_NAMES)}    lip gap and mouth width in eye spans; 0 to 1
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--portrait", required=True, metavar="PICTURE", help="one face, seen from the front")
     p.add_argument("--audio", required=True, metavar="SOUND", help="the speech; its length is the video's")
     p.add_argument("--out", required=True, metavar="VIDEO", help="where to write, for example out/me.mp4")
-    p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2, or a published model (bundled one)")
+    p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
     p.add_argument(
         "--cropped", action="store_true", help="the portrait is a square around the face already; none is searched for"
     )
@@ -85,9 +85,15 @@ def parser() -> argparse.ArgumentParser:
 
     g = p.add_argument_group("sampling")
     g.add_argument("--steps", type=int, default=10, metavar="N", help="solver steps per window of two seconds (10)")
-    g.add_argument("--solver", default="euler", help="euler (1 network evaluation a step), heun (2) or dopri5 (6) (euler)")
     g.add_argument(
-        "--audio-scale", type=float, default=2.0, metavar="S", help="guidance by the speech: 0 ignores it, 1 as trained (2)"
+        "--solver", default="euler", help="euler (1 network evaluation a step), heun (2), dopri5 (6) (euler)"
+    )
+    g.add_argument(
+        "--audio-scale",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="guidance by speech: 0 ignores it, 1 as trained (2)",
     )
     g.add_argument("--emotion-scale", type=float, default=1.0, metavar="S", help="guidance by --emotion (1)")
     return p
@@ -96,7 +102,6 @@ def parser() -> argparse.ArgumentParser:
 @exits_with_two
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
-    warnings.showwarning = _show_warning
     from demo_jax.sampling import pipeline  # after the arguments: --help needs no jax
     from demo_jax.sampling.controls import Controls
 
@@ -120,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cropped=args.cropped,
             face_model=args.face_model,
             progress=True,
+            warn=_warn,
         )
     except KeyboardInterrupt:
         print("interrupted; nothing was written.", file=sys.stderr)
@@ -132,10 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    del filename, lineno, file, line
-    if issubclass(category, UserWarning):
-        print(f"warning: {message}", file=sys.stderr)
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

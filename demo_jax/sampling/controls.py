@@ -109,6 +109,9 @@ class Controls:
         )
 
 
+FREE = Controls()  # everything is generated
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GivenMotion:
     """Controls made concrete for one portrait and T frames, in raw code space (record value / scale).

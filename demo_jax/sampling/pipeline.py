@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ from demo_jax.flow import ode
 from demo_jax.flow.condition import Condition
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.sampling import windows
-from demo_jax.sampling.controls import Controls, GivenMotion, resolve
+from demo_jax.sampling import portraits, windows
+from demo_jax.sampling.controls import FREE, Controls, GivenMotion, resolve
 from demo_jax.sampling.sampler import sample_window
 from demo_jax.sampling.track import MotionTrack, write_track
 from demo_jax.typing import SAMPLES_PER_FRAME, InputError, PyTree
@@ -71,7 +70,9 @@ class Options:
             raise InputError(f"solver {self.solver!r}: choose one of {', '.join(ode.SOLVERS)}.")
         for name, scale in (("audio scale", self.audio_scale), ("emotion scale", self.emotion_scale)):
             if not (math.isfinite(scale) and 0 <= scale <= MAX_SCALE):
-                raise InputError(f"{name} {scale:g}: it must lie between 0 (ignored) and {MAX_SCALE:g}; 1 to 3 are usual.")
+                raise InputError(
+                    f"{name} {scale:g}: it must lie between 0 (ignored) and {MAX_SCALE:g}; 1 to 3 are usual."
+                )
         if self.emotion not in EMOTIONS:
             raise InputError(f"emotion {self.emotion!r}: choose one of {', '.join(EMOTIONS[1:])}.")
 
@@ -79,6 +80,9 @@ class Options:
     def evaluations(self) -> int:
         """Network evaluations per window; the branches of guidance count as one."""
         return ode.evaluations(self.steps, self.solver)
+
+
+DEFAULTS = Options()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,32 +136,37 @@ class Pipeline:
         self._sample = jax.jit(sample, static_argnames=("steps", "solver"))
 
     def read_portrait(
-        self, path: str | os.PathLike, *, cropped: bool = False, face_model: str | os.PathLike | None = None
+        self,
+        path: str | os.PathLike,
+        *,
+        cropped: bool = False,
+        face_model: str | os.PathLike | None = None,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> np.ndarray:
         """A picture file -> the square crop around the face, uint8 RGB [S, S, 3] at the model's size.
 
         `cropped` says that the picture is such a square already, as does a sidecar beside it: portrait.json with
         {"cropped": true}, or {"crop": [left, top, side]} in pixels. Otherwise the face is searched for, which needs the
-        `prepare` extra. Warns if a photograph goes to a puppet model. Raises InputError.
+        `prepare` extra. Calls `warn` if a photograph goes to a puppet model or shows several faces. Raises InputError.
         """
-        image, sidecar = media.read_image(path), _read_sidecar(Path(path))
+        image, sidecar = media.read_image(path), portraits.read_sidecar(Path(path))
         if self.model.meta.get("corpus") == "puppet" and sidecar.get("corpus") != "puppet":
-            _warn(
+            warn(
                 f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
                 "real video for photographs (README, Real video)."
             )
         if "crop" in sidecar:
-            return _resize(_cut_square(path, image, sidecar["crop"]), self.size)
+            return portraits.resize(portraits.cut_square(path, image, sidecar["crop"]), self.size)
         if cropped or sidecar.get("cropped"):
             height, width = image.shape[:2]
             if height != width:
                 raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
-            return _resize(image, self.size)
+            return portraits.resize(image, self.size)
         from data_pipelines.extraction.portrait import find_portrait  # the prepare extra
 
         found = find_portrait(image, self.size, face_model)
         for text in found.warnings:
-            _warn(text)
+            warn(text)
         return found.image
 
     def read_speech(self, path: str | os.PathLike) -> np.ndarray:
@@ -169,8 +178,8 @@ class Pipeline:
         self,
         portrait: np.ndarray,
         speech: np.ndarray,
-        controls: Controls = Controls(),
-        options: Options = Options(),
+        controls: Controls = FREE,
+        options: Options = DEFAULTS,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The frames of the video in order: (uint8 RGB [S, S, 3], raw motion code [K] float32).
 
@@ -189,8 +198,8 @@ class Pipeline:
         self,
         portrait_code: np.ndarray,
         speech: np.ndarray,
-        controls: Controls = Controls(),
-        options: Options = Options(),
+        controls: Controls = FREE,
+        options: Options = DEFAULTS,
     ) -> Iterator[np.ndarray]:
         """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own."""
         audio = self._features(speech).astype(np.float32)
@@ -215,11 +224,12 @@ class Pipeline:
         audio: str | os.PathLike,
         out: str | os.PathLike,
         *,
-        controls: Controls = Controls(),
-        options: Options = Options(),
+        controls: Controls = FREE,
+        options: Options = DEFAULTS,
         cropped: bool = False,
         face_model: str | os.PathLike | None = None,
         progress: bool = False,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> Result:
         """Makes the video `out` (.mp4), and beside it <name>_track.npz and .csv. Nothing is left if it fails.
 
@@ -231,7 +241,7 @@ class Pipeline:
             if Path(path).resolve() == video.resolve():
                 raise InputError(f"output {out} is also an input; give another name.")
         speech = self.read_speech(audio)
-        image = self.read_portrait(portrait, cropped=cropped, face_model=face_model)
+        image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
         count = len(speech) // SAMPLES_PER_FRAME
         begin, codes = time.monotonic(), []
         made = self.frames(image, speech, controls, options)
@@ -319,41 +329,6 @@ def _features(name: str) -> AudioFeatures:
     raise InputError(f"the checkpoint needs the audio feature {name!r}, which this version does not have.")
 
 
-def _read_sidecar(portrait: Path) -> dict[str, Any]:
-    path = portrait.with_suffix(".json")
-    if not path.is_file():
-        return {}
-    try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}, the sidecar of {portrait.name}, is not JSON; mend or remove it.") from error
-    if not isinstance(sidecar, dict):
-        raise InputError(f'{path}, the sidecar of {portrait.name}, should be like {{"cropped": true}}; mend or remove it.')
-    return sidecar
-
-
-def _cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndarray:
-    """The square [left, top, side] in pixels out of uint8 [H, W, 3]; beyond the picture its edge is repeated."""
-    height, width = image.shape[:2]
-    try:
-        left, top, side = (round(float(value)) for value in crop)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the sidecar of {path} has crop {crop!r}; it should be [left, top, side] in pixels.") from error
-    if not (media.MIN_PICTURE_SIDE <= side <= 4 * max(height, width) and -side < left < width and -side < top < height):
-        raise InputError(f"the sidecar of {path} has crop {crop!r}, which does not lie on its {width} x {height} pixels.")
-    rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    return image[np.ix_(rows, columns)]
-
-
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
-    from PIL import Image
-
-    if image.shape[0] == size:
-        return image
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))
-
-
 def _chain(first: tuple[np.ndarray, np.ndarray], rest: Iterator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     yield first
     yield from rest
@@ -365,7 +340,3 @@ def _progress_bar(total: int, shown: bool) -> Iterator[Any]:
 
     with tqdm(total=total, unit="frame", disable=not shown) as bar:
         yield bar
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=3)

@@ -14,6 +14,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,9 @@ def read_track(path: str | os.PathLike) -> MotionTrack:
     for name, values in columns.items():
         bad = np.isinf(values)
         if bad.any():
-            raise InputError(f"track {path}: {name} is infinite in row {int(bad.argmax()) + 1}; leave free values empty.")
+            raise InputError(
+                f"track {path}: {name} is infinite in row {int(bad.argmax()) + 1}; leave free values empty."
+            )
     if not any(np.isfinite(columns[n]).any() for n in columns if n.lstrip("+") in CALIBRATED_NAMES):
         raise InputError(f"track {path} gives no value that can be controlled: {', '.join(CALIBRATED_NAMES)}.")
     return MotionTrack(columns=columns, start=start)
@@ -75,21 +78,9 @@ def write_track(path: str | os.PathLike, track: MotionTrack) -> Path:
     """Writes .npz or .csv by the name's suffix, all of TRACK_COLUMNS (NaN or empty where the track has none), through a
     temporary file. csv numbers have 6 significant digits; codes and fingerprint go into an npz only."""
     file = Path(path)
-    table = {"time": track.time} | {
-        name: np.asarray(track.columns.get(name, np.full(track.length, np.nan)), np.float32) for name in TRACK_COLUMNS[1:]
-    }
-    if file.suffix.lower() == ".npz":
-        buffer = io.BytesIO()
-        extra = {} if track.codes is None else {"codes": track.codes, "fingerprint": np.array(track.fingerprint)}
-        np.savez_compressed(buffer, **table, **extra)
-        data = buffer.getvalue()
-    else:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(TRACK_COLUMNS)
-        for row in zip(*(table[name] for name in TRACK_COLUMNS), strict=True):
-            writer.writerow([f"{row[0]:.2f}", *("" if np.isnan(v) else f"{v:.6g}" for v in row[1:])])
-        data = text.getvalue().encode()
+    free = np.full(track.length, np.nan, np.float32)
+    table = {"time": track.time} | {name: np.asarray(track.columns.get(name, free)) for name in TRACK_COLUMNS[1:]}
+    data = _npz_bytes(track, table) if file.suffix.lower() == ".npz" else _csv_bytes(table)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
@@ -98,6 +89,24 @@ def write_track(path: str | os.PathLike, track: MotionTrack) -> Path:
         temporary.unlink(missing_ok=True)
         raise InputError(f"track {path} could not be written: {error.strerror}.") from error
     return file
+
+
+def _npz_bytes(track: MotionTrack, table: dict[str, np.ndarray]) -> bytes:
+    arrays: dict[str, Any] = dict(table)
+    if track.codes is not None:
+        arrays |= {"codes": track.codes, "fingerprint": np.array(track.fingerprint)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _csv_bytes(table: dict[str, np.ndarray]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TRACK_COLUMNS)
+    for time, *row in zip(*(table[name] for name in TRACK_COLUMNS), strict=True):
+        writer.writerow([f"{time:.2f}", *("" if np.isnan(v) else f"{v:.6g}" for v in row)])
+    return text.getvalue().encode()
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
@@ -146,8 +155,8 @@ def _check_names(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) -> 
     unknown = [name for name in columns if name.removeprefix("+") not in TRACK_COLUMNS or name == "+time"]
     if unknown:
         raise InputError(
-            f"track {path} has unknown column {unknown[0]!r}; known are {', '.join(TRACK_COLUMNS[:14])} and the 52 ARKit "
-            "names."
+            f"track {path} has unknown column {unknown[0]!r}; known are {', '.join(TRACK_COLUMNS[:14])} and the 52 "
+            "ARKit names."
         )
     if "time" not in columns:
         raise InputError(f"track {path} has no column time (seconds, 25 rows a second).")

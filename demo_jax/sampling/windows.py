@@ -109,7 +109,7 @@ def generate(
 
 
 def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows start .. start + length - 1 of array [T, ..], zeros outside it, and which rows were inside: [length] bool."""
+    """Rows start .. start + length - 1 of array [T, ..], zeros outside; and which rows were inside [length] bool."""
     index = np.arange(start, start + length)
     inside = (index >= 0) & (index < len(array))
     out = np.zeros((length, *array.shape[1:]), array.dtype)

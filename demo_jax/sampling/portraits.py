@@ -1,0 +1,61 @@
+"""Portraits that say themselves where the face is: a sidecar beside the picture, and cutting by it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demo_jax.typing import InputError
+
+SMALLEST_CROP = 16  # pixels
+
+
+def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:
+    """NAME.json beside the picture NAME.png, or {} if there is none. Raises InputError if it is damaged.
+
+    cropped  true: the picture is the square crop around the face already
+    crop     [left, top, side]: that square, in pixels of the picture; it may reach beyond it
+    corpus   the corpus that the picture comes from, for example "puppet"
+    """
+    path = Path(portrait).with_suffix(".json")
+    if not path.is_file():
+        return {}
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}, the sidecar of {portrait}, is not JSON; mend or remove it.") from error
+    if not isinstance(sidecar, dict):
+        raise InputError(f'{path}, the sidecar of {portrait}, is not like {{"cropped": true}}; mend or remove it.')
+    return sidecar
+
+
+def cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndarray:
+    """The square crop = [left, top, side] of uint8 [H, W, 3]; beyond the picture its edge is repeated.
+
+    `path` is the picture's name, for the messages. Raises InputError if crop is no such square.
+    """
+    height, width = image.shape[:2]
+    wrong = f"the sidecar of {path} has crop {crop!r}"
+    try:
+        left, top, side = (round(float(value)) for value in crop)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{wrong}; it should be [left, top, side] in pixels.") from error
+    on_picture = -side < left < width and -side < top < height
+    if not (SMALLEST_CROP <= side <= 4 * max(height, width) and on_picture):
+        raise InputError(f"{wrong}, which does not lie on its {width} x {height} pixels.")
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    return image[np.ix_(rows, columns)]
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Square uint8 [S, S, 3] -> [size, size, 3], without aliasing."""
+    from PIL import Image
+
+    if image.shape[0] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))

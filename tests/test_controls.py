@@ -1,0 +1,190 @@
+"""Controls and motion tracks: what they become in code space, round trips, and every way to get them wrong."""
+
+import numpy as np
+import pytest
+
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, TRACK_COLUMNS, FactorLayout
+from demo_jax.sampling.controls import Controls, Setting, resolve
+from demo_jax.sampling.track import MotionTrack, read_track, write_track
+from demo_jax.typing import InputError
+
+LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
+PORTRAIT = np.linspace(-1, 1, LAYOUT.size, dtype=np.float32)
+WHERE = dict(zip(CALIBRATED_NAMES, LAYOUT.calibrated, strict=True))
+SCALE = dict(zip(CALIBRATED_NAMES, CALIBRATED_SCALE, strict=True))
+
+
+def test_nothing_said_gives_nothing():
+    given = resolve(Controls(), PORTRAIT, 4, LAYOUT)
+    assert not given.mask.any() and not given.values.any() and (given.gain == 1).all()
+    codes = np.random.default_rng(0).normal(size=(4, LAYOUT.size)).astype(np.float32)
+    np.testing.assert_array_equal(given.finish(codes, PORTRAIT), codes)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_hold_gives_the_whole_block_of_the_portrait(factor):
+    given = resolve(Controls.parse(hold=factor), PORTRAIT, 3, LAYOUT)
+    inside = np.zeros(LAYOUT.size, bool)
+    inside[LAYOUT.slices[factor]] = True
+    assert (given.mask == inside).all()
+    np.testing.assert_array_equal(given.values, np.where(inside, PORTRAIT, 0)[None].repeat(3, 0))
+
+
+def test_set_is_absolute_and_plus_counts_from_the_portrait():
+    given = resolve(Controls.parse(set=["yaw=-12,open_left=0.25", "pitch=+3", "roll=+-4"]), PORTRAIT, 2, LAYOUT)
+    wanted = {
+        "yaw": -12 / 15,
+        "open_left": 0.25 / 0.5,
+        "pitch": PORTRAIT[WHERE["pitch"]] + 3 / 15,
+        "roll": PORTRAIT[WHERE["roll"]] - 4 / 15,
+    }
+    assert given.mask.sum() == 2 * len(wanted)
+    for name, value in wanted.items():
+        assert given.mask[:, WHERE[name]].all()
+        np.testing.assert_allclose(given.values[:, WHERE[name]], value, rtol=1e-6)  # float32
+
+
+def test_set_counts_before_track_and_track_before_hold():
+    track = MotionTrack(columns={"yaw": np.array([3.0, np.nan], np.float32), "pitch": np.ones(2, np.float32)}, start=1)
+    controls = Controls(hold=("pose",), set={"pitch": Setting(value=6.0)}, track=track)
+    values = resolve(controls, PORTRAIT, 4, LAYOUT).values
+    yaw, pitch = WHERE["yaw"], WHERE["pitch"]
+    np.testing.assert_allclose(values[:, yaw], [PORTRAIT[yaw], 3 / 15, PORTRAIT[yaw], PORTRAIT[yaw]], rtol=1e-6)
+    np.testing.assert_allclose(values[:, pitch], 6 / 15, rtol=1e-6)
+
+
+def test_gain_scales_generated_values_about_the_portrait_and_leaves_given_ones():
+    controls = Controls.parse(gain=["pose=0.5", "lip=0"], set="yaw=30")
+    given = resolve(controls, PORTRAIT, 3, LAYOUT)
+    codes = np.random.default_rng(0).normal(size=(2, LAYOUT.size)).astype(np.float32)
+    done = given.finish(codes, PORTRAIT, start=1)
+    pose, lip, yaw = LAYOUT.slices["pose"], LAYOUT.slices["lip"], WHERE["yaw"]
+    np.testing.assert_array_equal(done[:, yaw], np.float32(2.0))
+    others = [k for k in range(pose.start, pose.stop) if k != yaw]
+    np.testing.assert_allclose(done[:, others], ((codes + PORTRAIT) / 2)[:, others], atol=1e-6)  # float32
+    np.testing.assert_array_equal(done[:, lip], PORTRAIT[lip][None].repeat(2, 0))
+    rest = slice(LAYOUT.slices["gaze"].start, None)
+    np.testing.assert_array_equal(done[:, rest], codes[:, rest])
+
+
+def test_a_track_gives_its_frames_and_no_others():
+    columns = {"+yaw": np.array([1, np.nan, 2, 3], np.float32), "aperture": np.full(4, 0.3, np.float32)}
+    given = resolve(Controls(track=MotionTrack(columns=columns, start=2)), PORTRAIT, 5, LAYOUT)
+    yaw, gap = WHERE["yaw"], WHERE["aperture"]
+    np.testing.assert_array_equal(given.mask[:, yaw], [0, 0, 1, 0, 1])
+    np.testing.assert_array_equal(given.mask[:, gap], [0, 0, 1, 1, 1])
+    assert given.mask.sum() == 5
+    np.testing.assert_allclose(given.values[[2, 4], yaw], PORTRAIT[yaw] + np.array([1, 2]) / SCALE["yaw"], rtol=1e-6)
+    with pytest.raises(InputError, match=r"begins at 0.2 s, but the video is only 0.12 s"):
+        resolve(Controls(track=MotionTrack(columns=columns, start=5)), PORTRAIT, 3, LAYOUT)
+
+
+def full_track(frames=7):
+    rng = np.random.default_rng(0)
+    columns = {name: rng.normal(size=frames).astype(np.float32) for name in TRACK_COLUMNS[1:]}
+    columns["pitch"][2] = columns["jawOpen"][3] = np.nan
+    codes = rng.normal(size=(frames, LAYOUT.size)).astype(np.float32)
+    return MotionTrack(columns=columns, start=3, codes=codes, fingerprint="abc")
+
+
+def test_tracks_survive_npz_exactly_and_csv_to_six_digits(tmp_path):
+    track = full_track()
+    for suffix, tolerance in ((".npz", 0), (".csv", 1e-5)):
+        again = read_track(write_track(tmp_path / f"t{suffix}", track))
+        assert again.start == 3 and set(again.columns) == set(TRACK_COLUMNS[1:])
+        for name, values in track.columns.items():
+            np.testing.assert_allclose(again.columns[name], values, rtol=tolerance)  # NaN stays NaN
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.npz"]  # no temporary file is left
+    with np.load(tmp_path / "t.npz") as file:
+        np.testing.assert_array_equal(file["codes"], track.codes)
+        assert str(file["fingerprint"]) == "abc"
+    assert (tmp_path / "t.csv").read_text().splitlines()[0] == ",".join(TRACK_COLUMNS)
+
+
+def test_a_handwritten_track_may_be_short_and_sparse(tmp_path):
+    path = tmp_path / "nod.csv"
+    path.write_text("\ufefftime, +pitch ,yaw\n0.04,1.5,\n0.08,,2\n\n", encoding="utf-8")
+    track = read_track(path)
+    assert track.start == 1 and track.length == 2
+    np.testing.assert_array_equal(track.columns["+pitch"], np.array([1.5, np.nan], np.float32))
+    np.testing.assert_array_equal(track.columns["yaw"], np.array([np.nan, 2], np.float32))
+
+
+BAD_CSV = {
+    "time,yaw\n0,1\n0.0333,2\n0.0667,3\n": r"not at 25 rows a second.*it has 29\.99 rows a second",
+    "time,yaw\n0,1\n0.04,2\n0.12,3\n": "row 3 is at 0.12 s, where 0.08 s was due",
+    "time,yaw\n0,1\n,2\n": "time is missing in row 2",
+    "time,yaw\n-0.04,1\n0,2\n": "cannot start before 0",
+    "yaw,pitch\n1,2\n": "no column time",
+    "time,jaw\n0,1\n": "unknown column 'jaw'",
+    "time,yaw,+yaw\n0,1,1\n": "both yaw and \\+yaw",
+    "time,yaw,yaw\n0,1,1\n": "column yaw twice",
+    "time,yaw\n0,left\n": "yaw in row 1 is 'left', not a number",
+    "time,yaw\n0,inf\n": "yaw is infinite in row 1",
+    "time,yaw\n0,1,2\n": "row 1 has 3 cells, the heading 2",
+    "time,yaw\n0,\n": "gives no value that can be controlled",
+    "time,jawOpen\n0,0.5\n": "gives no value that can be controlled",
+    "time,yaw\n": "no rows",
+    "": "is empty",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_CSV.items())
+def test_bad_csv_tracks_are_refused(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_track(path)
+
+
+def test_bad_npz_tracks_are_refused(tmp_path):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match="not an npz file"):
+        read_track(path)
+    time = np.arange(3) / 25
+    for arrays, message in (
+        ({"time": time, "yaw": np.zeros((3, 2))}, r"yaw is float64\[3, 2\]"),
+        ({"time": time, "yaw": np.zeros(4)}, "differ in length"),
+        ({"time": time, "yaw": np.array(["a", "b", "c"])}, "should be numbers"),
+        ({"time": time, "pose": np.zeros(3)}, "unknown column 'pose'"),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(InputError, match=message):
+            read_track(path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_track(tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"\.npz or \.csv"):
+        read_track(tmp_path / "track.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"hold": "head"}, "'head' is not a factor"),
+        ({"gain": "pose"}, "not NAME=NUMBER"),
+        ({"gain": "pose=fast"}, "'fast' is not a number"),
+        ({"gain": "pose=-1"}, "between 0"),
+        ({"gain": "pose=nan"}, "between 0"),
+        ({"gain": "yaw=1"}, "'yaw' is not a factor"),
+        ({"gain": "pose=1,pose=2"}, "pose is given twice"),
+        ({"gain": "pose=0.5", "hold": "pose"}, "not both"),
+        ({"set": "yaw"}, "not NAME=NUMBER"),
+        ({"set": "yaw=400"}, "between -90 and 90 \\(degrees\\)"),
+        ({"set": "yaw=nan"}, "between -90 and 90"),
+        ({"set": "yaw=+200"}, "between -180 and 180"),
+        ({"set": "yaw=++2"}, None),
+        ({"set": "jawOpen=0.5"}, "cannot be set"),
+    ],
+)
+def test_bad_words_are_refused(words, message):
+    if message is None:  # float() takes one sign: a second + is only a longer way to write the same
+        assert Controls.parse(**words).set["yaw"] == Setting(value=2.0, relative=True)
+        return
+    with pytest.raises(InputError, match=message):
+        Controls.parse(**words)
+
+
+def test_impossible_numbers_in_a_track_are_refused():
+    with pytest.raises(InputError, match=r"track yaw=900: must lie between -90 and 90"):
+        Controls(track=MotionTrack(columns={"yaw": np.array([0, np.nan, 900], np.float32)}))

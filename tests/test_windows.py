@@ -1,0 +1,123 @@
+"""Cutting a clip into windows: every frame once, the right context, audio and keyframes for each."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import condition as conditions
+from demo_jax.sampling import windows
+
+LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=0)
+K = LAYOUT.size
+C, L, H = 4, 10, 3
+
+
+def timeline(frames, **changes):
+    values = {
+        "audio": np.arange(frames, dtype=np.float32)[:, None].repeat(2, 1) + 1,  # frame f holds f + 1
+        "source": np.full(K, 7, np.float32),
+        "given": np.zeros((frames, K), np.float32),
+        "given_mask": np.zeros((frames, K), bool),
+        "factor_index": LAYOUT.factor_index,
+        "context": C,
+        "length": L,
+        "lookahead": H,
+    }
+    return windows.Timeline(**(values | changes))
+
+
+class Counter:
+    """A sampler whose frame f is f everywhere; it keeps the conditions it saw."""
+
+    def __init__(self):
+        self.seen, self.keys = [], []
+
+    def __call__(self, keys, condition):
+        conditions.check(condition)
+        start = len(self.seen) * L
+        self.seen.append(jax.device_get(condition))
+        self.keys.append(jax.random.key_data(keys).tolist())
+        return jnp.arange(start, start + L, dtype=jnp.float32)[None, :, None] * jnp.ones((1, 1, K))
+
+
+@pytest.mark.parametrize("frames", [1, 9, 10, 11, 34])
+def test_every_frame_comes_once_and_in_order(frames):
+    sampler = Counter()
+    pieces = list(windows.generate(timeline(frames), sampler, jax.random.key(0)))
+    assert [start for start, _ in pieces] == list(range(0, frames, L))
+    np.testing.assert_array_equal(np.concatenate([c for _, c in pieces])[:, 0], np.arange(frames))
+    valid = np.concatenate([c.valid[0] for c in sampler.seen])
+    np.testing.assert_array_equal(valid, np.arange(len(valid)) < frames)
+
+
+def test_context_and_audio_line_up_with_the_frames():
+    frames = 27
+    sampler = Counter()
+    list(windows.generate(timeline(frames), sampler, jax.random.key(0)))
+    assert not sampler.seen[0].context_mask.any() and not sampler.seen[0].context.any()
+    for w, cond in enumerate(sampler.seen):
+        at = np.arange(w * L - C, w * L + L + H)
+        inside = (at >= 0) & (at < frames)
+        np.testing.assert_array_equal(cond.audio_mask[0], inside)
+        np.testing.assert_array_equal(cond.audio[0, :, 0], np.where(inside, at + 1, 0))
+        if w:
+            assert cond.context_mask.all()
+            np.testing.assert_array_equal(cond.context[0, :, 0], np.arange(w * L - C, w * L))
+        np.testing.assert_array_equal(cond.source[0], np.full(K, 7))
+        assert cond.keep_audio.all() and not cond.keep_emotion.any()
+    assert len({str(k) for k in sampler.keys}) == len(sampler.keys)  # each window has noise of its own
+
+
+def test_a_context_longer_than_a_window_reaches_over_several():
+    sampler = Counter()
+    list(windows.generate(timeline(30, context=14), sampler, jax.random.key(0)))
+    np.testing.assert_array_equal(sampler.seen[1].context_mask[0], [False] * 4 + [True] * 10)
+    np.testing.assert_array_equal(sampler.seen[2].context[0, :, 0], np.arange(6, 20))
+
+
+def test_given_values_and_emotion_reach_their_window():
+    given_mask = np.zeros((24, K), bool)
+    given_mask[7:13, 4] = True
+    given = np.where(given_mask, np.arange(24, dtype=np.float32)[:, None], 0)
+    sampler = Counter()
+    list(windows.generate(timeline(24, given=given, given_mask=given_mask, emotion=2), sampler, jax.random.key(0)))
+    stitched = np.concatenate([c.given[0] for c in sampler.seen])[:24]
+    np.testing.assert_array_equal(stitched, given)
+    np.testing.assert_array_equal(np.concatenate([c.given_mask[0] for c in sampler.seen])[:24], given_mask)
+    assert (sampler.seen[0].emotion == 2).all() and sampler.seen[0].keep_emotion.all()
+
+
+def test_the_start_of_a_given_stretch_is_the_next_keyframe_from_any_window_before_it():
+    pose = LAYOUT.slices["pose"]
+    given_mask = np.zeros((40, K), bool)
+    given_mask[25:30, pose.start] = True
+    given = np.where(given_mask, np.float32(2.5), 0)
+    sampler = Counter()
+    list(windows.generate(timeline(40, given=given, given_mask=given_mask), sampler, jax.random.key(0)))
+    distance = np.concatenate([c.keyframe_distance[0, :, 1] for c in sampler.seen])
+    known = np.concatenate([c.keyframe_mask[0] for c in sampler.seen])
+    np.testing.assert_array_equal(distance, np.where(np.arange(40) <= 25, 25 - np.arange(40), 0))
+    np.testing.assert_array_equal(known[:, pose.start], np.arange(40) <= 25)
+    assert not np.delete(known, pose.start, 1).any()
+    value = np.concatenate([c.keyframe[0] for c in sampler.seen])
+    np.testing.assert_array_equal(value, np.where(known, 2.5, 0))
+
+
+def test_a_stretch_that_goes_on_over_a_border_starts_once():
+    given_mask = np.zeros((20, K), bool)
+    given_mask[8:15] = True
+    sampler = Counter()
+    list(windows.generate(timeline(20, given_mask=given_mask), sampler, jax.random.key(0)))
+    assert sampler.seen[0].keyframe_mask[0, :9].all() and not sampler.seen[0].keyframe_mask[0, 9:].any()
+    assert not sampler.seen[1].keyframe_mask.any()
+
+
+def test_far_keyframes_are_not_mentioned_yet():
+    far = L + windows.KEYFRAME_HORIZON
+    given_mask = np.zeros((far + 2, K), bool)
+    given_mask[far] = True
+    sampler = Counter()
+    list(windows.generate(timeline(far + 2, given_mask=given_mask), sampler, jax.random.key(0)))
+    assert not sampler.seen[0].keyframe_mask.any() and sampler.seen[1].keyframe_mask.all()
