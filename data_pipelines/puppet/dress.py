@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.puppet.head import Region
+from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity
+from data_pipelines.puppet.shapes import identity_fields
 from data_pipelines.puppet.surface import bump, grid_triangles, skull, smoothstep
 
 
@@ -27,17 +28,29 @@ class Part:
 
 # style -> hairline's angle from the crown (front, side, back), thickness, curtain's length below the ear, roughness
 _HAIR = {
-    "crop": (50.0, 94.0, 122.0, 0.050, 0.0, 0.002),
-    "quiff": (50.0, 96.0, 122.0, 0.055, 0.0, 0.004),
-    "bob": (54.0, 100.0, 128.0, 0.075, 0.42, 0.004),
-    "long": (52.0, 100.0, 128.0, 0.070, 0.95, 0.005),
-    "bun": (49.0, 94.0, 120.0, 0.040, 0.0, 0.003),
-    "curly": (53.0, 98.0, 124.0, 0.135, 0.0, 0.022),
+    "crop": (56.0, 95.0, 122.0, 0.065, 0.0, 0.002),
+    "quiff": (55.0, 97.0, 122.0, 0.070, 0.0, 0.004),
+    "bob": (60.0, 100.0, 128.0, 0.075, 0.42, 0.004),
+    "long": (57.0, 100.0, 128.0, 0.070, 0.95, 0.005),
+    "bun": (55.0, 95.0, 120.0, 0.052, 0.0, 0.003),
+    "curly": (57.0, 98.0, 124.0, 0.135, 0.0, 0.022),
 }
 
 
 def hair(identity: Identity) -> Part:
     """A cap of meridians from the crown to the hairline, some styles with a curtain behind or a bun."""
+    cap = _cap(identity)
+    if identity.hair_style == "bun":
+        cap = join(cap, _ball((0.0, 0.74, -0.30), 0.20, np.random.default_rng(identity.hair_seed)))
+    head = puppet_head()
+    points = cap.points + np.tensordot(identity.shape.astype(np.float64), identity_fields(cap.points), 1)
+    ears = head.mean[head.landmarks[[0, 16]]]
+    ears = ears + np.tensordot(identity.shape.astype(np.float64), head.identity_basis[:, head.landmarks[[0, 16]]], 1)
+    points = ((points - head.origin) / head.width - ears.mean(0)) / np.linalg.norm(ears[1] - ears[0])
+    return dataclasses.replace(cap, points=points)
+
+
+def _cap(identity: Identity) -> Part:
     front, side, back, thick, length, rough = _HAIR[identity.hair_style]
     rng = np.random.default_rng(identity.hair_seed)
     columns, rows = 96, 30
@@ -70,14 +83,13 @@ def hair(identity: Identity) -> Part:
     strands = 1.0 + 0.10 * np.sin(11 * turn + 3 * u + waves) + 0.06 * np.sin(29 * turn + 2 * waves)
     gloss = 0.22 * np.exp(-0.5 * ((u - 0.42) / 0.10) ** 2)
     shade = (strands + gloss) * (0.80 + 0.20 * smoothstep(1.0, 0.7, u))
-    cap = Part(
+    return Part(
         points=points.reshape(-1, 3),
         triangles=grid_triangles(rows, columns, closed=True)[:, ::-1],
         region=np.full(points.size // 3, Region.HAIR),
         shade=shade.reshape(-1),
         follow=np.ones(points.size // 3),
     )
-    return join(cap, _ball((0.0, 0.74, -0.30), 0.20, rng)) if identity.hair_style == "bun" else cap
 
 
 def _curtain(points: np.ndarray, ahead: np.ndarray, length: float, waves: np.ndarray) -> np.ndarray:
@@ -114,35 +126,39 @@ def _ball(centre: tuple[float, float, float], radius: float, rng: np.random.Gene
 
 def body(identity: Identity) -> Part:
     """Neck and shoulders: rings from under the jaw down and out; the neck's top follows the head."""
-    columns = 72
+    columns, neck_rows, skin_rows, band_rows, cloth_rows = 72, 9, 6, 4, 15
     turn = 2 * np.pi * np.arange(columns) / columns
-    rings = []  # height, half width, half depth, z, follow
-    for y in np.linspace(-0.25, -0.80, 9):
-        f = (y + 0.25) / -0.55
-        rings.append((y, 0.225 + 0.02 * f**2, 0.215, -0.12, 0.9 * (1 - smoothstep(0.0, 1.0, np.array(f)))))
-    for f in np.linspace(0.04, 1.0, 22):
-        wide = 0.245 + 0.80 * np.sin(np.pi / 2 * f) ** 1.1
-        fall = 0.10 * f + 0.22 * f**2 + 0.9 * np.clip(f - 0.82, 0, 1) ** 1.0
-        rings.append((-0.80 - fall, wide, 0.215 + 0.24 * f**0.8, -0.12, 0.0))
-    rings.append((-2.2, 1.10, 0.47, -0.12, 0.0))
-    y, wide, deep, z, follow = (np.array(c)[:, None] for c in zip(*rings, strict=True))
-    x = wide * np.sin(turn)
-    points = np.stack([x, y + 0.06 * (np.abs(np.cos(turn)) - 1) * (y < -0.8), z + deep * np.cos(turn)], -1)
-    rows = len(rings)
-    front = np.clip(np.cos(turn), 0, 1)[None] * np.ones_like(x)
-    below = -0.80 - y
-    neckline = {"crew": 0.05, "vee": 0.04, "stripe": 0.03}[identity.collar] * np.ones_like(x)
+    drop = np.linspace(0.0, 1.0, neck_rows)[:, None]
+    up = np.stack(
+        [(0.225 + 0.02 * drop**2) * np.sin(turn), -0.25 - 0.55 * drop + 0 * turn, 0.215 * np.cos(turn) + 0 * drop], -1
+    )
+    # below the neck: `reach` 0 at its foot, 1 at the shoulders; doubled rows make the edges of neckline and band sharp
+    line = {"crew": 0.06, "vee": 0.05, "stripe": 0.04}[identity.collar] * np.ones_like(turn)
     if identity.collar == "vee":
-        neckline = neckline + 0.30 * np.clip(1 - np.abs(x) / 0.26, 0, 1) * (front > 0)
-    cloth = below > neckline
-    region = np.where(cloth, Region.CLOTHES, Region.NECK)
-    shade = np.where(cloth, 1.0, 0.52 + 0.40 * smoothstep(-0.52, -0.86, y))
+        line = line + 0.36 * np.clip(1 - np.abs(np.sin(turn)) / 0.75, 0, 1) * (np.cos(turn) > 0)
+    above = line * np.linspace(0.0, 1.0, skin_rows)[1:, None]
+    band = line + 0.10 * np.linspace(0.0, 1.0, band_rows)[:, None]
+    cloth = band[-1] + (1.0 - band[-1]) * np.linspace(0.0, 1.0, cloth_rows)[:, None] ** 1.3
+    reach = np.concatenate([above, band, cloth])
+    wide = 0.245 + 0.80 * np.sin(np.pi / 2 * reach) ** 1.1
+    fall = 0.10 * reach + 0.22 * reach**2 + 0.9 * np.clip(reach - 0.82, 0, 1) + 0.06 * (1 - np.abs(np.cos(turn)))
+    fall += 0.25 * reach * np.clip(np.cos(turn), 0, 1)  # the chest falls away steeper than the shoulders
+    down = np.stack([wide * np.sin(turn), -0.80 - fall, (0.215 + 0.24 * reach**0.8) * np.cos(turn)], -1)
+    hem = down[-1:] * np.array([1.05, 0.0, 1.02]) + np.array([0.0, -2.2, 0.0])
+    points = np.concatenate([up, down, hem]) + np.array([0.0, 0.0, -0.12])
+    rows = len(points)
+    accent = Region.ACCENT if identity.collar == "stripe" else Region.CLOTHES
+    skin_count = neck_rows + skin_rows - 1
+    region = np.repeat([Region.NECK, accent, Region.CLOTHES], [skin_count, band_rows, rows - skin_count - band_rows])
+    shade = np.where(np.arange(rows) < skin_count, 0.52 + 0.40 * smoothstep(-0.52, -0.86, points[..., 1].mean(1)), 1.0)
+    shade[skin_count : skin_count + band_rows] = 1.0 if identity.collar == "stripe" else 0.82
+    follow = np.where(np.arange(rows) < neck_rows, 0.9 * (1 - smoothstep(0.0, neck_rows - 1.0, np.arange(rows))), 0.0)
     return Part(
         points=points.reshape(-1, 3),
         triangles=grid_triangles(rows, columns, closed=True)[:, ::-1],
-        region=region.reshape(-1),
-        shade=shade.reshape(-1),
-        follow=np.broadcast_to(follow, x.shape).reshape(-1),
+        region=np.repeat(region, columns),
+        shade=np.repeat(shade, columns),
+        follow=np.repeat(follow, columns),
     )
 
 

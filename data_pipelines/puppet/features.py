@@ -51,7 +51,8 @@ def mouth_rings() -> np.ndarray:
         y = MOUTH_Y + rise * np.where(rise > 0, above, below)
         if ring in (1, 2):  # the cupid's bow
             y -= 0.008 * np.exp(-0.5 * (x / 0.018) ** 2) * (np.sin(t) > 0.5)
-        y += 0.012 * (1.0 - np.abs(np.sin(t)) ** 0.5) * (0 < ring < 6)  # corners slightly up: a friendly face at rest
+        if 0 < ring < 6:  # corners slightly up: a friendly face at rest
+            y += 0.020 * (x / 0.17) ** 2
         at = np.stack([x, np.full_like(x, MOUTH_Y) if ring >= 5 else y], -1)
         z = skin_at(at)[:, 2] + depth * (np.abs(np.sin(t)) ** 0.5 if 0 < ring < 5 else 1.0)
         rings.append(np.stack([x, y, z], -1))
@@ -65,7 +66,7 @@ def on_lid(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     return EYE_CENTRE + LID_RADIUS * ray
 
 
-def lid_rings(upper: float = 27.0, lower: float = -23.0) -> np.ndarray:
+def lid_rings(upper: float = 26.0, lower: float = -22.0) -> np.ndarray:
     """[LID_ROWS, 24, 3]: the left eye's lid from crease to margin; the margins' middles at these elevations (degrees)."""
     t = 2.0 * np.pi * np.arange(EYE_POINTS) / EYE_POINTS
     rise = np.abs(np.sin(t)) ** 0.85
@@ -87,7 +88,7 @@ def orbit_ring() -> np.ndarray:
 
 
 # Rings of the eyeball: angle from the gaze in degrees; its middle ring of the iris; sharp edges have two rings.
-_EYE_RINGS = (0.0, 6.0, 11.0, 11.01, 19.0, 25.0, 26.5, 26.51, 36.0, 50.0, 70.0, 95.0)
+_EYE_RINGS = (0.0, 7.0, 12.5, 12.51, 21.0, 27.5, 29.5, 29.51, 38.0, 50.0, 70.0, 95.0)
 PUPIL_ROWS, IRIS_ROWS = slice(0, 3), slice(3, 7)
 
 

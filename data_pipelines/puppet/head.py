@@ -36,6 +36,8 @@ class Region(enum.IntEnum):
     NECK = 12
     CLOTHES = 13
     POINT = 14  # no surface: the eyes' centres
+    GLINT = 15
+    ACCENT = 16  # the clothes' second colour
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +54,7 @@ class HeadModel:
     eye_centres        [2] int32, the vertices (of region POINT) the left and the right eyeball turn about
     eyeballs           the vertices of the left and the right eyeball
     parts              part name -> its vertices
+    origin, width      from the sculptor's units (surface.py) to these: (point - origin) / width
     """
 
     mean: np.ndarray
@@ -64,6 +67,8 @@ class HeadModel:
     eye_centres: np.ndarray
     eyeballs: tuple[np.ndarray, np.ndarray]
     parts: dict[str, slice]
+    origin: np.ndarray
+    width: float
 
 
 @dataclasses.dataclass(eq=False)
@@ -109,7 +114,7 @@ class Sketch:
 def jaw_line() -> np.ndarray:
     """[17, 3] unit directions of landmarks 0-16, image-left (the person's right) ear to ear over the chin."""
     a = np.linspace(0.0, np.pi, 17)
-    ahead = 0.08 + 0.42 * np.sin(a) ** 1.5
+    ahead = 0.08 + 0.82 * np.sin(a) ** 1.5
     d = np.stack([-np.cos(a), -np.sin(a), ahead], -1)
     d[:, 1] *= 1.0 + 0.25 * np.sin(a)
     return d / np.linalg.norm(d, axis=-1, keepdims=True)
@@ -275,4 +280,6 @@ def puppet_head() -> HeadModel:
         eye_centres=np.arange(2, dtype=np.int32) + sketch.parts["eye_centres"].start,
         eyeballs=tuple(np.arange(len(points), dtype=np.int32)[sketch.parts[f"eyeball_{s}"]] for s in ("left", "right")),
         parts=sketch.parts,
+        origin=ears.mean(0),
+        width=float(width),
     )

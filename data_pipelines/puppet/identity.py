@@ -33,7 +33,6 @@ class Identity:
     hair: Colour
     hair_seed: int  # the strands and, for some styles, the side of the parting
     brows: Colour
-    brow_weight: float  # about 1
     lashes: float  # 0-1
     collar: str
     clothes: Colour
@@ -65,7 +64,7 @@ def random_identity(rng: np.random.Generator) -> Identity:
     """A pleasant random puppet; the same generator state gives the same one."""
     shape = np.clip(rng.standard_normal(len(puppet_head().identity_basis)), -1.8, 1.8).astype(np.float32)
     skin = _mixed(rng, _SKINS)
-    redness = rng.uniform(0.25, 0.7)
+    redness = rng.uniform(0.40, 0.8)
     lips = skin * (1 - redness) + redness * skin ** np.array([0.75, 1.9, 1.45]) * np.array([0.92, 0.78, 0.80])
     dark_skin = skin.mean() < 0.45
     hair = np.array(colour(_HAIRS[rng.integers(0, 4 if dark_skin else len(_HAIRS))])) * rng.uniform(0.85, 1.15)
@@ -91,7 +90,6 @@ def random_identity(rng: np.random.Generator) -> Identity:
         hair=_tuple(hair),
         hair_seed=int(rng.integers(2**31)),
         brows=_tuple(brows),
-        brow_weight=float(rng.uniform(0.8, 1.3)),
         lashes=float(rng.uniform(0.5, 1.0)),
         collar=str(rng.choice(COLLARS)),
         clothes=_tuple(np.array(clothes)),

@@ -14,7 +14,7 @@ import numpy as np
 from data_pipelines.puppet import dress
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity
-from data_pipelines.puppet.surface import bump
+from data_pipelines.puppet.surface import EYE_RADIUS, bump
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 
 BODY_FOLLOWS = 0.6  # share of the head's x and y that the shoulders take
@@ -124,10 +124,34 @@ def measure(identity: Identity, pose: np.ndarray, expression: np.ndarray, eyes: 
     )
 
 
+_GLINT_POINTS = 9
+
+
+def _glints(identity: Identity) -> dress.Part:
+    """The light's small image on each eye: points about the eye's centre, in the camera's axes."""
+    half = np.array(identity.light) + [0.0, 0.0, 1.4]
+    half /= np.linalg.norm(half)
+    turn = 2 * np.pi * np.arange(_GLINT_POINTS - 1) / (_GLINT_POINTS - 1)
+    disc = np.concatenate([np.zeros((1, 3)), 0.021 * np.stack([np.cos(turn), np.sin(turn), 0 * turn], -1)])
+    disc = half + disc / EYE_RADIUS
+    disc /= np.linalg.norm(disc, axis=-1, keepdims=True)  # on the ball, under the lids
+    rim = 1 + np.arange(_GLINT_POINTS - 1)
+    fan = np.stack([0 * rim, rim, 1 + rim % (_GLINT_POINTS - 1)], -1)
+    number = 2 * _GLINT_POINTS
+    return dress.Part(
+        points=np.tile(1.015 * EYE_RADIUS * disc, (2, 1)),
+        triangles=np.concatenate([fan, fan + _GLINT_POINTS]),
+        region=np.full(number, Region.GLINT),
+        shade=np.ones(number),
+        follow=np.ones(number),
+    )
+
+
 _GLOSS = {Region.SKIN: 0.10, Region.EAR: 0.08, Region.LIP: 0.35, Region.HAIR: 0.14, Region.TEETH: 0.25, Region.NECK: 0.05,
           Region.TONGUE: 0.3, Region.SCLERA: 0.10, Region.IRIS: 0.10}  # fmt: skip
 _SOFT = {Region.SKIN: 1.0, Region.EAR: 1.0, Region.LIP: 1.0, Region.NECK: 1.0, Region.TONGUE: 1.0, Region.SCLERA: 1.0,
-         Region.TEETH: 1.0, Region.HAIR: 0.5, Region.CLOTHES: 0.5}  # fmt: skip
+         Region.TEETH: 1.0, Region.HAIR: 0.5, Region.CLOTHES: 0.5,
+         Region.ACCENT: 0.5}  # fmt: skip
 
 
 class Renderer:
@@ -138,7 +162,7 @@ class Renderer:
         head = puppet_head()
         self.identity, self.size = identity, size
         self.samples = samples or (4 if size <= 96 else 3 if size <= 192 else 2)
-        self.worn = dress.join(dress.hair(identity), dress.body(identity))
+        self.worn = dress.join(dress.hair(identity), dress.body(identity), _glints(identity))
         count = len(head.mean)
         self.triangles = np.concatenate([head.triangles, self.worn.triangles + count]).astype(np.int32)
         self.region = np.concatenate([head.region, self.worn.region])
@@ -176,6 +200,12 @@ class Renderer:
         resting = project(worn, still, self.size)
         follow = self.worn.follow[None, :, None]
         screen[:, head.shape[1] :] = follow * screen[:, head.shape[1] :] + (1.0 - follow) * resting
+        at = project(head[:, puppet_head().eye_centres], pose, self.size)[:, :, None]
+        scale = self.size * np.exp(-pose[:, 5])[:, None, None, None] * np.array([1.0, -1.0, 1.0])
+        glints = self.worn.points[-2 * _GLINT_POINTS :].reshape(
+            1, 2, _GLINT_POINTS, 3
+        )  # they do not turn with the head
+        screen[:, -2 * _GLINT_POINTS :] = (at + scale * glints).reshape(len(pose), -1, 3)
         return screen.astype(np.float32)
 
     def _draw(self, screen: np.ndarray) -> np.ndarray:
@@ -197,7 +227,7 @@ def _albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, rest: np.
         table[r] = skin
     table[Region.LIP] = lips
     table[Region.MOUTH] = (0.42, 0.12, 0.12)
-    table[Region.TEETH] = (0.95, 0.93, 0.88)
+    table[Region.TEETH] = (0.90, 0.88, 0.84)
     table[Region.TONGUE] = (0.80, 0.38, 0.38)
     table[Region.SCLERA] = (0.96, 0.95, 0.94)
     table[Region.IRIS] = identity.iris
@@ -206,13 +236,12 @@ def _albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, rest: np.
     table[Region.LASH] = 0.35 * np.array(identity.brows) * (1.4 - identity.lashes)
     table[Region.HAIR] = identity.hair
     table[Region.CLOTHES] = identity.clothes
+    table[Region.ACCENT] = identity.clothes_accent
+    table[Region.GLINT] = 2.0  # bright in any light
     linear = table[region] ** 2.2
     on_skin = np.isin(region, (Region.SKIN, Region.EAR))
     sides = np.abs(rest * [1.0, 0.0, 0.0]) + rest * [0.0, 1.0, 1.0]
     flush = 0.75 * bump(sides, (0.27, -0.20), (0.085, 0.065)) + 0.35 * bump(rest, (0.0, -0.15, 0.6), (0.05, 0.04, 0.1))
     flush = identity.blush * flush * (on_skin & (rest[:, 2] > 0.1))
     linear *= 1.0 - flush[:, None] * np.array([0.02, 0.42, 0.36])
-    if identity.collar == "stripe":
-        band = (region == Region.CLOTHES) & (np.abs(rest[:, 1] + 1.02) < 0.05)
-        linear[band] = np.array(identity.clothes_accent) ** 2.2
     return (linear * shade[:, None]).astype(np.float32)

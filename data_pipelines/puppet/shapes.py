@@ -18,6 +18,7 @@ from demo_jax.factors import ARKIT_INDEX, mirror_name
 
 JAW_DEGREES = 25.0  # of jawOpen = 1
 _HINGE = np.array([0.0, -0.08, 0.0])
+LARGE_EYES, _LARGE_EYES_AT = 0.060, 4  # growth at one standard deviation; its place among the directions
 Parts = dict[str, slice]
 
 
@@ -234,8 +235,8 @@ def expression_basis(parts: Parts, points: np.ndarray, triangles: np.ndarray) ->
     return basis
 
 
-def identity_basis(parts: Parts, points: np.ndarray) -> np.ndarray:
-    """[I, N, 3] float64: one standard deviation of each direction, symmetric."""
+def identity_fields(points: np.ndarray) -> np.ndarray:
+    """Points [N, 3] in the sculptor's units -> [I, N, 3]: where each direction of identity moves them."""
     side = points * np.array([1.0, 1.0, 1.0])
     side[:, 0] = np.abs(side[:, 0])
     x, y, z = points.T
@@ -246,29 +247,38 @@ def identity_basis(parts: Parts, points: np.ndarray) -> np.ndarray:
     eye = bump(side, tuple(EYE_CENTRE), (0.15, 0.13, 0.2))
     nose = bump(points, (0.0, -0.13), (0.07, 0.09)) * front
     mouth = bump(points, (0.0, MOUTH_Y), (0.20, 0.10)) * front
-    # the cavity and the teeth lie behind the lips and go with them
     brow = bump(side, (0.2, 0.19), (0.16, 0.07)) * front
     cheek = bump(side, (0.30, -0.27), (0.13, 0.13))
     chin = bump(points, (0.0, -0.58), (0.13, 0.09)) * front
-    fields = [
-        np.stack([-0.055 * x * low, zero, zero], -1),  # narrow jaw
-        np.stack([0.030 * x * low**2, -0.030 * low, zero], -1),  # long lower face
-        np.stack([0.02 * x * high, 0.040 * high, zero], -1),  # tall forehead
-        np.stack([0.012 * np.sign(x) * eye, zero, zero], -1),  # eyes apart
-        0.060 * (points - eye_place) * eye[:, None],  # large eyes
-        np.stack([zero, -0.012 * nose, 0.022 * nose], -1),  # long nose
-        np.stack([0.18 * x * nose, zero, zero], -1),  # wide nose
-        np.stack([0.06 * x * mouth, zero, zero], -1),  # wide mouth
-        np.stack([zero, 0.14 * (y - MOUTH_Y) * mouth, 0.006 * mouth], -1),  # full lips
-        np.stack([zero, zero, 0.018 * chin], -1),  # strong chin
-        np.stack([0.020 * np.sign(x) * cheek * smoothstep(0, 0.1, np.abs(x)), zero, 0.008 * cheek], -1),  # full cheeks
-        np.stack([zero, 0.012 * brow, zero], -1),  # high brows
-    ]
-    basis = np.stack(fields)
-    for s, sign in (("left", 1.0), ("right", -1.0)):
-        centre = EYE_CENTRE * np.array([sign, 1.0, 1.0])
-        at = parts["eye_centres"].start + (0 if s == "left" else 1)
-        for part in (parts[f"eyeball_{s}"], parts[f"lid_{s}"], parts[f"lash_{s}"]):
+    return np.stack(
+        [
+            np.stack([-0.055 * x * low, zero, zero], -1),  # narrow jaw
+            np.stack([0.030 * x * low**2, -0.030 * low, zero], -1),  # long lower face
+            np.stack([0.02 * x * high, 0.040 * high, zero], -1),  # tall forehead
+            np.stack([0.012 * np.sign(x) * eye, zero, zero], -1),  # eyes apart
+            LARGE_EYES * (points - eye_place) * eye[:, None],
+            np.stack([zero, -0.012 * nose, 0.022 * nose], -1),  # long nose
+            np.stack([0.18 * x * nose, zero, zero], -1),  # wide nose
+            np.stack([0.06 * x * mouth, zero, zero], -1),  # wide mouth
+            np.stack([zero, 0.14 * (y - MOUTH_Y) * mouth, 0.006 * mouth], -1),  # full lips
+            np.stack([zero, zero, 0.018 * chin], -1),  # strong chin
+            np.stack(
+                [0.020 * np.sign(x) * cheek * smoothstep(0, 0.1, np.abs(x)), zero, 0.008 * cheek], -1
+            ),  # full cheeks
+            np.stack([zero, 0.012 * brow, zero], -1),  # high brows
+            np.stack([zero, zero, zero], -1),  # thick brows: not a field
+        ]
+    )
+
+
+def identity_basis(parts: Parts, points: np.ndarray) -> np.ndarray:
+    """[I, N, 3] float64: one standard deviation of each direction, symmetric. Eyes stay balls, brows may thicken."""
+    basis = identity_fields(points)
+    for i, side in enumerate(("left", "right")):
+        at = parts["eye_centres"].start + i
+        for part in (parts[f"eyeball_{side}"], parts[f"lid_{side}"], parts[f"lash_{side}"]):
             basis[:, part] = basis[:, at : at + 1]  # an eye moves as one and grows about its centre
-            basis[4, part] = 0.060 * (points[part] - centre)
+            basis[_LARGE_EYES_AT, part] = LARGE_EYES * (points[part] - points[at])
+        brow = points[parts[f"brow_{side}"]].reshape(3, -1, 3)
+        basis[-1, parts[f"brow_{side}"]] = (0.25 * (brow - brow[1])).reshape(-1, 3)
     return basis

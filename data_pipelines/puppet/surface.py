@@ -32,7 +32,7 @@ def _egg(directions: np.ndarray) -> np.ndarray:
     unit = directions / (np.abs(directions) ** power).sum(-1, keepdims=True) ** (1.0 / power)
     y = unit[:, 1] * np.where(unit[:, 1] > 0, 0.70, 0.655)
     low = smoothstep(-0.02, -0.66, y)
-    x = unit[:, 0] * 0.512 * (1.0 - 0.20 * low)
+    x = unit[:, 0] * 0.512 * (1.0 - 0.15 * low)
     z = unit[:, 2] * np.where(unit[:, 2] > 0, 0.56, 0.60 * (1.0 - 0.45 * low)) + 0.02 * low
     return np.stack([x, y, z], -1)
 
@@ -49,7 +49,7 @@ def _relief(points: np.ndarray) -> np.ndarray:
     wings = 0.034 * bump(sides, (0.052, -0.168), (0.022, 0.022))
     chin = 0.055 * bump(points, (0.0, -0.565), (0.11, 0.07))
     muzzle = 0.035 * bump(points, (0.0, MOUTH_Y), (0.16, 0.11))
-    cheeks = 0.030 * bump(sides, (0.25, -0.21), (0.11, 0.10))
+    cheeks = 0.036 * bump(sides, (0.25, -0.21), (0.11, 0.10))
     sockets = -0.040 * bump(sides, (0.215, 0.0), (0.13, 0.09))
     ridge = 0.014 * bump(sides, (0.19, 0.17), (0.15, 0.05))
     return nose + wings + chin + muzzle + cheeks + sockets + ridge
