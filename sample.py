@@ -1,4 +1,4 @@
-"""Makes a talking video of one portrait and one recording. The Python API, demo_jax.sampling.pipeline, does the work."""
+"""Makes a talking video of one portrait and one recording, through the Python API in demo_jax.sampling.pipeline."""
 
 from __future__ import annotations
 

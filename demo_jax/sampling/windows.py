@@ -16,8 +16,6 @@ import numpy as np
 
 from demo_jax.flow.condition import Condition, next_keyframe
 
-KEYFRAME_HORIZON = 50  # frames beyond the window in which a keyframe is looked for
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Timeline:
@@ -65,7 +63,7 @@ class Timeline:
         c, size, seen = self.context, self.given.shape[1], len(context)
         tokens = c + self.length + self.lookahead
         audio, audio_mask = _cut(self.audio, start - c, tokens)
-        ahead = self.length + KEYFRAME_HORIZON
+        ahead = 2 * self.length  # as in training, a keyframe is mentioned from the window before its own
         given, inside = _cut(self.given, start, ahead)
         given_mask = _cut(self.given_mask, start - 1, ahead + 1)[0]
         # A keyframe is where a given stretch begins: what a stretch holds is seen in `given` itself.
