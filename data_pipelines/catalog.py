@@ -1,0 +1,134 @@
+"""What lies in a data folder, and what it says of itself.
+
+    DIR/<split>/clips/<key>.npz      clip records, with DIR/<split>/dataset_info.json
+    DIR/[talking_portrait/VERSION/]  the same as ArrayRecord shards, written by data_pipelines.talking_portrait
+    DIR/<split>/codes/<clip_id>.npz  code records, with DIR/codes.json
+
+DIR may be on object storage: paths go through etils.epath.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from etils import epath
+
+from data_pipelines import schema
+from data_pipelines.schema import CodeRecord
+from data_pipelines.sources import ClipFolder, Records, ShardedRecords, index_name
+from demo_jax.typing import InputError
+
+
+def find_shards(root: epath.Path) -> epath.Path | None:
+    """The folder of the newest TFDS dataset in `root`: itself, or root/talking_portrait/VERSION."""
+    if (root / "features.json").exists():
+        return root
+    versions = [path for path in (root / "talking_portrait").glob("*") if (path / "features.json").exists()]
+    return max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=None)
+
+
+def _shard_splits(dataset: epath.Path) -> list[str]:
+    return [path.name.removeprefix("pieces-").removesuffix(".json") for path in dataset.glob(index_name("*"))]
+
+
+def open_records(data_dir: str | os.PathLike, split: str) -> Records:
+    """The clip records of a split, from shards or a folder of npz files.
+
+    Raises:
+      InputError: no such folder or split, or the split is empty.
+    """
+    root = _existing(data_dir)
+    folder = root / split / "clips"
+    if folder.exists():
+        paths = tuple(sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")))
+        if not paths:
+            raise InputError(f"{folder} holds no clip records (*.npz).")
+        return ClipFolder(paths)
+    dataset = find_shards(root)
+    if dataset is not None and split in _shard_splits(dataset):
+        return ShardedRecords(dataset, split)
+    raise InputError(f"{data_dir} has no split {split!r}; it has {', '.join(splits_of(data_dir))}.")
+
+
+def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
+    """The splits of a folder of clip records, shards or motion codes: train, val, test first, then others by name.
+
+    Raises:
+      InputError: there are none.
+    """
+    root = _existing(data_dir)
+    dataset = find_shards(root)
+    if dataset is not None:
+        found = set(_shard_splits(dataset))
+    else:
+        found = {path.name for path in root.iterdir() if (path / "clips").exists() or (path / "codes").exists()}
+    if not found:
+        raise InputError(
+            f"{data_dir} holds no data: there is no SPLIT/clips, SPLIT/codes or TFDS dataset in it. "
+            "Make some with data_pipelines.prepare, puppet.builder or encode."
+        )
+    usual = [split for split in ("train", "val", "test") if split in found]
+    return (*usual, *sorted(found.difference(usual)))
+
+
+def data_fingerprint(data_dir: str | os.PathLike, split: str) -> str:
+    """SHA-256 of what made the records of a split (dataset_info.json); of their names and sizes if that is missing."""
+    root = _existing(data_dir)
+    dataset = find_shards(root)
+    info: dict[str, Any] = {}
+    if dataset is not None:
+        info = _read_json(dataset / "metadata.json").get(split, {})
+    elif (root / split / "dataset_info.json").exists():
+        info = _read_json(root / split / "dataset_info.json")
+    found = info.get("fingerprint", "")
+    if isinstance(found, dict):
+        found = found["sha256"]
+    if found:
+        return found
+    records = open_records(data_dir, split)
+    facts = [(piece.key, piece.length) for piece in records.pieces]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def corpus_name(data_dir: str | os.PathLike, split: str) -> str:
+    """What the records say of their origin, such as puppet or real."""
+    return str(open_records(data_dir, split).read(0, ("corpus",))["corpus"])
+
+
+def codes_info(codes_dir: str | os.PathLike) -> dict[str, Any]:
+    """What data_pipelines.encode wrote beside its codes: fingerprints of the auto-encoder and of the data."""
+    path = _existing(codes_dir) / "codes.json"
+    if not path.exists():
+        raise InputError(f"{codes_dir} holds no motion codes (codes.json is missing). Run data_pipelines.encode first.")
+    return _read_json(path)
+
+
+def code_paths(codes_dir: str | os.PathLike, split: str) -> tuple[epath.Path, ...]:
+    """The code records of a split, in the order of their names. Raises InputError when there are none."""
+    folder = _existing(codes_dir) / split / "codes"
+    paths = tuple(sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")))
+    if not paths:
+        raise InputError(f"{folder} holds no motion codes (*.npz). Run data_pipelines.encode first.")
+    return paths
+
+
+def first_codes(codes_dir: str | os.PathLike, split: str) -> CodeRecord:
+    """The first clip of a split, for validation clips."""
+    return schema.read_codes(code_paths(codes_dir, split)[0])
+
+
+def _existing(folder: str | os.PathLike) -> epath.Path:
+    root = epath.Path(folder)
+    if not root.exists():
+        raise InputError(f"{folder}: there is no such folder.")
+    return root
+
+
+def _read_json(path: epath.Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error

@@ -1,0 +1,293 @@
+"""Batches for both stages, through Grain. A batch is a pure function of (seed, step).
+
+Items are shuffled anew each epoch; row j of the global batch of step n takes item n * batch_size + j of that endless
+order, and process p of P makes rows p * b ... (p + 1) * b - 1 of it, with b = batch_size / P. What is random inside an
+example comes from a generator seeded by (seed, n * batch_size + j). So neither the number of processes nor of workers
+changes any row, and going on from a step needs no state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any, Self
+
+import grain
+import numpy as np
+
+from data_pipelines import transforms
+from data_pipelines.catalog import (
+    code_paths,
+    codes_info,
+    corpus_name,
+    data_fingerprint,
+    first_codes,
+    open_records,
+    splits_of,
+)
+from data_pipelines.schema import read_codes
+from data_pipelines.sources import Records, read_members
+from data_pipelines.transforms import Example, decode_frame
+from demo_jax.factors import EMOTIONS, FACTORS
+from demo_jax.typing import InputError
+
+__all__ = [
+    "Batches", "codes_info", "corpus_name", "data_fingerprint", "decode_frame", "first_codes", "open_records",
+    "splits_of", "stage1_batches", "stage2_batches",
+]  # fmt: skip
+
+_LAST_STEP = 2**40
+_PLAIN, _SETS, _CODES = range(3)  # separate the random streams
+
+
+class Batches:
+    """An endless iterator of batches, dicts of NumPy arrays [b, ...]. Close it, or use it in a `with`."""
+
+    def __init__(self, make: Callable[[int], Example], start_step: int, workers: int) -> None:
+        dataset = grain.MapDataset.range(start_step, _LAST_STEP).map(make)
+        batches = dataset.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+        if workers > 0:
+            _parse_flags()
+            batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+        self._iterator = iter(batches)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Example:
+        return next(self._iterator)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops the threads and worker processes."""
+        self._iterator.close()
+
+
+def _parse_flags() -> None:
+    """Grain's worker processes read absl's flags, which nobody has parsed outside absl.app."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Which items this process has in a step: (position, item) pairs of the endless shuffled order."""
+
+    items: int
+    seed: int
+    batch_size: int
+    process_index: int
+    process_count: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.batch_size % self.process_count:
+            raise InputError(
+                f"a batch of {self.batch_size} cannot be shared out to {self.process_count} processes; choose a "
+                "positive multiple."
+            )
+
+    @property
+    def order(self) -> grain.MapDataset:
+        return grain.MapDataset.range(self.items).seed(self.seed % 2**32).shuffle().repeat()
+
+    def __call__(self, step: int) -> list[tuple[int, int]]:
+        local = self.batch_size // self.process_count
+        start = step * self.batch_size + self.process_index * local
+        order = self.order
+        return [(position, int(order[position])) for position in range(start, start + local)]
+
+
+def stage1_batches(
+    data_dir: str | os.PathLike,
+    split: str,
+    *,
+    batch_size: int,
+    set_batch_size: int,
+    seed: int,
+    start_step: int,
+    size: int,
+    lip_window: int = 5,
+    feature: str = "logmel",
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+) -> Batches:
+    """Pictures, truth and sound for the motion auto-encoder. Sizes are of the global batch; rows are this process's.
+
+    Plain examples, b = batch_size / process_count rows; t is a random frame, s a random frame of the same clip:
+      source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t),
+      source_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code, NaN = not measured),
+      driving_boxes [b, 2, 4] float32 (mouth, eyes at t, pixels of S), audio [b, W, A] float32, clip_hash [b] int32,
+      time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash, -1 unknown),
+      confidence [b] float32
+    Set examples, when set_batch_size > 0 (a puppet corpus): set_source, set_driving, set_redrawn,
+      set_reidentity_source, set_reidentity [., S, S, 3] u8 (base at s, base at t, redrawn at t, second identity at s
+      and t), each with its _calibrated [., 13]; set_factor [.] int32 (which of FACTORS is redrawn) and
+      set_boxes [., 2, 4].
+
+    Raises:
+      InputError: the folder, split, feature or sets are missing, or a size is impossible.
+    """
+    records = open_records(data_dir, split)
+    for piece in records.pieces:
+        if feature not in piece.features:
+            raise InputError(
+                f"{data_dir}, {split}: record {piece.key} has no audio feature {feature!r}; it has "
+                f"{', '.join(piece.features) or 'none'}."
+            )
+    if lip_window < 1 or lip_window % 2 == 0:
+        raise InputError(f"lip_window is {lip_window}; it is a positive odd number of frames.")
+    shared = {"seed": seed, "process_index": process_index, "process_count": process_count}
+    clips: dict[str, list[int]] = {}
+    for i, piece in enumerate(records.pieces):
+        if piece.variant in ("", "base"):
+            clips.setdefault(piece.clip_id, []).append(i)
+    driving = [i for same in clips.values() for i in same if records.pieces[i].length >= lip_window]
+    if not driving:
+        raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
+    sets = _group_sets(records) if set_batch_size else []
+    if set_batch_size and not sets:
+        raise InputError(
+            f"{data_dir}, {split}: there are no sets of redrawn factors; only a puppet corpus has them. "
+            "Set set_batch_size to 0."
+        )
+    # One frame is decoded now, so that a model too large for the records is refused before training starts.
+    decode_frame(records[driving[0]].frames[0], size)
+    return Batches(
+        _Stage1(
+            records=records,
+            driving=tuple(driving),
+            same_clip={i: tuple(clips[records.pieces[i].clip_id]) for i in driving},
+            sets=tuple(sets),
+            plain_rows=_Rows(items=len(driving), batch_size=batch_size, **shared),
+            set_rows=_Rows(items=len(sets), batch_size=set_batch_size, **shared) if set_batch_size else None,
+            size=size,
+            lip_window=lip_window,
+            feature=feature,
+        ),
+        start_step,
+        workers,
+    )
+
+
+def _group_sets(records: Records) -> list[dict[str, int]]:
+    """Variant -> record of every complete set: a base, a second identity and at least one redrawn factor."""
+    groups: dict[tuple[str, int], dict[str, int]] = {}
+    for i, piece in enumerate(records.pieces):
+        if piece.set_id:
+            groups.setdefault((piece.set_id, piece.piece), {})[piece.variant] = i
+    return [group for group in groups.values() if {"base", "reidentity"} < group.keys()]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stage1:
+    records: Records
+    driving: tuple[int, ...]
+    same_clip: dict[int, tuple[int, ...]]
+    sets: tuple[dict[str, int], ...]
+    plain_rows: _Rows
+    set_rows: _Rows | None
+    size: int
+    lip_window: int
+    feature: str
+
+    def __call__(self, step: int) -> Example:
+        batch = transforms.stack([self._plain(*row) for row in self.plain_rows(step)])
+        if self.set_rows is not None:
+            batch |= transforms.stack([self._set(*row) for row in self.set_rows(step)])
+        return batch
+
+    def _plain(self, position: int, item: int) -> Example:
+        rng = np.random.default_rng([self.plain_rows.seed, _PLAIN, position])
+        index = self.driving[item]
+        other = int(rng.choice(self.same_clip[index]))
+        driving = self.records.read(index, transforms.arrays_for_driving(self.feature))
+        source = driving if other == index else self.records.read(other, transforms.arrays_for_source())
+        return transforms.plain_example(
+            rng, driving, source, size=self.size, lip_window=self.lip_window, feature=self.feature
+        )
+
+    def _set(self, position: int, item: int) -> Example:
+        rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
+        group = self.sets[item]
+        variant = str(rng.choice(sorted(name for name in group if name.startswith("redrawn:"))))
+        base, redrawn, reidentity = (
+            self.records.read(group[name], transforms.arrays_for_source()) for name in ("base", variant, "reidentity")
+        )
+        factor = FACTORS.index(variant.removeprefix("redrawn:"))
+        return transforms.set_example(rng, base, redrawn, reidentity, factor=factor, size=self.size)
+
+
+def stage2_batches(
+    codes_dir: str | os.PathLike,
+    *,
+    batch_size: int,
+    window: int = 50,
+    context: int = 10,
+    look_ahead: int = 10,
+    seed: int,
+    start_step: int,
+    feature: str = "logmel",
+    split: str = "train",
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+) -> Batches:
+    """Windows of motion codes for the flow transformer, b = batch_size / process_count rows for this process.
+
+    A clip of T frames is drawn ceil(T / window) times an epoch, each time with a random window:
+      codes [b, context + window, K] float32, codes_valid [b, context + window] bool (False before and after the clip),
+      audio [b, context + window + look_ahead, A] float32, audio_valid, source [b, K] float32 (a frame outside the
+      window where there is one), emotion [b] int32 (index in EMOTIONS), next_codes [b, window, K] and
+      next_valid [b, window] (the frames after the window, where the next keyframe may lie)
+
+    Raises:
+      InputError: the folder, split or feature is missing, a record is damaged, or a size is impossible.
+    """
+    if window < 1 or context < 0 or look_ahead < 0:
+        raise InputError(f"window {window}, context {context}, look-ahead {look_ahead} frames are impossible.")
+    paths = code_paths(codes_dir, split)
+    items: list[int] = []
+    for i, path in enumerate(paths):
+        record = read_codes(path)
+        if feature not in record.features:
+            raise InputError(f"{path} has no audio feature {feature!r}; it has {', '.join(record.features) or 'none'}.")
+        items += [i] * -(-record.length // window)
+    rows = _Rows(
+        items=len(items),
+        seed=seed,
+        batch_size=batch_size,
+        process_index=process_index,
+        process_count=process_count,
+    )
+    sizes = {"window": window, "context": context, "look_ahead": look_ahead}
+    return Batches(
+        _Stage2(paths=paths, items=tuple(items), rows=rows, sizes=sizes, feature=feature), start_step, workers
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stage2:
+    paths: tuple[Any, ...]
+    items: tuple[int, ...]
+    rows: _Rows
+    sizes: dict[str, int]
+    feature: str
+
+    def __call__(self, step: int) -> Example:
+        return transforms.stack([self._window(*row) for row in self.rows(step)])
+
+    def _window(self, position: int, item: int) -> Example:
+        rng = np.random.default_rng([self.rows.seed, _CODES, position])
+        sound = f"features/{self.feature}"
+        arrays = read_members(self.paths[self.items[item]], ("codes", sound, "emotion"))
+        emotion = EMOTIONS.index(str(arrays["emotion"]))
+        return transforms.code_example(rng, arrays["codes"], arrays[sound], emotion, **self.sizes)

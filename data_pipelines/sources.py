@@ -1,0 +1,176 @@
+"""Clip records by number, the same from a folder of npz files and from ArrayRecord shards.
+
+Sampling needs a few arrays of many records, so a source describes its records at once and reads them in part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from etils import epath
+
+from data_pipelines import schema
+from data_pipelines.schema import ClipRecord
+from demo_jax.typing import InputError
+
+_SCAN_THREADS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What sampling has to know of a record before it reads it."""
+
+    key: str
+    clip_id: str
+    piece: int
+    length: int  # frames
+    set_id: str
+    variant: str
+    features: tuple[str, ...]
+
+
+class Records(Protocol):
+    """The clip records of one split, in the order of their keys."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]: ...
+
+    @property
+    def keys(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> ClipRecord:
+        """The whole record, validated."""
+        ...
+
+    def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Some of the arrays that ClipRecord.to_arrays gives, as written; not validated again."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipFolder:
+    """Records read from npz files."""
+
+    paths: tuple[epath.Path, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(path.stem for path in self.paths)
+
+    @functools.cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        with ThreadPoolExecutor(_SCAN_THREADS) as pool:
+            return tuple(pool.map(_describe, self.paths))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> ClipRecord:
+        return schema.read_clip(self.paths[index])
+
+    def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return read_members(self.paths[index], names)
+
+
+def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Some arrays of one npz file. Raises InputError if it is damaged or lacks one."""
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged or no record of this project ({error}).") from error
+
+
+def _describe(path: epath.Path) -> Piece:
+    names = ("clip_id", "piece", "set_id", "variant", "frame_offsets")
+    values = read_members(path, names)
+    with path.open("rb") as raw, zipfile.ZipFile(raw) as file:
+        features = [
+            n.removeprefix("features/").removesuffix(".npy") for n in file.namelist() if n.startswith("features/")
+        ]
+    return describe(values, features)
+
+
+def describe(values: dict[str, Any], features: Sequence[str]) -> Piece:
+    """The Piece of a record's arrays."""
+    clip_id, piece = str(values["clip_id"]), int(values["piece"])
+    return Piece(
+        key=f"{clip_id}-{piece:04d}",
+        clip_id=clip_id,
+        piece=piece,
+        length=len(values["frame_offsets"]) - 1,
+        set_id=str(values["set_id"]),
+        variant=str(values["variant"]),
+        features=tuple(features),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardedRecords:
+    """Records read from one split of a TFDS dataset that data_pipelines.talking_portrait wrote into `folder`.
+
+    The shards are in TFDS's shuffled order; the index beside them gives every record's description and place.
+    """
+
+    folder: epath.Path
+    split: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(piece.key for piece in self.pieces)
+
+    @functools.cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(piece for piece, _ in self._index)
+
+    @functools.cached_property
+    def _index(self) -> list[tuple[Piece, int]]:
+        rows = json.loads((self.folder / index_name(self.split)).read_text())
+        found = [(Piece(**row | {"features": tuple(row["features"])}), place) for place, row in enumerate(rows)]
+        return sorted(found, key=lambda entry: entry[0].key)
+
+    @functools.cached_property
+    def _source(self) -> Sequence[dict[str, Any]]:
+        import tensorflow_datasets as tfds
+
+        return tfds.builder_from_directory(self.folder).as_data_source(self.split)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: int) -> ClipRecord:
+        return ClipRecord.from_arrays(from_example(self._source[self._index[index][1]]))
+
+    def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        arrays = from_example(self._source[self._index[index][1]])
+        return {name: arrays[name] for name in names}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "split": self.split}  # open files stay in their process
+
+
+def index_name(split: str) -> str:
+    """The file beside the shards that lists the Piece of each record, in the order of the shards."""
+    return f"pieces-{split}.json"
+
+
+def from_example(example: dict[str, Any]) -> dict[str, np.ndarray]:
+    """One example of the TFDS dataset -> the arrays of ClipRecord.to_arrays."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in example.items():
+        if isinstance(value, dict):  # features, coefficients
+            arrays |= {f"{name}/{key}": array for key, array in value.items()}
+        elif name == "phonemes":
+            arrays[name] = np.array([text.decode() for text in value], dtype=np.str_)
+        else:
+            arrays[name] = np.array(value.decode() if isinstance(value, bytes) else value)
+    return arrays

@@ -1,0 +1,171 @@
+"""Records -> examples: decoding, resizing, and the random choices of one example, all from a generator it is given.
+
+Every function here is pure; `pipeline` decides which records and which generator.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from demo_jax.factors import calibrated_code
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
+
+# Louder than this over the window is speech, not room noise: dB of full scale, root mean square.
+VOICED_DB = -45.0
+
+Arrays = Mapping[str, np.ndarray]
+Example = dict[str, np.ndarray]
+
+
+def decode_frame(data: bytes, size: int) -> np.ndarray:
+    """One JPEG file -> u8 [size, size, 3] RGB; a larger frame is averaged down over areas.
+
+    Raises:
+      InputError: the frame is smaller than `size`, or not square.
+    """
+    height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    if height != width or height < size:
+        raise InputError(
+            f"a frame of {width} x {height} px cannot serve a model of {size} px; frames are square and at least as "
+            "large as the model. Prepare the clips at that size."
+        )
+    picture = simplejpeg.decode_jpeg(data, colorspace="RGB")
+    if height == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
+
+
+def stable_hash(text: str) -> int:
+    """A number in 0 .. 2^31 - 1 that is the same in every process and on every machine."""
+    return zlib.crc32(text.encode()) & 0x7FFFFFFF
+
+
+def _frame(arrays: Arrays, t: int, size: int) -> np.ndarray:
+    start, end = arrays["frame_offsets"][t : t + 2]
+    return decode_frame(arrays["frame_bytes"][start:end].tobytes(), size)
+
+
+def _boxes(arrays: Arrays, t: int, size: int) -> np.ndarray:
+    """[2, 4] float32 in pixels of a `size` frame."""
+    start, end = arrays["frame_offsets"][t : t + 2]
+    height = simplejpeg.decode_jpeg_header(arrays["frame_bytes"][start:end].tobytes())[0]
+    return arrays["boxes"][t] * np.float32(size / height)
+
+
+def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
+    """[13] or [W, 13] float32; NaN where the face was not found (confidence 0)."""
+    code = calibrated_code(arrays["lips"][t], arrays["pose"][t], arrays["gaze"][t])
+    return np.where((arrays["confidence"][t] > 0)[..., None], code, np.float32(np.nan))
+
+
+def _phoneme(arrays: Arrays, t: int) -> int:
+    """The hash of the IPA symbol spoken at the centre of frame t, or -1."""
+    times, now = arrays["phoneme_times"], (t + 0.5) / FPS
+    spoken = np.flatnonzero((times[:, 0] <= now) & (now < times[:, 1]))
+    return stable_hash(str(arrays["phonemes"][spoken[0]])) if len(spoken) else -1
+
+
+def _voiced(arrays: Arrays, start: int, end: int) -> bool:
+    sound = arrays["waveform"][start * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME].astype(np.float32) / 32768
+    return bool(np.sqrt(np.mean(np.square(sound))) > 10 ** (VOICED_DB / 20))
+
+
+_SOURCE_ARRAYS = ("frame_bytes", "frame_offsets", "pose", "gaze", "lips", "confidence", "boxes")
+_SOUND_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
+
+
+def arrays_for_source() -> tuple[str, ...]:
+    """The record arrays that a picture and its truth are read from."""
+    return _SOURCE_ARRAYS
+
+
+def arrays_for_driving(feature: str) -> tuple[str, ...]:
+    """The record arrays that a driving window with its sound is read from."""
+    return (*_SOURCE_ARRAYS, *_SOUND_ARRAYS, f"features/{feature}")
+
+
+def plain_example(
+    rng: np.random.Generator, driving: Arrays, source: Arrays, *, size: int, lip_window: int, feature: str
+) -> Example:
+    """A random source frame of one piece and a random window of another piece (or the same) of its clip."""
+    length = len(driving["pose"])
+    first = int(rng.integers(length - lip_window + 1))
+    centre, window = first + lip_window // 2, slice(first, first + lip_window)
+    s = int(rng.integers(len(source["pose"])))
+    return {
+        "source": _frame(source, s, size),
+        "driving": np.stack([_frame(driving, t, size) for t in range(first, first + lip_window)]),
+        "source_calibrated": _calibrated(source, s),
+        "driving_calibrated": _calibrated(driving, window),
+        "driving_boxes": _boxes(driving, centre, size),
+        "audio": driving[f"features/{feature}"][window].astype(np.float32),
+        "clip_hash": np.int32(stable_hash(str(driving["clip_id"]))),
+        "time": np.int32(int(driving["piece"]) * 64 + centre),
+        "voiced": np.bool_(_voiced(driving, first, first + lip_window)),
+        "phoneme": np.int32(_phoneme(driving, centre)),
+        "confidence": np.float32(driving["confidence"][centre]),
+    }
+
+
+def set_example(
+    rng: np.random.Generator, base: Arrays, redrawn: Arrays, reidentity: Arrays, *, factor: int, size: int
+) -> Example:
+    """One puppet set at two different frames s (source) and t (driving). Frame t of all variants correspond."""
+    length = min(len(a["pose"]) for a in (base, redrawn, reidentity))
+    s, t = (int(i) for i in rng.choice(length, 2, replace=length < 2))
+    pictures = {
+        "source": (base, s),
+        "driving": (base, t),
+        "redrawn": (redrawn, t),
+        "reidentity_source": (reidentity, s),
+        "reidentity": (reidentity, t),
+    }
+    example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
+    example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
+    return example | {"set_factor": np.int32(factor), "set_boxes": _boxes(base, t, size)}
+
+
+def code_example(
+    rng: np.random.Generator, codes: np.ndarray, audio: np.ndarray, emotion: int, *, window: int, context: int,
+    look_ahead: int,
+) -> Example:  # fmt: skip
+    """A random window of a clip with its context, its sound, what comes after it, and a source code.
+
+    codes [T, K] float32, audio [T, A]. The start is uniform over the clip, the first frame included; frames outside the
+    clip are zero and marked not valid. The source is a frame outside the window where there is one.
+    """
+    length = len(codes)
+    start = int(rng.integers(max(length - window, 0) + 1))
+    outside = np.r_[0:start, start + window : length]
+    source = int(rng.choice(outside)) if len(outside) else int(rng.integers(length))
+    seen, seen_valid = _cut(codes, start - context, context + window)
+    heard, heard_valid = _cut(audio, start - context, context + window + look_ahead)
+    after, after_valid = _cut(codes, start + window, window)
+    return {
+        "codes": seen,
+        "codes_valid": seen_valid,
+        "audio": heard,
+        "audio_valid": heard_valid,
+        "source": codes[source].astype(np.float32),
+        "emotion": np.int32(emotion),
+        "next_codes": after,
+        "next_valid": after_valid,
+    }
+
+
+def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows start .. start + length - 1 of [T, N] as float32, zero outside, and which of them [length] are inside."""
+    index = np.arange(start, start + length)
+    inside = (index >= 0) & (index < len(array))
+    rows = array[np.clip(index, 0, len(array) - 1)].astype(np.float32)
+    return np.where(inside[:, None], rows, np.float32(0)), inside
+
+
+def stack(examples: list[Example]) -> Example:
+    """Examples -> one batch with a leading axis."""
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}

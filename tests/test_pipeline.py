@@ -1,0 +1,293 @@
+"""Batches are a pure function of (seed, step), hold what they say, and refuse what they cannot use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic
+
+from data_pipelines import pipeline, transforms
+from data_pipelines.schema import pack, write_atomically, write_clip
+from demo_jax.factors import EMOTIONS, FACTORS, calibrated_code
+from demo_jax.typing import InputError
+
+STAGE1 = {"batch_size": 8, "set_batch_size": 4, "seed": 3, "start_step": 0, "size": 16}
+STAGE2 = {"batch_size": 8, "seed": 3, "start_step": 0}
+SET_BASE = {"base": 10, "redrawn:lip": 60, "redrawn:pose": 110, "reidentity": 160}  # grey level of frame 0
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of two pieces, the last one of 3 frames, and two sets."""
+    root = tmp_path_factory.mktemp("records")
+    folder = root / "train"
+    for name, lengths in {"a": (64, 20), "b": (64, 3)}.items():
+        for piece, length in enumerate(lengths):
+            write_clip(folder, synthetic.clip(name, piece, length, base=100 * piece, phonemes=("h", "ə", "l")))
+    for index in range(2):
+        for variant, grey in SET_BASE.items():
+            name = f"set{index}-{variant.replace(':', '-')}"
+            write_clip(
+                folder, synthetic.clip(name, 0, 12, base=grey, set_id=f"set{index}", variant=variant, base_piece=0)
+            )
+    (folder / "dataset_info.json").write_text(json.dumps({"fingerprint": {"sha256": "abc"}}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long clip, one just longer than a window, and one shorter than it."""
+    root = tmp_path_factory.mktemp("codes")
+    for name, length, emotion in (("long", 300, "happy"), ("middle", 60, ""), ("short", 20, "sad")):
+        record = synthetic.codes(name, length, emotion=emotion)
+        write_atomically(root / "train" / "codes" / f"{name}.npz", pack(record))
+    (root / "codes.json").write_text(json.dumps({"autoencoder_fingerprint": "f", "data_fingerprint": {"train": "abc"}}))
+    return root
+
+
+def take(batches: pipeline.Batches, count: int) -> list[dict[str, np.ndarray]]:
+    with batches:
+        return [next(batches) for _ in range(count)]
+
+
+def assert_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def make(root: Path, stage: int, **changes: Any) -> pipeline.Batches:
+    if stage == 1:
+        return pipeline.stage1_batches(root, "train", **(STAGE1 | changes))
+    return pipeline.stage2_batches(root, **(STAGE2 | changes))
+
+
+@pytest.fixture(params=[1, 2], ids=["stage1", "stage2"])
+def stage(request: pytest.FixtureRequest, records: Path, codes: Path) -> tuple[Path, int]:
+    return (records, 1) if request.param == 1 else (codes, 2)
+
+
+def test_going_on_from_a_step_gives_the_same_batches(stage: tuple[Path, int]):
+    whole = take(make(*stage), 5)
+    for a, b in zip(whole[3:], take(make(*stage, start_step=3), 2), strict=True):
+        assert_equal(a, b)
+
+
+def test_the_seed_decides(stage: tuple[Path, int]):
+    name = "driving" if stage[1] == 1 else "codes"
+    first, again, other = (take(make(*stage, seed=seed), 1)[0][name] for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_out_the_same_global_batch(stage: tuple[Path, int], processes: int):
+    for step, whole in enumerate(take(make(*stage), 2)):
+        parts = [
+            take(make(*stage, process_index=p, process_count=processes, start_step=step), 1)[0]
+            for p in range(processes)
+        ]
+        assert_equal(whole, {name: np.concatenate([part[name] for part in parts]) for name in whole})
+
+
+def test_workers_change_nothing(stage: tuple[Path, int]):
+    for a, b in zip(take(make(*stage, start_step=1), 4), take(make(*stage, start_step=1, workers=2), 4), strict=True):
+        assert_equal(a, b)
+
+
+def test_an_epoch_holds_every_item_once_and_the_next_is_shuffled_anew():
+    rows = pipeline._Rows(items=12, seed=5, batch_size=6, process_index=0, process_count=1)
+    epochs = [[item for step in (2 * e, 2 * e + 1) for _, item in rows(step)] for e in range(3)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_stage1_shapes_and_dtypes(records: Path):
+    batch = take(make(records, 1), 1)[0]
+    expected = {
+        "source": (np.uint8, (8, 16, 16, 3)), "driving": (np.uint8, (8, 5, 16, 16, 3)),
+        "source_calibrated": (np.float32, (8, 13)), "driving_calibrated": (np.float32, (8, 5, 13)),
+        "driving_boxes": (np.float32, (8, 2, 4)), "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)),
+        "time": (np.int32, (8,)), "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
+        "confidence": (np.float32, (8,)), "set_factor": (np.int32, (4,)), "set_boxes": (np.float32, (4, 2, 4)),
+    }  # fmt: skip
+    for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
+        expected |= {name: (np.uint8, (4, 16, 16, 3)), f"{name}_calibrated": (np.float32, (4, 13))}
+    assert {name: (array.dtype, array.shape) for name, array in batch.items()} == expected
+
+
+def test_stage1_rows_are_what_the_records_hold(records: Path):
+    hashes = {transforms.stable_hash(name): name for name in ("a", "b", "set0-base", "set1-base")}
+    seen = set()
+    for batch in take(make(records, 1), 12):
+        for row in range(8):
+            name = hashes[int(batch["clip_hash"][row])]  # a KeyError would be a redrawn variant or a second identity
+            piece, t = divmod(int(batch["time"][row]), 64)
+            seen.add((name, piece))
+            grey = SET_BASE["base"] if name.startswith("set") else 100 * piece
+            suffix = {} if not name.startswith("set") else {"base": grey}
+            length = 12 if suffix else {("a", 0): 64, ("a", 1): 20, ("b", 0): 64}[name, piece]
+            record = synthetic.clip(name, piece, length)
+            assert 2 <= t < length - 2
+            # JPEG keeps flat grey to within 1/255, and frames are 2 apart.
+            np.testing.assert_allclose(
+                batch["driving"][row].mean((1, 2, 3)), np.minimum(grey + 2 * np.arange(t - 2, t + 3), 255), atol=0.99
+            )
+            np.testing.assert_array_equal(
+                batch["audio"][row], record.features["logmel"][t - 2 : t + 3].astype(np.float32)
+            )
+            truth = calibrated_code(record.lips, record.pose, record.gaze)
+            np.testing.assert_array_equal(batch["driving_calibrated"][row], truth[t - 2 : t + 3])
+            np.testing.assert_array_equal(batch["driving_boxes"][row], record.boxes[t] / 2)  # 32 px stored, 16 asked
+            symbol = ("h", "ə", "l", None)[min(int((t + 0.5) / 5), 3)]  # each lasts 0.2 s, 5 frames
+            assert batch["phoneme"][row] == (transforms.stable_hash(symbol) if symbol else -1)
+            assert batch["voiced"][row]
+    assert seen == {("a", 0), ("a", 1), ("b", 0), ("set0-base", 0), ("set1-base", 0)}  # b-0001 has 3 frames only
+
+
+def test_stage1_sources_come_from_every_piece_of_the_clip(records: Path):
+    batches = take(make(records, 1), 12)
+    level = np.concatenate([b["source"].mean((1, 2, 3)) for b in batches])
+    piece = np.concatenate([b["time"] // 64 for b in batches])
+    clip = np.concatenate([b["clip_hash"] for b in batches])
+    sources = level[(clip == transforms.stable_hash("a")) & (piece == 1)]
+    assert (sources < 95).any()  # frames of piece 0 start at grey 0, those of piece 1 at 100
+    assert (sources > 95).any()
+
+
+def test_set_pictures_correspond(records: Path):
+    factors = set()
+    for batch in take(make(records, 1), 6):
+        levels = {n: np.rint(batch[n].mean((1, 2, 3))) for n in batch if n.startswith("set_") and batch[n].ndim == 4}
+        s = (levels["set_source"] - SET_BASE["base"]) / 2
+        t = (levels["set_driving"] - SET_BASE["base"]) / 2
+        assert (np.abs(s - t) >= 0.5).all()  # two different frames
+        # Half a frame is the tolerance: one grey level of JPEG rounding, frames being 2 apart.
+        np.testing.assert_allclose((levels["set_reidentity_source"] - SET_BASE["reidentity"]) / 2, s, atol=0.5)
+        np.testing.assert_allclose((levels["set_reidentity"] - SET_BASE["reidentity"]) / 2, t, atol=0.5)
+        redrawn = np.array([SET_BASE[f"redrawn:{FACTORS[f]}"] for f in batch["set_factor"]])
+        np.testing.assert_allclose((levels["set_redrawn"] - redrawn) / 2, t, atol=0.5)
+        factors |= set(batch["set_factor"].tolist())
+    assert factors == {FACTORS.index("lip"), FACTORS.index("pose")}
+
+
+def test_frames_without_a_face_have_no_truth_and_silence_is_not_voiced(tmp_path: Path):
+    quiet = synthetic.clip(confidence=np.zeros(20, np.float32), waveform=np.full(20 * 640, 60, np.int16))
+    write_clip(tmp_path / "train", quiet)
+    batch = take(make(tmp_path, 1, set_batch_size=0), 1)[0]
+    assert np.isnan(batch["driving_calibrated"]).all()
+    assert np.isnan(batch["source_calibrated"]).all()
+    assert not batch["voiced"].any()  # 60 / 32768 is -55 dB
+    assert not any(name.startswith("set_") for name in batch)
+
+
+def test_larger_frames_are_averaged_over_areas():
+    picture = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
+    checks = (np.indices((32, 32)).sum(0) % 2 * 40 - 20).astype(np.int16)  # averages out
+    data = synthetic.jpeg(np.clip(picture + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
+    small = transforms.decode_frame(data, 2)
+    # 12: clipping at 0 lifts the black quarter by 10; the rest is JPEG rounding.
+    np.testing.assert_allclose(small[..., 0], [[0, 200], [100, 40]], atol=12)
+    assert small.shape == (2, 2, 3)
+
+
+def test_stage2_windows_hold_consecutive_frames_and_say_what_is_padding(codes: Path):
+    starts: dict[int, set[int]] = {300: set(), 60: set(), 20: set()}
+    emotions = {EMOTIONS.index("happy"): 300, 0: 60, EMOTIONS.index("sad"): 20}
+    for batch in take(make(codes, 2), 40):
+        assert batch["codes"].shape == (8, 60, 42)
+        assert batch["audio"].shape == (8, 70, 6)
+        for row in range(8):
+            length = emotions[int(batch["emotion"][row])]
+            valid, number = batch["codes_valid"][row], batch["codes"][row, :, 0]
+            start = int(number[10])
+            assert valid[10]  # a window starts inside the clip
+            starts[length].add(start)
+            wanted = np.arange(start - 10, start + 50)
+            np.testing.assert_array_equal(valid, (wanted >= 0) & (wanted < length))
+            np.testing.assert_array_equal(number, np.where(valid, wanted, 0))
+            heard = np.arange(start - 10, start + 60)
+            np.testing.assert_array_equal(batch["audio_valid"][row], (heard >= 0) & (heard < length))
+            np.testing.assert_array_equal(
+                batch["audio"][row, :, 0], np.where((heard >= 0) & (heard < length), heard, 0)
+            )
+            after = np.arange(start + 50, start + 100)
+            np.testing.assert_array_equal(batch["next_valid"][row], after < length)
+            np.testing.assert_array_equal(batch["next_codes"][row, :, 0], np.where(after < length, after, 0))
+            source = batch["source"][row, 0]
+            if length > 50:
+                assert not start <= source < start + 50
+            else:
+                assert 0 <= source < length
+    assert starts[20] == {0}
+    assert starts[60] == set(range(11))  # 80 draws or so of 11 places: a missing one has odds below 0.1 %
+    assert min(starts[300]) < 25
+    assert max(starts[300]) > 225
+
+
+def test_long_clips_are_drawn_in_proportion(codes: Path):
+    emotions = np.concatenate([b["emotion"] for b in take(make(codes, 2, batch_size=9), 10)])  # 9 items an epoch
+    counts = [int((emotions == EMOTIONS.index(e)).sum()) for e in ("happy", "", "sad")]
+    assert counts == [60, 20, 10]
+
+
+def test_names_and_fingerprints(records: Path, codes: Path, tmp_path: Path):
+    assert pipeline.data_fingerprint(records, "train") == "abc"
+    assert pipeline.corpus_name(records, "train") == "synthetic"
+    assert pipeline.splits_of(records) == pipeline.splits_of(codes) == ("train",)
+    assert pipeline.codes_info(codes)["autoencoder_fingerprint"] == "f"
+    assert pipeline.first_codes(codes, "train").clip_id == "long"
+    for split, name in (("val", "x"), ("train", "x"), ("extra", "x")):
+        write_clip(tmp_path / split, synthetic.clip(name, length=6))
+    assert pipeline.splits_of(tmp_path) == ("train", "val", "extra")
+    before = pipeline.data_fingerprint(tmp_path, "train")  # no dataset_info.json: names and lengths
+    write_clip(tmp_path / "train", synthetic.clip("y", length=6))
+    assert before != pipeline.data_fingerprint(tmp_path, "train")
+
+
+def test_what_cannot_be_used_is_named(records: Path, codes: Path, tmp_path: Path):
+    cases: list[tuple[Any, str]] = [
+        (lambda: make(tmp_path / "nowhere", 1), "nowhere: there is no such folder"),
+        (lambda: make(tmp_path, 1), "holds no data"),
+        (lambda: pipeline.stage1_batches(records, "val", **STAGE1), "no split 'val'; it has train"),
+        (lambda: make(records, 1, feature="ipa"), "no audio feature 'ipa'; it has logmel"),
+        (lambda: make(records, 1, size=64), "32 x 32 px cannot serve a model of 64 px"),
+        (lambda: make(records, 1, lip_window=4), "lip_window is 4"),
+        (lambda: make(records, 1, lip_window=65), "65 frames"),
+        (lambda: make(records, 1, batch_size=0), "batch of 0"),
+        (lambda: make(records, 1, process_count=3), "batch of 8 cannot be shared out to 3"),
+        (lambda: make(tmp_path / "nowhere", 2), "nowhere: there is no such folder"),
+        (lambda: make(codes, 2, split="val"), "no motion codes"),
+        (lambda: make(codes, 2, feature="ipa"), "no audio feature 'ipa'; it has logmel"),
+        (lambda: make(codes, 2, window=0), "window 0"),
+        (lambda: pipeline.codes_info(records), r"codes\.json is missing"),
+    ]
+    for call, message in cases:
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_a_corpus_without_sets_is_refused_when_sets_are_wanted(tmp_path: Path):
+    write_clip(tmp_path / "train", synthetic.clip())
+    with pytest.raises(InputError, match="no sets of redrawn factors"):
+        make(tmp_path, 1)
+
+
+def test_a_damaged_record_is_named(tmp_path: Path):
+    path = write_clip(tmp_path / "train", synthetic.clip())
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"clip-0000\.npz is damaged"):
+        make(tmp_path, 1, set_batch_size=0)
+
+
+def test_whole_records_can_be_read(records: Path):
+    opened = pipeline.open_records(records, "train")
+    assert len(opened) == len(opened.keys) == 12
+    record = opened[opened.keys.index("a-0001")]
+    np.testing.assert_array_equal(record.pose, synthetic.clip("a", 1, 20).pose)
+    assert dataclasses.asdict(opened.pieces[0])["key"] == opened.keys[0]
