@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import warnings
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -134,7 +134,7 @@ def probe_video(path: str | os.PathLike) -> VideoInfo:
 
 def read_video(
     path: str | os.PathLike, max_side: int | None = None, max_frames: int | None = None
-) -> tuple[VideoInfo, Iterator[np.ndarray]]:
+) -> tuple[VideoInfo, Generator[np.ndarray, None, None]]:
     """The header, and the frames as they are decoded: uint8 RGB [H, W, 3] at a constant 25 a second, upright, with
     square pixels, the longer side at most `max_side`. Raises InputError at once if it is no video, and while reading
     if it is cut."""
@@ -142,7 +142,7 @@ def read_video(
     return info, _frames(path, max_side, max_frames)
 
 
-def _frames(path: str | os.PathLike, max_side: int | None, max_frames: int | None) -> Iterator[np.ndarray]:
+def _frames(path: str | os.PathLike, max_side: int | None, max_frames: int | None) -> Generator[np.ndarray, None, None]:
     filters = f"fps={FPS}:start_time=0,scale='trunc(iw*sar)':ih,setsar=1"
     if max_side is not None:
         filters += f",scale='min({max_side},iw)':'min({max_side},ih)':force_original_aspect_ratio=decrease:flags=area"
@@ -249,7 +249,7 @@ class VideoWriter:
         self._padding = (size[0] % 2, size[1] % 2)
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp{self.path.suffix}")
         self._sound: Path | None = None
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _clean)
         height, width = size[0] + self._padding[0], size[1] + self._padding[1]
         marks = {"title": "Synthetic media", "comment": SYNTHETIC, "description": SYNTHETIC} if synthetic else {}
         command = [_ffmpeg(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo"]

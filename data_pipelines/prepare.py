@@ -77,9 +77,9 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
 
 def parse_split(text: str) -> dict[str, float]:
     """ "train" -> {"train": 1.0}; "train:0.8,val:0.2" -> those fractions. Raises InputError."""
-    parts = dict(part.split(":", 1) if ":" in part else (part, "1") for part in text.split(","))
+    parts = [part.partition(":") for part in text.split(",")]
     try:
-        fractions = {name.strip(): float(value) for name, value in parts.items()}
+        fractions = {name.strip(): float(value) if colon else 1.0 for name, colon, value in parts}
     except ValueError as error:
         raise InputError(f"--split {text}: a fraction is not a number; write train:0.8,val:0.1,test:0.1.") from error
     named = all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in fractions)
@@ -144,8 +144,8 @@ def process(job: Job) -> dict[str, Any]:
                     reasons.append(f"{first:.2f}-{last:.2f} s: {result.scene.reason}")
         except InputError as problem:
             error, pieces, frames = str(problem), [], 0
-        (folder / "clips").mkdir(parents=True, exist_ok=True)
         for name in pieces:
+            (folder / "clips").mkdir(parents=True, exist_ok=True)
             os.replace(Path(scratch) / "clips" / name, folder / "clips" / name)
     return dataclasses.asdict(job) | {
         "pieces": pieces, "frames": frames, "reason": error or "; ".join(reasons),
@@ -221,8 +221,8 @@ def _finished(out: Path, job: Job) -> dict[str, Any] | None:
 
 def _forget(out: Path, clip_id: str) -> None:
     """Removes what an earlier run with other parameters made of this video."""
-    state = _read_state(out, clip_id)
-    for name in state["pieces"] if state else ():
+    state = _read_state(out, clip_id) or {"pieces": ()}
+    for name in state["pieces"]:
         (out / state["split"] / "clips" / name).unlink(missing_ok=True)
     _state_file(out, clip_id).unlink(missing_ok=True)
 
@@ -335,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     states = prepare(jobs, out, min(args.workers, len(jobs)))
     report = write_report(out, states)
     datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
-    for split in sorted({s["split"] for s in states}):
+    for split in sorted({s["split"] for s in states if s["pieces"]}):
         write_info(out, split, [s for s in states if s["split"] == split], parameters, datasheet)
     accepted = [s for s in states if s["pieces"]]
     seconds = sum(s["frames"] for s in states) / FPS

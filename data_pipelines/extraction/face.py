@@ -24,7 +24,7 @@ from demo_jax.factors import ARKIT_INDEX
 from demo_jax.typing import InputError
 
 VERSION = "1"  # changes whenever the same picture gives other numbers
-POINTS = 478
+DISTINCT = 0.8  # face widths between the centres of two faces; less is the same face found twice
 INSTALL = "pip install 'demo_jax[prepare]'"
 _GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
@@ -149,25 +149,23 @@ class FaceFinder:
             faces.append(Face(xyz, expression))
         return distinct(faces)
 
-    def search(self, image: np.ndarray) -> list[Face]:
-        """Like a call, but harder, when the whole picture shows no face: first framed (for a face that fills it), then
-        square windows of the short side and of half of it (for small faces). Up to about 40 times dearer."""
-        if faces := self(image):
-            return faces
+    def search(self, image: np.ndarray, seen: list[Face]) -> list[Face]:
+        """All faces, given those `seen` in the whole picture by a call: looks also in square windows of the short side
+        and, if there is still none, at the framed picture (for a face that fills it) and in windows of half the short
+        side (for small faces)."""
         height, width = image.shape[:2]
+        short = min(height, width)
+        if faces := distinct(seen + (self._windows(image, short) if max(height, width) > short else [])):
+            return faces
         border = max(height, width) // 2
         framed = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
         if faces := [face.moved(-border, -border) for face in self(framed)]:
             return faces
-        for side in (min(height, width), min(height, width) // 2):
-            if side < 64:
-                break
-            for y in _steps(height, side):
-                for x in _steps(width, side):
-                    faces += self.within(image, x, y, side)
-            if faces:
-                return distinct(faces)
-        return []
+        return distinct(self._windows(image, short // 2)) if short >= 128 else []
+
+    def _windows(self, image: np.ndarray, side: int) -> list[Face]:
+        height, width = image.shape[:2]
+        return [f for y in _steps(height, side) for x in _steps(width, side) for f in self.within(image, x, y, side)]
 
     def within(self, image: np.ndarray, x: int, y: int, side: int) -> list[Face]:
         """The faces in one square window of the picture (cut off at its borders), in coordinates of the picture."""
@@ -186,10 +184,10 @@ class FaceFinder:
 
 
 def distinct(faces: list[Face]) -> list[Face]:
-    """The faces, largest first, each only once: those whose centre lies in a larger one's inner half are left out."""
+    """The faces, largest first, each only once: those whose centre lies within a larger one are left out."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.width):
-        if all(np.linalg.norm(face.centre - other.centre) > other.width / 2 for other in kept):
+        if all(np.linalg.norm(face.centre - other.centre) > DISTINCT * other.width for other in kept):
             kept.append(face)
     return kept
 

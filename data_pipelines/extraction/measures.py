@@ -34,7 +34,7 @@ POSE_SIGMA = 1.5  # frames
 
 # The eye's centre of rotation relative to the middle of its two corners, in centimetres of the canonical face: outward,
 # up, back. Found on real clips as the point that stays behind the iris while a head turns and the eyes hold the lens.
-EYE_OUT, EYE_UP, EYE_BACK = 0.15, 0.19, 0.35
+EYE_OUT, EYE_UP, EYE_BACK = 0.15, 0.22, 0.35
 EYE_RADIUS = 1.05  # centre of rotation to the iris, in the same centimetres
 MAX_GAZE_SINE = 0.8
 BLINK_OPENING = 0.35  # below this the iris is hidden and gaze is interpolated
@@ -87,11 +87,11 @@ def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canon
     centre = anchor_at + scale_smooth[:, None] * (rotation_matrix(*angles.T) @ (between_ears - anchor))
     openings = np.stack([_opening(local, pairs) for *_, pairs in _EYES], axis=1)
     expression = _light(expression, keep=[ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]])
-    lips = [
+    gaps = [
         np.linalg.norm(local[:, 13] - local[:, 14], axis=-1) / span,
         np.linalg.norm(local[:, 61] - local[:, 291], axis=-1) / span,
     ]
-    lips = np.column_stack([_light(np.stack(lips, 1)), expression[:, ARKIT_INDEX["mouthPucker"]]])
+    lips = np.column_stack([_light(np.stack(gaps, 1)), expression[:, ARKIT_INDEX["mouthPucker"]]])
     gaze = _gaze(points, scale, rotation, openings.mean(1) > BLINK_OPENING)
     return Measures(
         angles=angles,

@@ -28,7 +28,7 @@ def find_portrait(image: np.ndarray, size: int, face_model: str | os.PathLike | 
     """Finds the largest face in uint8 RGB [H, W, 3] and cuts the square around it. Raises InputError if there is no
     face, if it is below 32 pixels, or if the `prepare` extra is not installed (it says what to install)."""
     with FaceFinder(face_model, most=5) as find:
-        faces = find.search(image)
+        faces = find.search(image, find(image))
     if not faces:
         raise InputError("no face was found in the portrait; give a picture of one face seen from the front.")
     face, warnings = faces[0], []

@@ -28,16 +28,16 @@ from demo_jax.typing import SAMPLES_PER_FRAME
 
 VERSION = "1"  # changes whenever the same video gives other records
 SCAN_SIDE = 1280  # longer side at which faces are looked for
-SEARCH_EVERY = 12  # frames: how often the whole picture is searched in windows when it shows no face at once
+SEARCH_EVERY = 12  # frames: how often a picture is searched thoroughly, for small faces and for other people
 GAP_FRAMES = 5  # a face lost for at most this long is interpolated
-CUT_DIFFERENCE = 24.0  # mean change of a 32 x 32 thumbnail between two frames, of 255, that may be a cut ...
+CUT_DIFFERENCE = 16.0  # mean change of a 32 x 32 thumbnail between two frames, of 255, that may be a cut ...
 CUT_CONTRAST = 4.0  # ... if it is so many times what the frames around it change
 FACE_JUMP = 0.45  # face widths that a face's centre moves between two frames only in a cut; its size by 30 %
 SIZE_JUMP = 1.3
 OTHER_FACE = 0.5  # a second face counts from this share of the first one's width
 SEVERAL_SHARE = 0.1  # of a scene's frames that may show a second face
 SMALLEST_FACE = 40  # source pixels from ear to ear
-MAX_YAW = 75.0  # degrees; beyond it the landmarks guess half of the face
+MAX_TURN = np.array([75.0, 60.0, 60.0])  # yaw, pitch, roll in degrees; beyond them the landmarks guess
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,30 +65,40 @@ class Scene:
 
 def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
     """Looks for the face in every frame. Raises InputError if the file cannot be read."""
-    info, frames = read_video(path, max_side=SCAN_SIDE)
-    points, expressions, several, difference = [], [], [], []
-    thumbnail, window, scale = None, None, 1.0
+    whole = max(next(read_video(path, max_frames=1)[1]).shape)
+    _, frames = read_video(path, max_side=SCAN_SIDE)
+    points: list[np.ndarray] = []
+    expressions, several, difference = [], [], []
+    thumbnail: np.ndarray | None = None
+    window: tuple[int, int, int] | None = None  # where to look for a face that the whole picture does not show
+    crowd = False
     for t, frame in enumerate(frames):
-        scale = max(1.0, max(info.width, info.height) / max(frame.shape[:2]))
         small = _thumbnail(frame)
         difference.append(0.0 if thumbnail is None else float(np.abs(small - thumbnail).mean()))
         thumbnail = small
         faces = finder(frame) if window is None else finder.within(frame, *window)
-        if window is not None and not faces:
-            faces, window = finder(frame), None
-        if t % SEARCH_EVERY == 0 and (window is not None or not faces):
-            faces = finder.search(frame)  # also finds who else is there
-            window = _window(faces[0]) if faces and not finder(frame) else None
-        several.append(len(faces) > 1 and faces[1].width >= OTHER_FACE * faces[0].width)
-        face = faces[0] if faces else None
-        points.append(np.full((478, 3), np.nan, np.float32) if face is None else np.float32(face.points * scale))
-        expressions.append(np.full(52, np.nan, np.float32) if face is None else face.expression)
+        if t % SEARCH_EVERY == 0:
+            seen = finder(frame) if window is not None else faces
+            faces = finder.search(frame, seen)
+            window = _window(faces[0]) if faces and not seen else None
+            crowd = _several(faces)
+        several.append(crowd or _several(faces))
+        if faces:
+            points.append(np.float32(faces[0].points * (whole / max(frame.shape))))
+            expressions.append(faces[0].expression)
+        else:
+            points.append(np.full((478, 3), np.nan, np.float32))
+            expressions.append(np.full(52, np.nan, np.float32))
     return Scan(
         points=np.stack(points),
         expression=np.stack(expressions),
         several=np.array(several),
         difference=np.array(difference),
     )
+
+
+def _several(faces: list[Face]) -> bool:
+    return len(faces) > 1 and faces[1].width >= OTHER_FACE * faces[0].width
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:
@@ -202,9 +212,13 @@ def extract(
     for i, scene in enumerate(scenes):
         if not scene.reason:
             measured[i] = measure_scene(scan, scene, finder)
-            turned = float(np.abs(measured[i].angles[:, 0]).max())
-            if turned > MAX_YAW:
-                scenes[i] = dataclasses.replace(scene, reason=f"head turned by {turned:.0f} degrees")
+            turned = np.abs(measured[i].angles).max(0)
+            if (turned > MAX_TURN).any():
+                worst = int((turned / MAX_TURN).argmax())
+                name = ("yaw", "pitch", "roll")[worst]
+                scenes[i] = dataclasses.replace(
+                    scene, reason=f"head turned too far ({name} {turned[worst]:.0f} degrees)"
+                )
     _, frames = read_video(path)
     waveform = np.pad(waveform, (0, -len(waveform) % SAMPLES_PER_FRAME))
     with contextlib.closing(frames):
