@@ -28,6 +28,7 @@ LANDMARKS_68 = np.array([
     78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
 ])  # fmt: skip
 MOUTH, EYES = slice(48, 68), slice(36, 48)
+BOX_MARGIN = 0.10  # around the landmarks of mouth and eyes, in face widths
 
 RIGID_ABOVE = -2.0  # cm in the canonical face: nose and up; below it the jaw and the lips move
 POSE_SIGMA = 1.5  # frames
@@ -91,7 +92,10 @@ def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canon
         np.linalg.norm(local[:, 13] - local[:, 14], axis=-1) / span,
         np.linalg.norm(local[:, 61] - local[:, 291], axis=-1) / span,
     ]
-    lips = np.column_stack([_light(np.stack(gaps, 1)), expression[:, ARKIT_INDEX["mouthPucker"]]])
+    pucker = (
+        expression[:, ARKIT_INDEX["mouthPucker"]] + 0.5 * expression[:, ARKIT_INDEX["mouthFunnel"]]
+    )  # as the puppet
+    lips = np.column_stack([_light(np.stack(gaps, 1)), np.clip(pucker, 0, 1)])
     gaze = _gaze(points, scale, rotation, openings.mean(1) > BLINK_OPENING)
     return Measures(
         angles=angles,
@@ -167,12 +171,10 @@ def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: 
     return _light(angles)
 
 
-def feature_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """Landmarks [T, 68, 2] in crop pixels -> boxes [T, 2, 4] float32 (mouth, eyes; x0 y0 x1 y1): the landmarks' extent
-    with a quarter of its width around it, within the crop."""
-    boxes = []
-    for part in (MOUTH, EYES):
-        low, high = landmarks[:, part].min(1), landmarks[:, part].max(1)
-        margin = (high - low)[:, :1] / 4
-        boxes.append(np.concatenate([low - margin, high + margin], -1))
+def feature_boxes(landmarks: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
+    """Landmarks [T, 68, 2] in crop pixels and pose [T, 6] -> boxes [T, 2, 4] float32 (mouth, eyes; x0 y0 x1 y1): the
+    landmarks' extent with a tenth of the face width around it, as on the puppet, within the crop."""
+    margin = BOX_MARGIN * size * np.exp(-pose[:, 5:6])
+    parts = (landmarks[:, MOUTH], landmarks[:, EYES])
+    boxes = [np.concatenate([part.min(1) - margin, part.max(1) + margin], -1) for part in parts]
     return np.clip(np.stack(boxes, 1), 0, size).astype(np.float32)

@@ -84,7 +84,7 @@ def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
             crowd = _several(faces)
         several.append(crowd or _several(faces))
         if faces:
-            points.append(np.float32(faces[0].points * (whole / max(frame.shape))))
+            points.append((faces[0].points * (whole / max(frame.shape))).astype(np.float32))
             expressions.append(faces[0].expression)
         else:
             points.append(np.full((478, 3), np.nan, np.float32))
@@ -259,7 +259,7 @@ def _records(
     crop = square_crop(measures.centre, measures.face_width, size)
     pose = measures.pose(crop, size)
     landmarks = (measures.landmarks @ crop[:2, :2].T + crop[:2, 2]).astype(np.float32)
-    boxes = feature_boxes(landmarks, size)
+    boxes = feature_boxes(landmarks, pose, size)
     features = {e.name: e(sound) for e in extractors}
     pieces = -(-total // MAX_PIECE_FRAMES)
     edges = [total * k // pieces for k in range(pieces + 1)]
