@@ -20,7 +20,7 @@ ARTICULATION_VERSION = "1"
 
 _RATE = 200  # grid of the curves, Hz
 _BLUR = 0.042  # standard deviation of the moving window, seconds
-_RAMP = 0.065  # seconds in which a closure is approached and released
+_RAMP = 0.068  # seconds in which a closure is approached and released
 _CHANNELS = ("jaw", "stretch", "pucker", "funnel", "lower", "upper")
 
 # Vowel -> jaw, stretch, pucker, funnel, lower lip down, upper lip up.
@@ -168,7 +168,7 @@ def _coefficients(channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.n
         put(f"{name}Right", value * (1 - 0.15 * asymmetry))
 
     free = (1 - closed) * (1 - tuck)
-    jaw = channel["jaw"] * (1 - 0.7 * closed)
+    jaw = channel["jaw"] * (1 - 0.45 * closed)
     jaw = jaw * (1 - tuck) + np.minimum(jaw, 0.07) * tuck
     put("jawOpen", jaw)
     # mouthClose = jawOpen brings the lips together over the open jaw.

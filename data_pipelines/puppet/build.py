@@ -16,6 +16,7 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from data_pipelines.puppet.sentences import SENTENCES_VERSION, SPLITS, VARIANTS,
 from data_pipelines.puppet.speech import SPEECH_VERSION
 from data_pipelines.schema import MAX_PIECE_FRAMES, SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
 from demo_jax.typing import FPS, InputError
+
+if TYPE_CHECKING:
+    from data_pipelines.puppet.identity import Identity
 
 HEAD_VERSION = "1"  # of head, identities and renderer: raised with every change of a shape or a pixel
 
@@ -146,7 +150,7 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
 
 
 @functools.lru_cache(maxsize=64)
-def person(seed: int, split: str, number: int):  # type: ignore[no-untyped-def]
+def person(seed: int, split: str, number: int) -> Identity:
     """The Identity with this number in a split."""
     from data_pipelines.puppet.identity import random_identity
 

@@ -21,7 +21,7 @@ CLIPS_VERSION = "1"
 
 _KINDS = ("speech", "set", "identity", "voice")
 _SHORTEST, _LONGEST = 4.0, 8.0  # seconds of a speech clip, as far as sentences allow
-_ENGLISH_SHARE = 0.6
+_ENGLISH_SHARE = 0.7
 
 
 def stream(seed: int, split: str, kind: str, index: int) -> np.random.Generator:
@@ -70,12 +70,15 @@ def speaker_name(split: str, person: int) -> str:
     return f"puppet-{split}-{person:04d}"
 
 
-def _speak(rng: np.random.Generator, seed: int, split: str, person: int) -> Sound:
-    """An utterance in the person's voice, with silence around it and a little room noise."""
+def _speak(rng: np.random.Generator, seed: int, split: str, person: int, turn: int) -> Sound:
+    """An utterance in the person's voice, with silence around it and a little room noise. The languages besides English
+    take turns, so that a small corpus has all of them."""
     own = stream(seed, split, "voice", person)  # a person keeps a voice; rate and pitch vary around it
     variant = VARIANTS[split][person % len(VARIANTS[split])]
     base_rate, base_pitch = own.integers(135, 190), own.integers(30, 70)
-    language = str(rng.choice(["en", "en-gb"]) if rng.random() < _ENGLISH_SHARE else rng.choice(languages()))
+    others = [name for name in languages() if not name.startswith("en")]
+    english = ("en", "en-gb")[int(rng.integers(2))]
+    language = english if rng.random() < _ENGLISH_SHARE else others[turn % len(others)]
     texts = sentences(language, split)
     rate, pitch = int(base_rate + rng.integers(-12, 13)), int(base_pitch + rng.integers(-6, 7))
     spread = int(rng.integers(35, 75))
@@ -134,7 +137,7 @@ def speech_clip(seed: int, split: str, index: int, people: int) -> Take:
     """Clip number `index` of a split in which `people` identities take turns."""
     rng = stream(seed, split, "speech", index)
     person = index % people
-    sound = _speak(rng, seed, split, person)
+    sound = _speak(rng, seed, split, person, index)
     emotion = "neutral" if rng.random() < 0.4 else str(rng.choice(EMOTIONS[2:]))
     moves = motion.speech_motion(rng, _mouth(rng, sound), sound.times, sound.stressed, emotion)
     return Take(
@@ -156,14 +159,14 @@ def probe_set(seed: int, split: str, index: int, people: int, frames: int) -> li
     rng = stream(seed, split, "set", index)
     person = int(rng.integers(people))
     second = int((person + rng.integers(1, people)) % people) if people > 1 else person
-    whole = _speak(rng, seed, split, person)
+    whole = _speak(rng, seed, split, person, index)
     offset = int(rng.integers(max(1, whole.frames - frames + 1)))
     frames = min(frames, whole.frames)
     base = motion.wide_motion(rng, _mouth(rng, whole)[offset : offset + frames])
     if rng.random() < 0.5:
         other_lips = motion.random_lips(rng, frames)
     else:
-        other = _speak(rng, seed, split, second)
+        other = _speak(rng, seed, split, second, index + 1)
         start = int(rng.integers(max(1, other.frames - frames + 1)))
         other_lips = _mouth(rng, other)[start : start + frames]
         other_lips = np.pad(other_lips, ((0, frames - len(other_lips)), (0, 0)), mode="edge")

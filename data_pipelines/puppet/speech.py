@@ -104,7 +104,7 @@ def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tu
     events: list[tuple[int, str]] = []
 
     @_Callback
-    def receive(samples, count, event):  # type: ignore[no-untyped-def]
+    def receive(samples, count, event):
         if samples and count > 0:
             chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         index = 0
