@@ -1,4 +1,4 @@
-"""What is not the linear head: hair, neck and clothes, and the background picture. Each is a function of the identity."""
+"""What is not the linear head: hair, neck and clothes, and the background picture; functions of the identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from data_pipelines.puppet.surface import bump, grid_triangles, skull, smoothste
 class Part:
     """A piece of mesh worn by one identity, in head units about the face centre.
 
-    points [V, 3], triangles [F, 3], region [V], shade [V] (above 1: lighter), follow [V]: 1 turns with the head, 0 stays
+    points [V, 3], triangles [F, 3], region [V], shade [V] (above 1: lighter)
+    follow [V]: 1 turns with the head, 0 stays
     """
 
     points: np.ndarray
@@ -53,11 +54,12 @@ def hair(identity: Identity) -> Part:
 def _cap(identity: Identity) -> Part:
     front, side, back, thick, length, rough = _HAIR[identity.hair_style]
     rng = np.random.default_rng(identity.hair_seed)
-    columns, rows = 96, 30
+    columns, rows = 144, 30
     turn = 2 * np.pi * np.arange(columns) / columns  # 0 in front, growing to the person's left
     ahead = 0.5 + 0.5 * np.cos(turn)
     edge = side + (front - side) * smoothstep(0.50, 0.86, ahead) + (back - side) * smoothstep(0.45, 0.05, ahead)
     edge = edge + 3.0 * np.exp(-0.5 * ((np.abs(np.sin(turn)) - 0.80) / 0.10) ** 2) * (ahead > 0.5)
+    edge = edge + 0.8 * np.sin(23 * turn + rng.uniform(0, 6.3)) + 0.5 * np.sin(41 * turn + rng.uniform(0, 6.3))
     u = np.linspace(0.0, 1.0, rows)[:, None]
     polar = np.deg2rad(1.0 + (edge[None] - 1.0) * u)
     tilt = np.deg2rad(-12.0)  # the crown lies behind the top
@@ -80,7 +82,7 @@ def _cap(identity: Identity) -> Part:
     points[-1] -= 0.03 * tilted[-1]  # the hairline's edge goes under the skin
     if length:
         points = _curtain(points, ahead, length, waves)
-    strands = 1.0 + 0.10 * np.sin(11 * turn + 3 * u + waves) + 0.06 * np.sin(29 * turn + 2 * waves)
+    strands = 1.0 + 0.16 * np.sin(11 * turn + 3 * u + waves) + 0.12 * np.sin(31 * turn + 2 * waves)
     gloss = 0.22 * np.exp(-0.5 * ((u - 0.42) / 0.10) ** 2)
     shade = (strands + gloss) * (0.80 + 0.20 * smoothstep(1.0, 0.7, u))
     return Part(

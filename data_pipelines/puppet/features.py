@@ -1,4 +1,4 @@
-"""The rings of vertices around the mouth and the eyes, and the small parts: eyeballs, teeth, tongue, brows, lashes, ears."""
+"""The rings of vertices around mouth and eyes, and the small parts: eyeballs, teeth, tongue, brows, lashes, ears."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def on_lid(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
 
 
 def lid_rings(upper: float = 26.0, lower: float = -22.0) -> np.ndarray:
-    """[LID_ROWS, 24, 3]: the left eye's lid from crease to margin; the margins' middles at these elevations (degrees)."""
+    """[LID_ROWS, 24, 3]: the left lid from crease to margin; the margins' middles at these elevations (degrees)."""
     t = 2.0 * np.pi * np.arange(EYE_POINTS) / EYE_POINTS
     rise = np.abs(np.sin(t)) ** 0.85
     rings = []
@@ -120,7 +120,7 @@ def tongue() -> tuple[np.ndarray, np.ndarray]:
     turn = 2.0 * np.pi * np.arange(columns)[None] / columns
     ray = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar) * np.ones_like(turn)], -1)
     front = skin_at(np.array([[0.0, MOUTH_Y]]))[0, 2]
-    points = np.array([0.0, MOUTH_Y - 0.06, front - 0.19]) + ray * np.array([0.085, 0.030, 0.105])
+    points = np.array([0.0, MOUTH_Y - 0.058, front - 0.19]) + ray * np.array([0.090, 0.046, 0.105])
     return points.reshape(-1, 3), grid_triangles(rows, columns, closed=True)[:, ::-1]
 
 
@@ -138,7 +138,7 @@ def brow(thickness: float = 0.024) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lash(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The left upper lid's margin [13, 3], outer to inner corner -> the dark line along it: points [39, 3], triangles."""
+    """The left upper lid's margin [13, 3], outer corner first -> the dark line along it: points [39, 3], triangles."""
     away = margin - EYE_CENTRE
     u = np.linspace(0.0, 1.0, len(margin))[:, None]
     thick = 0.007 + 0.013 * np.sin(np.pi * u) ** 0.5 + 0.014 * (1.0 - u) ** 6

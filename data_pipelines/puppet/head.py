@@ -1,7 +1,7 @@
 """The puppet's head: a small linear 3DMM, mean + identity basis + expression basis under ARKit's names.
 
-The skin is one mesh: free vertices over the skull, triangulated on the sphere, that meet explicit rings around the mouth
-and the eyes. Eyeballs, teeth, tongue, brows, lashes and ears are parts of their own in the same vertex list. Another
+The skin is one mesh: free vertices over the skull, triangulated on the sphere, meet explicit rings around mouth and
+eyes. Eyeballs, teeth, tongue, brows, lashes and ears are parts of their own in the same vertex list. Another
 linear 3DMM can take its place by giving the same HeadModel.
 """
 
@@ -52,7 +52,8 @@ class HeadModel:
     shade              [N] float64, 0-1: how much light reaches the vertex in creases and hollows
     landmarks          [68] int32, iBUG order
     eye_centres        [2] int32, the vertices (of region POINT) the left and the right eyeball turn about
-    eyeballs           the vertices of the left and the right eyeball
+    eyeballs           the vertices of the left and the right eyeball, the pupil's middle first
+    lids               the vertices of lids and lashes, whose shapes grow with the identity's eyes
     parts              part name -> its vertices
     origin, width      from the sculptor's units (surface.py) to these: (point - origin) / width
     """
@@ -66,6 +67,7 @@ class HeadModel:
     landmarks: np.ndarray
     eye_centres: np.ndarray
     eyeballs: tuple[np.ndarray, np.ndarray]
+    lids: np.ndarray
     parts: dict[str, slice]
     origin: np.ndarray
     width: float
@@ -133,11 +135,10 @@ def _free_directions(mouth_edge: np.ndarray, eye_edge: np.ndarray) -> np.ndarray
     mouth_xy, eye_xy = skull(mouth_edge)[:, :2], skull(eye_edge)[:, :2]
     for spacing, x_end, y_start, y_end in ((0.024, 0.10, -0.235, 0.06), (0.040, 0.40, -0.60, 0.52)):
         rows = np.arange(y_start, y_end, spacing * 0.87)
-        xy = np.concatenate([
-            np.stack([(np.arange(0, x_end, spacing) + spacing / 2 * (i % 2)), np.full(len(np.arange(0, x_end, spacing)), y)], -1)
-            for i, y in enumerate(rows)
-        ])  # fmt: skip
-        xy = xy[((xy / np.array([0.44, np.inf])) ** 2).sum(-1) + (xy[:, 1] / 0.62) ** 2 < 1.0]
+        along = np.arange(0, x_end, spacing)
+        lines = [np.stack([along + spacing / 2 * (i % 2), np.full(len(along), y)], -1) for i, y in enumerate(rows)]
+        xy = np.concatenate(lines)
+        xy = xy[((xy / np.array([0.44, 0.62])) ** 2).sum(-1) < 1.0]
         for loop in (mouth_xy, eye_xy):
             middle, half = (loop.max(0) + loop.min(0)) / 2, (loop.max(0) - loop.min(0)) / 2
             xy = xy[(((xy - middle) / (half + 0.012)) ** 2).sum(-1) > 1.0]
@@ -268,6 +269,7 @@ def puppet_head() -> HeadModel:
     expression = expression_basis(sketch.parts, points, triangles)
     identity = identity_basis(sketch.parts, points)
     ears = points[landmarks[[0, 16]]]
+    numbers = np.arange(len(points), dtype=np.int32)
     width = np.linalg.norm(ears[1] - ears[0])
     return HeadModel(
         mean=(points - ears.mean(0)) / width,
@@ -278,7 +280,8 @@ def puppet_head() -> HeadModel:
         shade=np.concatenate(sketch.shades),
         landmarks=landmarks,
         eye_centres=np.arange(2, dtype=np.int32) + sketch.parts["eye_centres"].start,
-        eyeballs=tuple(np.arange(len(points), dtype=np.int32)[sketch.parts[f"eyeball_{s}"]] for s in ("left", "right")),
+        eyeballs=(numbers[sketch.parts["eyeball_left"]], numbers[sketch.parts["eyeball_right"]]),
+        lids=np.concatenate([numbers[sketch.parts[f"{n}_{s}"]] for n in ("lid", "lash") for s in ("left", "right")]),
         parts=sketch.parts,
         origin=ears.mean(0),
         width=float(width),

@@ -45,7 +45,7 @@ class Identity:
 
 def colour(text: str) -> Colour:
     """Hexadecimal RRGGBB -> sRGB 0-1."""
-    return tuple(int(text[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    return int(text[:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:], 16) / 255
 
 
 def _mixed(rng: np.random.Generator, choices: tuple[str, ...]) -> np.ndarray:
@@ -57,14 +57,15 @@ def _mixed(rng: np.random.Generator, choices: tuple[str, ...]) -> np.ndarray:
 
 
 def _tuple(values: np.ndarray) -> Colour:
-    return tuple(float(v) for v in np.clip(values, 0, 1))
+    red, green, blue = (float(v) for v in np.clip(values, 0, 1))
+    return red, green, blue
 
 
 def random_identity(rng: np.random.Generator) -> Identity:
     """A pleasant random puppet; the same generator state gives the same one."""
     shape = np.clip(rng.standard_normal(len(puppet_head().identity_basis)), -1.8, 1.8).astype(np.float32)
     skin = _mixed(rng, _SKINS)
-    redness = rng.uniform(0.40, 0.8)
+    redness = rng.uniform(0.35, 0.65)
     lips = skin * (1 - redness) + redness * skin ** np.array([0.75, 1.9, 1.45]) * np.array([0.92, 0.78, 0.80])
     dark_skin = skin.mean() < 0.45
     hair = np.array(colour(_HAIRS[rng.integers(0, 4 if dark_skin else len(_HAIRS))])) * rng.uniform(0.85, 1.15)
@@ -75,11 +76,10 @@ def random_identity(rng: np.random.Generator) -> Identity:
     accent = colorsys.hsv_to_rgb((hue + rng.choice([0.08, 0.5])) % 1, rng.uniform(0.1, 0.5), rng.uniform(0.75, 0.98))
     back_hue = (hue + rng.uniform(0.3, 0.7)) % 1
     value = rng.uniform(0.45, 0.9)
-    background = tuple(
-        _tuple(np.array(colorsys.hsv_to_rgb((back_hue + turn) % 1, saturation, v)))
-        for turn, saturation, v in ((0.0, rng.uniform(0.15, 0.4), value), (0.06, rng.uniform(0.3, 0.5), value * 0.68))
-    )
+    bright = colorsys.hsv_to_rgb(back_hue, rng.uniform(0.15, 0.4), value)
+    deep = colorsys.hsv_to_rgb((back_hue + 0.06) % 1, rng.uniform(0.3, 0.5), value * 0.68)
     light = np.array([rng.choice([-1, 1]) * rng.uniform(0.25, 0.75), rng.uniform(0.35, 0.8), 1.0])
+    light /= np.linalg.norm(light)
     return Identity(
         shape=shape,
         skin=_tuple(skin),
@@ -95,7 +95,7 @@ def random_identity(rng: np.random.Generator) -> Identity:
         clothes=_tuple(np.array(clothes)),
         clothes_accent=_tuple(np.array(accent)),
         background_style=str(rng.choice(BACKGROUNDS)),
-        background=background,
-        light=tuple(float(v) for v in light / np.linalg.norm(light)),
+        background=(bright, deep),
+        light=(float(light[0]), float(light[1]), float(light[2])),
         warmth=float(rng.uniform(-1, 1)),
     )

@@ -1,6 +1,6 @@
 """Shading and z-buffer rasterisation of one triangle mesh on one CPU core, compiled by numba.
 
-Frames are deterministic: single-threaded, no fused or re-ordered arithmetic. The kernels release the GIL, so callers may
+Frames are deterministic: single-threaded, no re-ordered arithmetic. The kernels release the GIL, so that callers may
 render several clips in threads or processes.
 """
 
@@ -126,5 +126,5 @@ def rasterise(
                     for i in range(samples):
                         v, u = y * samples + j, x * samples + i
                         total += image[v, u, k] if depth[v, u] > -1e8 else background[y, x, k]
-                out[y, x, k] = np.uint8(min(max(total * number + 0.5, 0.0), 255.0))
+                out[y, x, k] = int(total * number + np.float32(0.5))  # colours are within 0-255
     return out

@@ -1,8 +1,8 @@
 """Draws a puppet: identity, pose, expression and gaze -> frames, and what can be measured on the same head.
 
-Camera and units are those of demo_jax/factors.py: weak perspective, pose = yaw, pitch, roll (degrees), x, y (crop widths),
-z = log(crop width / face width). Only the head turns; the neck bends with it, the shoulders follow in part, the
-background stays.
+Camera and units are those of demo_jax/factors.py: weak perspective; pose = yaw, pitch, roll (degrees), x, y (crop
+widths), z = log(crop width / face width). Only the head turns; the neck bends with it, the shoulders follow in part and
+the background stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from data_pipelines.puppet import dress
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity
-from data_pipelines.puppet.surface import EYE_RADIUS, bump
+from data_pipelines.puppet.surface import bump
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 
 BODY_FOLLOWS = 0.6  # share of the head's x and y that the shoulders take
@@ -66,11 +66,19 @@ def neutral_head(identity: Identity) -> np.ndarray:
     return (points - ears.mean(0)) / np.linalg.norm(ears[1] - ears[0])
 
 
+def eye_radius(points: np.ndarray) -> float:
+    """Of the left eyeball of a head [N, 3]."""
+    head = puppet_head()
+    return float(np.linalg.norm(points[head.eyeballs[0][0]] - points[head.eye_centres[0]]))
+
+
 def deformed_heads(identity: Identity, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
     """[T, N, 3] float64: the head in its own axes, with expression and turned eyeballs. No pose."""
     head, neutral = puppet_head(), neutral_head(identity)
     c = shape_coefficients(expression, eyes)
-    points = neutral + np.tensordot(c, head.expression_basis, 1)
+    moved = np.tensordot(c, head.expression_basis, 1)
+    moved[:, head.lids] *= eye_radius(neutral) / eye_radius(head.mean)  # a large eye has further to close
+    points = neutral + moved
     eyes = np.asarray(eyes, np.float64)
     turn = rotation_matrix(eyes[:, 0], eyes[:, 1], np.zeros(len(eyes)))
     for ball, at in zip(head.eyeballs, head.eye_centres, strict=True):
@@ -129,17 +137,18 @@ _GLINT_POINTS = 9
 
 def _glints(identity: Identity) -> dress.Part:
     """The light's small image on each eye: points about the eye's centre, in the camera's axes."""
+    radius = eye_radius(neutral_head(identity))
     half = np.array(identity.light) + [0.0, 0.0, 1.4]
     half /= np.linalg.norm(half)
     turn = 2 * np.pi * np.arange(_GLINT_POINTS - 1) / (_GLINT_POINTS - 1)
-    disc = np.concatenate([np.zeros((1, 3)), 0.021 * np.stack([np.cos(turn), np.sin(turn), 0 * turn], -1)])
-    disc = half + disc / EYE_RADIUS
+    disc = np.concatenate([np.zeros((1, 3)), 0.16 * np.stack([np.cos(turn), np.sin(turn), 0 * turn], -1)])
+    disc = half + disc
     disc /= np.linalg.norm(disc, axis=-1, keepdims=True)  # on the ball, under the lids
     rim = 1 + np.arange(_GLINT_POINTS - 1)
     fan = np.stack([0 * rim, rim, 1 + rim % (_GLINT_POINTS - 1)], -1)
     number = 2 * _GLINT_POINTS
     return dress.Part(
-        points=np.tile(1.015 * EYE_RADIUS * disc, (2, 1)),
+        points=np.tile(1.02 * radius * disc, (2, 1)),
         triangles=np.concatenate([fan, fan + _GLINT_POINTS]),
         region=np.full(number, Region.GLINT),
         shade=np.ones(number),
@@ -147,11 +156,23 @@ def _glints(identity: Identity) -> dress.Part:
     )
 
 
-_GLOSS = {Region.SKIN: 0.10, Region.EAR: 0.08, Region.LIP: 0.35, Region.HAIR: 0.14, Region.TEETH: 0.25, Region.NECK: 0.05,
-          Region.TONGUE: 0.3, Region.SCLERA: 0.10, Region.IRIS: 0.10}  # fmt: skip
-_SOFT = {Region.SKIN: 1.0, Region.EAR: 1.0, Region.LIP: 1.0, Region.NECK: 1.0, Region.TONGUE: 1.0, Region.SCLERA: 1.0,
-         Region.TEETH: 1.0, Region.HAIR: 0.5, Region.CLOTHES: 0.5,
-         Region.ACCENT: 0.5}  # fmt: skip
+_GLOSS = {
+    Region.SKIN: 0.10,
+    Region.LIP: 0.35,
+    Region.TEETH: 0.25,
+    Region.TONGUE: 0.30,
+    Region.SCLERA: 0.10,
+    Region.IRIS: 0.10,
+    Region.EAR: 0.08,
+    Region.HAIR: 0.14,
+    Region.NECK: 0.05,
+}
+_SOFT = {
+    **dict.fromkeys(
+        (Region.SKIN, Region.LIP, Region.TEETH, Region.TONGUE, Region.SCLERA, Region.EAR, Region.NECK), 1.0
+    ),
+    **dict.fromkeys((Region.HAIR, Region.CLOTHES, Region.ACCENT), 0.5),
+}
 
 
 class Renderer:
@@ -229,7 +250,7 @@ def _albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, rest: np.
     table[Region.MOUTH] = (0.42, 0.12, 0.12)
     table[Region.TEETH] = (0.90, 0.88, 0.84)
     table[Region.TONGUE] = (0.80, 0.38, 0.38)
-    table[Region.SCLERA] = (0.96, 0.95, 0.94)
+    table[Region.SCLERA] = (0.93, 0.92, 0.91)
     table[Region.IRIS] = identity.iris
     table[Region.PUPIL] = (0.03, 0.03, 0.04)
     table[Region.BROW] = identity.brows

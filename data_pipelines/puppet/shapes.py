@@ -1,7 +1,7 @@
 """What the linear head can do: its expression shapes under ARKit's names, and the directions identities differ in.
 
-Shapes of the mouth are given on the rings of the lips; the skin around follows by a bi-harmonic solve on the mesh. Shapes
-of the lids turn about the eye, the others are soft bumps. Left is the person's left, x > 0.
+Shapes of the mouth are given on the lips' rings; the skin around follows by a bi-harmonic solve on the mesh. Shapes of
+the lids turn about the eye, the others are soft bumps. Left is the person's left, x > 0.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _soft(points: np.ndarray, centre: tuple, widths: tuple, by: tuple, parts: Pa
 
 def _face(parts: Parts, points: np.ndarray, out: Callable[[str, np.ndarray], None]) -> None:
     def soft(*pushes: tuple[tuple, tuple, tuple]) -> np.ndarray:
-        return sum(_soft(points, *push, parts) for push in pushes)
+        return np.sum([_soft(points, *push, parts) for push in pushes], axis=0)
 
     inner, outer = (0.075, 0.19), (0.30, 0.20)
     out(
@@ -237,14 +237,13 @@ def expression_basis(parts: Parts, points: np.ndarray, triangles: np.ndarray) ->
 
 def identity_fields(points: np.ndarray) -> np.ndarray:
     """Points [N, 3] in the sculptor's units -> [I, N, 3]: where each direction of identity moves them."""
-    side = points * np.array([1.0, 1.0, 1.0])
-    side[:, 0] = np.abs(side[:, 0])
+    side = np.concatenate([np.abs(points[:, :1]), points[:, 1:]], -1)
     x, y, z = points.T
     zero = np.zeros_like(x)
     front = smoothstep(0.1, 0.35, z)
     low, high = smoothstep(-0.05, -0.6, y), smoothstep(0.1, 0.7, y)
     eye_place = np.stack([np.sign(x) * EYE_CENTRE[0], zero + EYE_CENTRE[1], zero + EYE_CENTRE[2]], -1)
-    eye = bump(side, tuple(EYE_CENTRE), (0.15, 0.13, 0.2))
+    eye = bump(side, tuple(EYE_CENTRE), (0.15, 0.13, 0.2)) * smoothstep(0.0, 0.12, side[:, 0])
     nose = bump(points, (0.0, -0.13), (0.07, 0.09)) * front
     mouth = bump(points, (0.0, MOUTH_Y), (0.20, 0.10)) * front
     brow = bump(side, (0.2, 0.19), (0.16, 0.07)) * front

@@ -64,7 +64,7 @@ def skull(directions: np.ndarray) -> np.ndarray:
 
 
 def direction_at(xy: np.ndarray) -> np.ndarray:
-    """Places [N, 2] in the frontal view, inside the silhouette -> unit directions [N, 3] whose front point lies there."""
+    """Places [N, 2] in the frontal view, inside the silhouette -> unit directions [N, 3] of the skin there."""
     d = np.concatenate([xy / np.array([0.6, 0.75]), np.full((len(xy), 1), 0.6)], -1)
     d /= np.linalg.norm(d, axis=-1, keepdims=True)
     for _ in range(60):
