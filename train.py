@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from data_pipelines import pipeline
@@ -182,6 +182,7 @@ def run(values, workdir: str):
 
 def main(argv: list[str]) -> None:
     del argv
+    logging.set_verbosity(logging.WARNING)  # Orbax and Grain report every array at INFO
     try:
         if CONFIG.value is None or not WORKDIR.value:
             raise InputError("--config and --workdir are needed; see python train.py --help.")

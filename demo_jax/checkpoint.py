@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from demo_jax.typing import InputError, PyTree
 
 SCHEMA = 1  # of parameters and metadata; raised when an old checkpoint can no longer be read
 BUNDLED = Path(__file__).parent / "assets" / "puppet-v0"
-logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax reports every array at INFO
 
 
 class RunCheckpoints:

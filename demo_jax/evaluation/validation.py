@@ -155,7 +155,9 @@ def clip_writer(
         pipeline.model = model
         portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
         speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
-        out = media.check_output(epath.Path(workdir) / "eval" / f"{step:07d}.mp4")
+        folder = epath.Path(workdir) / "eval"
+        folder.mkdir(parents=True, exist_ok=True)
+        out = media.check_output(folder / f"{step:07d}.mp4")
         with media.VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
             for picture, _ in pipeline.frames(portrait, speech):
                 writer.write(picture)

@@ -86,7 +86,7 @@ class Decoder(nn.Module):
         out = depth_to_space(out).astype(jnp.float32)
         grid = upsample_bilinear(grid) + 0.1 * out[..., 4:6]
         kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
-        painted = nn.sigmoid(out[..., 3:4])
+        painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at first most of the picture is the warped source
         return kept + painted * (out[..., :3] - kept)
 
     def _first_grid(self, style: jax.Array, resolution: int) -> jax.Array:

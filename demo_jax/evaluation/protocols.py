@@ -1,0 +1,186 @@
+"""The experiments behind the figures: each takes a loaded model and held-out records, and returns numbers by name.
+
+Every number comes with what it must beat (copying the source, shuffled speech) and what bounds it (the auto-encoder's
+own reading of true frames).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.schema import ClipRecord, CodeRecord
+from data_pipelines.transforms import decode_frame, scale_boxes
+from demo_jax.checkpoint import LoadedModel
+from demo_jax.evaluation.metrics import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, psnr, spread
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.sampling.controls import Controls
+from demo_jax.sampling.pipeline import Options, Pipeline
+from demo_jax.typing import SAMPLES_PER_FRAME
+
+Table = dict[str, dict[str, float]]
+CHUNK = 16  # frames reconstructed at once
+APERTURE = CALIBRATED_NAMES.index("aperture")
+MOUTH = (60, 61, 62, 63, 64, 65, 66, 67)  # inner lips, of the 68 landmarks
+LEFT_LIDS = (43, 44, 46, 47)
+
+
+def reconstruction(model: LoadedModel, records: Sequence[ClipRecord]) -> Table:
+    """Self-reenactment: each piece's first frame is the source, the others are rebuilt from their own motion codes.
+
+    PSNR over the frame, the face box (around the 68 landmarks) and the mouth box, beside copying the source.
+    """
+    size, net = model.autoencoder.model.size, AutoEncoder(model.autoencoder.model)
+    variables = {"params": model.autoencoder_params}
+
+    @jax.jit
+    def rebuild(source: jax.Array, driving: jax.Array) -> jax.Array:
+        source, driving = source.astype(jnp.float32) / 127.5 - 1, driving.astype(jnp.float32) / 127.5 - 1
+        pyramid = net.apply(variables, source, method=AutoEncoder.encode_source)
+        pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (CHUNK, *a.shape[1:])), pyramid)
+        code = net.apply(variables, source, method=AutoEncoder.encode_motion)
+        codes = net.apply(variables, driving, method=AutoEncoder.encode_motion)
+        images = net.apply(variables, pyramid, jnp.broadcast_to(code, codes.shape), codes, method=AutoEncoder.decode)
+        return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+
+    found: dict[str, list[float]] = {}
+    for record in tqdm(records, desc="reconstruction", unit="piece"):
+        frames = np.stack([decode_frame(f, size) for f in record.frames])
+        made = np.concatenate([rebuild(frames[:1], _padded(frames[i : i + CHUNK])) for i in range(0, len(frames), CHUNK)])
+        boxes = scale_boxes(record.boxes, record.frames[0], size)
+        landmarks = scale_boxes(record.landmarks, record.frames[0], size)
+        rows: dict[str, list[float]] = {}
+        for t in range(1, len(frames)):
+            face = np.concatenate([landmarks[t].min(0), landmarks[t].max(0)])
+            for region, box in (("frame", None), ("face", face), ("mouth", boxes[t, 0])):
+                rows.setdefault(f"psnr_{region}", []).append(psnr(made[t], frames[t], box))
+                rows.setdefault(f"psnr_{region}_copy", []).append(psnr(frames[0], frames[t], box))
+        for name, values in rows.items():
+            found.setdefault(name, []).append(float(np.mean(values)))
+    return {name: mean_and_error(values) for name, values in found.items()}
+
+
+def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = Options()) -> Table:
+    """Aperture made from speech against the truth of the same recording, with the speech of another as control.
+
+    The ceiling is the encoder's reading of the true frames. Lag > 0 means that the lips are late.
+    """
+    found: dict[str, list[float]] = {}
+    coordinate = int(pipeline.layout.calibrated[APERTURE])
+    for i, record in enumerate(tqdm(records, desc="lip sync", unit="clip")):
+        truth, read = record.truth[:, APERTURE], record.codes[:, coordinate]
+        source = record.codes[0]
+        other = records[(i + 1) % len(records)].waveform
+        other = np.resize(other, len(record.waveform))
+        made, shuffled = (
+            np.concatenate(list(pipeline.motion(source, speech, options=options)))[:, coordinate]
+            for speech in (record.waveform, other)
+        )
+        lag, _ = best_lag(made, truth)
+        row = {
+            "aperture_correlation": correlation(made, truth),
+            "aperture_correlation_shuffled": correlation(shuffled, truth),
+            "aperture_correlation_encoder": correlation(read, truth),
+            "aperture_lag_frames": float(lag),
+            "aperture_spread_ratio": float(made.std() / max(truth.std(), 1e-6)),
+        }
+        for name, value in row.items():
+            found.setdefault(name, []).append(value)
+    return {name: mean_and_error(values) for name, values in found.items()}
+
+
+def holding(pipeline: Pipeline, records: Sequence[CodeRecord], seconds: float = 4.0) -> Table:
+    """Whether a held factor holds still in the rendered frames, as MediaPipe's landmarks see them (`prepare` extra).
+
+    For pose: spread of the rigid landmarks in hundredths of the face width, with pose generated and held, the rest
+    generated. Lip and gaze: standard deviation of the inner-lip gap and of the left lid gap over the face width.
+    `still` is the same with every factor held: what the landmarker itself adds is 0 then, since frames are equal.
+    """
+    from data_pipelines.extraction.face import FaceFinder
+
+    cases = {
+        "generated": Controls(),
+        "pose_held": Controls.parse(hold=["pose"]),
+        "lip_held": Controls.parse(hold=["lip"]),
+        "gaze_held": Controls.parse(hold=["gaze"]),
+        "all_held": Controls.parse(hold=["lip,pose,gaze,residual"]),
+    }
+    found: dict[str, list[float]] = {}
+    with FaceFinder(most=1) as finder:
+        for record in tqdm(records, desc="holding", unit="clip"):
+            portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
+            speech = record.waveform[: int(seconds * 25) * SAMPLES_PER_FRAME]
+            for case, controls in cases.items():
+                frames = np.stack([picture for picture, _ in pipeline.frames(portrait, speech, controls)])
+                points = _landmarks(frames, finder)
+                if points is None:
+                    continue
+                for name, value in points.items():
+                    found.setdefault(f"{name}/{case}", []).append(value)
+                found.setdefault(f"pixels/{case}", []).append(float(frames.astype(np.float64).std(0).mean()))
+    return {name: mean_and_error(values) for name, values in found.items()}
+
+
+def control_response(pipeline: Pipeline, records: Sequence[CodeRecord]) -> Table:
+    """Gain of +10 degrees of yaw and pitch, measured by MediaPipe's fitted pose on the rendered frames: 1 is exact."""
+    from data_pipelines.extraction.face import FaceFinder, canonical_face, find_model
+    from data_pipelines.extraction.measures import fit_rigid
+    from demo_jax.factors import euler_angles
+
+    canonical = canonical_face(find_model())
+    found: dict[str, list[float]] = {}
+    held = "lip,gaze,residual,pose"
+    with FaceFinder(most=1) as finder:
+        for record in tqdm(records, desc="control", unit="clip"):
+            portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
+            speech = record.waveform[:SAMPLES_PER_FRAME]
+            angles = {}
+            for name, settings in {"0": [], "yaw": ["yaw=+10"], "pitch": ["pitch=+10"], "roll": ["roll=+10"]}.items():
+                controls = Controls.parse(hold=[held], set=settings)
+                picture = next(iter(pipeline.frames(portrait, speech, controls)))[0]
+                faces = finder(_enlarged(picture))
+                if faces:
+                    rotation = fit_rigid(faces[0].points[None], canonical)[1]
+                    angles[name] = np.ravel(euler_angles(rotation))
+            for i, name in enumerate(("yaw", "pitch", "roll")):
+                if name in angles and "0" in angles:
+                    found.setdefault(f"gain_{name}", []).append(float(angles[name][i] - angles["0"][i]) / 10)
+    return {name: mean_and_error(values) for name, values in found.items()}
+
+
+def _landmarks(frames: np.ndarray, finder) -> dict[str, float] | None:
+    from data_pipelines.extraction.measures import LANDMARKS_68
+
+    points = []
+    for frame in frames:
+        faces = finder(_enlarged(frame))
+        if faces:
+            points.append(faces[0].points[list(LANDMARKS_68)][:, :2] / faces[0].width)
+    if len(points) < 0.8 * len(frames):  # a clip in which the landmarker sees no face says nothing
+        return None
+    array = np.stack(points)
+    gap = np.linalg.norm(array[:, 62] - array[:, 66], axis=-1)
+    lids = np.linalg.norm(array[:, 43] - array[:, 47], axis=-1)
+    return {
+        "rigid_spread_percent": 100 * spread(array, RIGID_LANDMARKS),
+        "lip_gap_percent": 100 * float(gap.std()),
+        "lid_gap_percent": 100 * float(lids.std()),
+    }
+
+
+def _enlarged(picture: np.ndarray, size: int = 256) -> np.ndarray:
+    """To the size the landmarker was made for."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _padded(frames: np.ndarray) -> np.ndarray:
+    return np.concatenate([frames, np.repeat(frames[-1:], CHUNK - len(frames), 0)])
+
+
