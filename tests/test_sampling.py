@@ -71,6 +71,14 @@ def test_frames_are_the_decoded_codes(demo):
         assert np.abs(alone.astype(int) - image).max() <= 1
 
 
+def test_pictures_and_sounds_of_another_kind_are_refused(demo):
+    for portrait in (np.zeros((64, 64, 3), np.uint8), np.zeros((32, 32, 3))):
+        with pytest.raises(InputError, match=r"not uint8 \[32, 32, 3\]"):
+            next(demo.frames(portrait, tiny_model.speech(3)))
+    with pytest.raises(InputError, match="int16"):
+        next(demo.frames(tiny_model.portrait(), np.zeros(6400, np.float32)))
+
+
 def test_held_factors_do_not_move_and_the_others_do(demo, portrait_code):
     codes = motion(demo, portrait_code, Controls.parse(hold="pose,gaze"))
     for factor, part in tiny_model.LAYOUT.slices.items():

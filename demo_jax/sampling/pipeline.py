@@ -183,8 +183,11 @@ class Pipeline:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The frames of the video in order: (uint8 RGB [S, S, 3], raw motion code [K] float32).
 
-        portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them.
+        portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them; anything else
+        raises InputError.
         """
+        if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
+            raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
         params = self.model.autoencoder_params
         pyramid, source_code = self._encode(params, jnp.asarray(portrait))
         for codes in self.motion(np.asarray(source_code), speech, controls, options):
