@@ -122,7 +122,7 @@ def test_what_cannot_be_sharded_is_named(folders: tuple[Path, Path], tmp_path: P
 
 
 def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):
-    """Writing and reading import no TensorFlow, and the lock does not bring it, so every other test here runs without."""
+    """Writing and reading import no TensorFlow, and the lock does not bring it, so all tests here run without."""
     code = (
         "import sys\n"
         "from data_pipelines import pipeline, talking_portrait\n"
