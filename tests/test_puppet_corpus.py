@@ -218,7 +218,7 @@ def test_example_is_from_the_test_split(tmp_path):
     assert example.main(["--out", str(tmp_path)]) == 0
     assert cv2.imread(str(tmp_path / "portrait.png")).shape == (64, 64, 3)
     sidecar = json.loads((tmp_path / "portrait.json").read_text())
-    assert sidecar == {"crop": np.eye(3).tolist(), "cropped": True, "corpus": "puppet"}
+    assert sidecar == {"cropped": True, "corpus": "puppet"}
     with wave.open(str(tmp_path / "speech.wav")) as file:
         assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (1, 16_000, 2)
         assert 6 < file.getnframes() / 16_000 < 10

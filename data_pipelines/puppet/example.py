@@ -19,7 +19,7 @@ from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES
 from demo_jax.typing import SAMPLE_RATE, SAMPLES_PER_FRAME, InputError, exits_with_two
 
 _SECONDS = 8.0
-_SIDECAR = {"crop": np.eye(3).tolist(), "cropped": True, "corpus": "puppet"}
+_SIDECAR = {"cropped": True, "corpus": "puppet"}  # as demo_jax.sampling.portraits reads it
 
 
 def portrait(seed: int, number: int, size: int) -> np.ndarray:
