@@ -107,7 +107,7 @@ def teeth(upper: bool) -> tuple[np.ndarray, np.ndarray]:
     """One row of teeth: points, triangles."""
     columns = 15
     x = 0.125 * np.sin(np.linspace(-1.35, 1.35, columns))
-    z = skin_at(np.stack([x, np.full_like(x, MOUTH_Y)], -1))[:, 2] - 0.062 - 2.0 * x**2
+    z = skin_at(np.stack([x, np.full_like(x, MOUTH_Y)], -1))[:, 2] - 0.072 - 2.0 * x**2
     heights = (-0.018, 0.075) if upper else (-0.085, -0.026)
     rows = [np.stack([x, np.full_like(x, MOUTH_Y + h), z], -1) for h in heights]
     return np.concatenate(rows), grid_triangles(2, columns)

@@ -65,8 +65,8 @@ def random_identity(rng: np.random.Generator) -> Identity:
     """A pleasant random puppet; the same generator state gives the same one."""
     shape = np.clip(rng.standard_normal(len(puppet_head().identity_basis)), -1.8, 1.8).astype(np.float32)
     skin = _mixed(rng, _SKINS)
-    redness = rng.uniform(0.35, 0.65)
-    lips = skin * (1 - redness) + redness * skin ** np.array([0.75, 1.9, 1.45]) * np.array([0.92, 0.78, 0.80])
+    redness = rng.uniform(0.55, 0.95)
+    lips = (1 - redness) * skin + redness * skin**0.8 * np.array([0.93, 0.56, 0.56])
     dark_skin = skin.mean() < 0.45
     hair = np.array(colour(_HAIRS[rng.integers(0, 4 if dark_skin else len(_HAIRS))])) * rng.uniform(0.85, 1.15)
     brows = 0.75 * hair * (0.8 if hair.mean() > 0.4 else 1.0)
