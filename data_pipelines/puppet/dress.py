@@ -104,7 +104,7 @@ def _curtain(points: np.ndarray, ahead: np.ndarray, length: float, waves: np.nda
     hang = np.clip((np.arange(rows) - start) / (rows - 1 - start), 0.0, 1.0)[:, None]
     top = points[start, :, 1][None]
     y = np.where(np.arange(rows)[:, None] > start, top - hang * (top + length), points[..., 1])
-    wide = (longest + 0.012 * waves / 2.2 * hang + 0.02 * np.sin(np.pi * hang)) * (1.0 - 0.10 * hang**2)
+    wide = (longest + 0.012 * waves / 2.2 * hang + 0.050 * smoothstep(0.0, 0.15, hang)) * (1.0 - 0.10 * hang**2)
     hung = np.stack([around[..., 0] * wide, y, around[..., 1] * wide], -1)
     return points + falls[..., None] * (hung - points)
 
