@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -144,12 +145,13 @@ def process(job: Job) -> dict[str, Any]:
                     reasons.append(f"{first:.2f}-{last:.2f} s: {result.scene.reason}")
         except InputError as problem:
             error, pieces, frames = str(problem), [], 0
+        state = dataclasses.asdict(job) | {"pieces": pieces, "frames": frames, "reason": error or "; ".join(reasons)}
+        # The state goes first: records without one would be left over, one whose records are missing is redone.
+        write_atomically(_state_file(Path(job.out), job.clip_id), json.dumps(state, indent=1).encode())
         for name in pieces:
             (folder / "clips").mkdir(parents=True, exist_ok=True)
             os.replace(Path(scratch) / "clips" / name, folder / "clips" / name)
-    return dataclasses.asdict(job) | {
-        "pieces": pieces, "frames": frames, "reason": error or "; ".join(reasons),
-    }  # fmt: skip
+    return state
 
 
 _open_finder: Any = None
@@ -191,7 +193,6 @@ def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]
             for future in concurrent.futures.as_completed(futures):
                 state = future.result()
                 states[state["path"]] = state
-                write_atomically(_state_file(out, state["clip_id"]), json.dumps(state, indent=1).encode())
                 bar.update()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -332,7 +333,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters |= {"corpus": args.corpus, "language": args.language}
     jobs = _plan(args, videos, parameters)
     out.mkdir(exist_ok=True)
-    states = prepare(jobs, out, min(args.workers, len(jobs)))
+    try:
+        states = prepare(jobs, out, min(args.workers, len(jobs)))
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept, and the same command continues.", file=sys.stderr)
+        return 130
     report = write_report(out, states)
     datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
     for split in sorted({s["split"] for s in states if s["pieces"]}):
