@@ -89,8 +89,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     ours = fingerprint(autoencoder.autoencoder_params)
     if codes["autoencoder_fingerprint"] != ours:
         raise InputError(
-            f"{config.data.path} holds codes of auto-encoder {codes['autoencoder_fingerprint']}, but {config.autoencoder} "
-            f"is {ours}. Encode the corpus with it: python -m data_pipelines.encode --autoencoder {config.autoencoder}"
+            f"{config.data.path} holds codes of auto-encoder {codes['autoencoder_fingerprint']}, but "
+            f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode --autoencoder {config.autoencoder}"
         )
     layout, space = autoencoder.autoencoder.model.layout, load_space(Path(config.data.path) / "space.npz")
     model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps)
@@ -126,7 +126,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "feature": config.data.feature,
         "feature_size": feature_size,
     }
-    write_clip = clip_writer(config, autoencoder, space, meta, pipeline.first_codes(config.data.path, held_out), workdir)
+    shown = pipeline.first_codes(config.data.path, held_out)
+    write_clip = clip_writer(config, autoencoder, space, meta, shown, workdir)
     return Job(
         init=init,
         step=make_step(losses, config, optimizer),
@@ -169,7 +170,8 @@ def run(values, workdir: str):
     shards = mesh.shape["data"] * mesh.shape["fsdp"]
     for name in ("batch_size", "set_batch_size"):
         if getattr(config.data, name) % shards:
-            raise InputError(f"data.{name} {getattr(config.data, name)} must be a multiple of the {shards} batch shards.")
+            size = getattr(config.data, name)
+            raise InputError(f"data.{name} {size} must be a multiple of the {shards} batch shards.")
     if not config.data.path:
         raise InputError("data.path is empty; give the corpus, for example --config.data.path=data/puppet.")
     match config:

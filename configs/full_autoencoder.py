@@ -1,9 +1,16 @@
 """Stage 1 at full size: 512 px, D = 512. For GPUs and TPUs; never trained so far, checked by `jax.eval_shape`.
 
-    python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --config.data.path=CORPUS
+python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --config.data.path=CORPUS
 """
 
-from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, Stage1LossConfig, as_config_dict
+from demo_jax.config import (
+    AutoEncoderConfig,
+    DataConfig,
+    OptimizerConfig,
+    Stage1Config,
+    Stage1LossConfig,
+    as_config_dict,
+)
 
 
 def get_config():

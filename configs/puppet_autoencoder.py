@@ -1,7 +1,7 @@
 """Stage 1 on the puppet corpus at 64 px: the auto-encoder of the bundled checkpoint.
 
-    python -m data_pipelines.puppet --out data/puppet
-    python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
+python -m data_pipelines.puppet --out data/puppet
+python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
 """
 
 from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict

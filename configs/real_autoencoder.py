@@ -1,7 +1,7 @@
 """Stage 1 on a folder of prepared video, briefly, at 64 px: what `make real` runs.
 
-    python -m data_pipelines.prepare --videos FOLDER --out data/real
-    python train.py --config=configs/real_autoencoder.py --workdir=runs/real_ae --config.data.path=data/real
+python -m data_pipelines.prepare --videos FOLDER --out data/real
+python train.py --config=configs/real_autoencoder.py --workdir=runs/real_ae --config.data.path=data/real
 """
 
 from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict

@@ -15,7 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,6 +26,10 @@ SCHEMA_VERSION = 1
 MAX_PIECE_FRAMES = 64
 
 _TEXT_FIELDS = ("clip_id", "speaker_id", "corpus", "language", "emotion", "set_id", "variant")
+_ARRAY_FIELDS = (
+    "pose", "expression", "gaze", "lips", "landmarks", "boxes", "confidence", "crop", "waveform", "phoneme_times",
+    "identity",
+)  # fmt: skip
 _VARIANTS = ("", "base", "reidentity", "redrawn:lip", "redrawn:pose", "redrawn:gaze", "redrawn:residual")
 
 
@@ -121,17 +125,15 @@ class ClipRecord:
         """A flat dict of plain arrays (no object dtype), as written to npz."""
         offsets = np.cumsum([0] + [len(f) for f in self.frames])
         arrays: dict[str, np.ndarray] = {
-            "schema_version": np.int32(SCHEMA_VERSION),
+            "schema_version": np.array(SCHEMA_VERSION, np.int32),
             "frame_bytes": np.frombuffer(b"".join(self.frames), np.uint8),
             "frame_offsets": offsets.astype(np.int64),
             "phonemes": np.array(self.phonemes, dtype=np.str_),
-            "piece": np.int32(self.piece),
-            "base_piece": np.int32(self.base_piece),
+            "piece": np.array(self.piece, np.int32),
+            "base_piece": np.array(self.base_piece, np.int32),
         }
         arrays |= {name: np.array(getattr(self, name), dtype=np.str_) for name in _TEXT_FIELDS}
-        for name in ("pose", "expression", "gaze", "lips", "landmarks", "boxes", "confidence", "crop", "waveform"):
-            arrays[name] = getattr(self, name)
-        arrays |= {"phoneme_times": self.phoneme_times, "identity": self.identity}
+        arrays |= {name: getattr(self, name) for name in _ARRAY_FIELDS}
         arrays |= {f"features/{n}": a for n, a in self.features.items()}
         arrays |= {f"coefficients/{n}": a for n, a in self.coefficients.items()}
         return arrays
@@ -139,7 +141,8 @@ class ClipRecord:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         raw, offsets = arrays["frame_bytes"].tobytes(), arrays["frame_offsets"]
-        values = {name: str(arrays[name]) for name in _TEXT_FIELDS}
+        values: dict[str, Any] = {name: str(arrays[name]) for name in _TEXT_FIELDS}
+        values |= {name: arrays[name] for name in _ARRAY_FIELDS}
         return cls(
             frames=tuple(raw[a:b] for a, b in itertools.pairwise(offsets)),
             phonemes=tuple(str(p) for p in arrays["phonemes"]),
@@ -147,15 +150,8 @@ class ClipRecord:
             base_piece=int(arrays["base_piece"]),
             features={n.split("/", 1)[1]: a for n, a in arrays.items() if n.startswith("features/")},
             coefficients={n.split("/", 1)[1]: a for n, a in arrays.items() if n.startswith("coefficients/")},
-            **{
-                name: arrays[name]
-                for name in (
-                    "pose", "expression", "gaze", "lips", "landmarks", "boxes", "confidence", "crop", "waveform",
-                    "phoneme_times", "identity",
-                )
-            },
             **values,
-        ).validate()  # fmt: skip
+        ).validate()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,7 +191,7 @@ class CodeRecord:
         return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        arrays: dict[str, np.ndarray] = {"schema_version": np.int32(SCHEMA_VERSION)}
+        arrays: dict[str, np.ndarray] = {"schema_version": np.array(SCHEMA_VERSION, np.int32)}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "features":
@@ -206,7 +202,7 @@ class CodeRecord:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        values = {
+        values: dict[str, Any] = {
             f.name: str(arrays[f.name]) if arrays[f.name].dtype.kind == "U" else arrays[f.name]
             for f in dataclasses.fields(cls)
             if f.name != "features"
@@ -229,7 +225,8 @@ def _check_array(
 def pack(record: ClipRecord | CodeRecord) -> bytes:
     """The record, validated, as the bytes of an npz file."""
     buffer = io.BytesIO()
-    np.savez(buffer, **record.validate().to_arrays())
+    arrays: dict[str, Any] = record.validate().to_arrays()
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -103,10 +103,14 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
     except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
-        raise InputError(f"{path} is not a checkpoint of this project, or is damaged ({_first_line(error)}).") from error
-    if meta.get("schema") != SCHEMA:
         raise InputError(
-            f"{path} has checkpoint schema {meta.get('schema')!r}; this version reads {SCHEMA}. Use the version that wrote it."
+            f"{path} is not a checkpoint of this project, or is damaged ({_first_line(error)})."
+        ) from error
+    if "schema" not in meta:
+        raise InputError(f"{path} is not a checkpoint of this project; name a work directory of train.py.")
+    if meta["schema"] != SCHEMA:
+        raise InputError(
+            f"{path} has checkpoint schema {meta['schema']!r}; this version reads {SCHEMA}. Use the version that wrote it."
         )
     if meta.get("kind") != kind:
         wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]

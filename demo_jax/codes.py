@@ -53,7 +53,14 @@ def _row(vector: jax.Array, like: jax.Array) -> jax.Array:
 def abstract(layout: FactorLayout) -> CodeSpace:
     """Shapes alone, for loading."""
     k, e = layout.size, len(ARKIT_NAMES)
-    shapes = {"mean": (k,), "whiten": (k, k), "unwhiten": (k, k), "readout": (k, e), "readout_bias": (e,), "readout_r2": (e,)}
+    shapes = {
+        "mean": (k,),
+        "whiten": (k, k),
+        "unwhiten": (k, k),
+        "readout": (k, e),
+        "readout_bias": (e,),
+        "readout_r2": (e,),
+    }
     return CodeSpace(**{name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()})
 
 
@@ -63,7 +70,9 @@ def load_space(path: epath.PathLike) -> CodeSpace:
         with epath.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return CodeSpace(**{f.name: jnp.asarray(arrays[f.name]) for f in dataclasses.fields(CodeSpace)})
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is missing or damaged ({error}); run python -m data_pipelines.encode again.") from error
+        raise InputError(
+            f"{path} is missing or damaged ({error}); run python -m data_pipelines.encode again."
+        ) from error
 
 
 def fit(codes: np.ndarray, expression: np.ndarray, layout: FactorLayout) -> CodeSpace:

@@ -16,7 +16,14 @@ from demo_jax.training.conditioning import given_masks, make_condition
 LAYOUT = FactorLayout()
 C, L, H, A, ROWS = 4, 12, 3, 5, 16
 QUIET = ConditionConfig(
-    drop_audio=0.0, drop_emotion=0.0, drop_source=0.0, drop_context=0.0, context_noise=0.0, given=0.0, keyframe=0.0, group=4
+    drop_audio=0.0,
+    drop_emotion=0.0,
+    drop_source=0.0,
+    drop_context=0.0,
+    context_noise=0.0,
+    given=0.0,
+    keyframe=0.0,
+    group=4,
 )
 
 
@@ -66,7 +73,9 @@ def test_without_chance_everything_is_told_as_it_is(batch, space):
 
 
 def test_certain_dropout_drops(batch, space):
-    config = ConditionConfig(drop_audio=1.0, drop_emotion=1.0, drop_source=1.0, drop_context=1.0, given=0.0, keyframe=0.0, group=4)
+    config = ConditionConfig(
+        drop_audio=1.0, drop_emotion=1.0, drop_source=1.0, drop_context=1.0, given=0.0, keyframe=0.0, group=4
+    )
     _, cond = made(batch, space, config)
     assert not cond.keep_audio.any() and not cond.keep_emotion.any()
     assert not cond.context_mask.any() and not cond.context.any() and not cond.source.any()

@@ -20,7 +20,13 @@ from demo_jax.models.motion_encoder import orthonormal
 from demo_jax.models.warp import identity_grid, warp
 
 TINY = AutoEncoderConfig(
-    size=32, levels=((8, 16), (16, 8)), latent=48, style_width=16, encoder_channels=(8, 8, 16), encoder_width=32, projection=8
+    size=32,
+    levels=((8, 16), (16, 8)),
+    latent=48,
+    style_width=16,
+    encoder_channels=(8, 8, 16),
+    encoder_width=32,
+    projection=8,
 )
 
 
@@ -114,7 +120,9 @@ def test_full_decoder_costs_at_most_20_gflop():
     model = AutoEncoder(dataclasses.replace(config, dtype="float32"))
     image, code = jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32), jax.ShapeDtypeStruct((1, 42), jnp.float32)
     window = jax.ShapeDtypeStruct((1, 5, 512, 512, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), image, window, jax.ShapeDtypeStruct((1, 5, 160), jnp.float32))
+    variables = jax.eval_shape(
+        model.init, jax.random.key(0), image, window, jax.ShapeDtypeStruct((1, 5, 160), jnp.float32)
+    )
     pyramid = jax.eval_shape(lambda v, x: model.apply(v, x, method=AutoEncoder.encode_source), variables, image)
     decode = jax.jit(lambda v, p, a, b: model.apply(v, p, a, b, method=AutoEncoder.decode))
     flops = decode.lower(variables, pyramid, code, code).cost_analysis()["flops"]
@@ -176,7 +184,9 @@ def test_what_is_dropped_or_masked_is_not_heard(flow):
     louder = dropped.replace(audio=dropped.audio + 1, emotion=dropped.emotion + 1)
     np.testing.assert_array_equal(run(dropped), run(louder))
     no_context = cond.replace(context_mask=jnp.zeros((2, 3), bool))
-    np.testing.assert_array_equal(run(no_context), run(no_context.replace(context=cond.context + 1, context_level=cond.context_level + 1)))
+    np.testing.assert_array_equal(
+        run(no_context), run(no_context.replace(context=cond.context + 1, context_level=cond.context_level + 1))
+    )
     hidden = cond.replace(audio_mask=cond.audio_mask.at[:, -2:].set(False))
     np.testing.assert_array_equal(run(hidden), run(hidden.replace(audio=hidden.audio.at[:, -2:].add(1.0))))
 

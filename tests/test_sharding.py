@@ -84,7 +84,11 @@ def test_eight_devices_give_the_losses_of_one(shape):
         np.testing.assert_allclose(a, b, atol=2e-4)
     kernel = state.params["blocks"]["mlp_in"]["kernel"]  # [depth, width, 4 width]
     fsdp, tensor = shape[1] > 1, shape[2] > 1
-    expected_spec = {(False, False): P(None, None, None), (True, True): P(None, "fsdp", "tensor"), (True, False): P(None, None, "fsdp")}
+    expected_spec = {
+        (False, False): P(None, None, None),
+        (True, True): P(None, "fsdp", "tensor"),
+        (True, False): P(None, None, "fsdp"),
+    }
     assert kernel.sharding.spec == expected_spec[fsdp, tensor]
     assert state.opt_state[1][0].mu["blocks"]["mlp_in"]["kernel"].sharding.spec == kernel.sharding.spec
 
@@ -92,7 +96,9 @@ def test_eight_devices_give_the_losses_of_one(shape):
 def test_rules_on_a_pod():
     pod = AbstractMesh((16, 8, 2), sharding.AXES)
     assert sharding.parameter_spec("params/blocks/qkv/kernel", (8, 1024, 3072), pod) == P(None, "fsdp", "tensor")
-    assert sharding.parameter_spec("params/blocks/attention_out/kernel", (8, 1024, 1024), pod) == P(None, "tensor", "fsdp")
+    assert sharding.parameter_spec("params/blocks/attention_out/kernel", (8, 1024, 1024), pod) == P(
+        None, "tensor", "fsdp"
+    )
     assert sharding.parameter_spec("params/blocks/mlp_in/bias", (8, 4096), pod) == P("fsdp", "tensor")
     assert sharding.parameter_spec("decoder/out/kernel", (3, 3, 24, 24), pod) == P(None, None, "fsdp", None)
     assert sharding.parameter_spec("decoder/out/bias", (24,), pod) == P(None)  # too small to be worth a gather

@@ -42,7 +42,11 @@ def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = No
     def losses(params, batch, key):
         noise = jax.random.normal(key, batch["x"].shape)
         loss = jnp.mean((batch["x"] @ params["layer"]["w"] + noise[:, :2]) ** 2)
-        return {"loss": loss if break_at is None else jnp.where(batch["x"][0, 0] == _first_value(break_at), jnp.nan, 1.0) * loss}
+        return {
+            "loss": loss
+            if break_at is None
+            else jnp.where(batch["x"][0, 0] == _first_value(break_at), jnp.nan, 1.0) * loss
+        }
 
     return Job(
         init=lambda: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),

@@ -23,7 +23,7 @@ def best_lag(made: np.ndarray, truth: np.ndarray, most: int = FPS // 2) -> tuple
     for lag in range(-most, most + 1):
         a, b = (made[lag:], truth[: len(truth) - lag]) if lag >= 0 else (made[:lag], truth[-lag:])
         found[lag] = correlation(a, b)
-    lag = max(found, key=lambda k: (found[k], -abs(k)))
+    lag = max(found, key=lambda k: found[k])
     return lag, found[lag]
 
 
@@ -46,5 +46,5 @@ def psnr(image: np.ndarray, truth: np.ndarray, box: np.ndarray | None = None) ->
 def mean_and_error(values: list[float]) -> dict[str, float]:
     """Mean, standard error and count of independent values, for a table."""
     array = np.asarray(values, np.float64)
-    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else float("nan")
+    error = float(array.std(ddof=1)) / len(array) ** 0.5 if len(array) > 1 else float("nan")
     return {"mean": float(array.mean()), "error": float(error), "count": len(array)}

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+import simplejpeg
 from tqdm import tqdm
 
 from data_pipelines.schema import ClipRecord, CodeRecord
-from data_pipelines.transforms import decode_frame, scale_boxes
+from data_pipelines.transforms import decode_frame
 from demo_jax.checkpoint import LoadedModel
 from demo_jax.evaluation.metrics import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, psnr, spread
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
+from demo_jax.factors import CALIBRATED_NAMES
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.pipeline import Options, Pipeline
@@ -26,8 +27,6 @@ from demo_jax.typing import SAMPLES_PER_FRAME
 Table = dict[str, dict[str, float]]
 CHUNK = 16  # frames reconstructed at once
 APERTURE = CALIBRATED_NAMES.index("aperture")
-MOUTH = (60, 61, 62, 63, 64, 65, 66, 67)  # inner lips, of the 68 landmarks
-LEFT_LIDS = (43, 44, 46, 47)
 
 
 def reconstruction(model: LoadedModel, records: Sequence[ClipRecord]) -> Table:
@@ -51,9 +50,11 @@ def reconstruction(model: LoadedModel, records: Sequence[ClipRecord]) -> Table:
     found: dict[str, list[float]] = {}
     for record in tqdm(records, desc="reconstruction", unit="piece"):
         frames = np.stack([decode_frame(f, size) for f in record.frames])
-        made = np.concatenate([rebuild(frames[:1], _padded(frames[i : i + CHUNK])) for i in range(0, len(frames), CHUNK)])
-        boxes = scale_boxes(record.boxes, record.frames[0], size)
-        landmarks = scale_boxes(record.landmarks, record.frames[0], size)
+        made = np.concatenate(
+            [rebuild(frames[:1], _padded(frames[i : i + CHUNK])) for i in range(0, len(frames), CHUNK)]
+        )
+        scale = size / simplejpeg.decode_jpeg_header(record.frames[0])[0]
+        boxes, landmarks = record.boxes * scale, record.landmarks * scale
         rows: dict[str, list[float]] = {}
         for t in range(1, len(frames)):
             face = np.concatenate([landmarks[t].min(0), landmarks[t].max(0)])
@@ -182,5 +183,3 @@ def _enlarged(picture: np.ndarray, size: int = 256) -> np.ndarray:
 
 def _padded(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([frames, np.repeat(frames[-1:], CHUNK - len(frames), 0)])
-
-

@@ -71,7 +71,9 @@ def stage1_validation(
 def reconstruct(model: AutoEncoder, params: dict, source: jax.Array, driving: jax.Array) -> jax.Array:
     """uint8 source and driving [B, S, S, 3] -> the source with the driving motion, float32 -1..1."""
     pictures = to_float(source)
-    source_code, code = (model.apply({"params": params}, to_float(x), method=AutoEncoder.encode_motion) for x in (source, driving))
+    source_code, code = (
+        model.apply({"params": params}, to_float(x), method=AutoEncoder.encode_motion) for x in (source, driving)
+    )
     pyramid = model.apply({"params": params}, pictures, method=AutoEncoder.encode_source)
     return model.apply({"params": params}, pyramid, source_code, code, method=AutoEncoder.decode)
 

@@ -53,9 +53,7 @@ def _halve(x: jax.Array) -> jax.Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
-def picture_loss(
-    image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float
-) -> jax.Array:
+def picture_loss(image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float) -> jax.Array:
     """L1 with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x (1 - SSIM): [B]."""
     weight = 1 + region * box_mask(boxes, image.shape[1])
     return weighted_l1(image, truth, weight) + structure * multiscale_structure(image, truth)

@@ -24,7 +24,9 @@ class AutoEncoder(nn.Module):
         self.source_encoder = SourceEncoder(self.config, dtype)
         self.decoder = Decoder(self.config, dtype)
         self.lip_projection = nn.Dense(self.config.projection)
-        self.audio_projection = nn.Sequential([nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)])
+        self.audio_projection = nn.Sequential(
+            [nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)]
+        )
 
     def encode_motion(self, images: jax.Array) -> jax.Array:
         """[B, S, S, 3] -> codes [B, K]."""

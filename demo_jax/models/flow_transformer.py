@@ -35,7 +35,9 @@ class FlowTransformer(nn.Module):
         context = jnp.where(cond.context_mask[..., None], cond.context, 0.0)
         motion = _tokens(context, current, after)
         is_given = _tokens(jnp.zeros_like(context), given, after)
-        kind = jnp.repeat(jnp.eye(3, dtype=jnp.float32), jnp.array([before, length, after]), 0, total_repeat_length=total)
+        kind = jnp.repeat(
+            jnp.eye(3, dtype=jnp.float32), jnp.array([before, length, after]), 0, total_repeat_length=total
+        )
         kind = jnp.broadcast_to(kind[None], (batch, total, 3))
 
         audio = self._audio(cond, dtype)
@@ -114,7 +116,9 @@ class _Block(nn.Module):
         qkv = nn.Dense(3 * c.width, dtype=dtype, name="qkv")(x).reshape(b, n, 3, c.heads, c.width // c.heads)
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         mask = jnp.broadcast_to(present[:, None, None, :], (b, 1, n, n))
-        x = jax.nn.dot_product_attention(rotary(q), rotary(k), v, mask=mask, implementation=attention_implementation(dtype))
+        x = jax.nn.dot_product_attention(
+            rotary(q), rotary(k), v, mask=mask, implementation=attention_implementation(dtype)
+        )
         h = h + gate_a * nn.Dense(c.width, dtype=dtype, name="attention_out")(x.reshape(b, n, c.width))
 
         x = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale_m) + shift_m
@@ -125,4 +129,3 @@ class _Block(nn.Module):
 def _tokens(context: jax.Array, current: jax.Array, after: int) -> jax.Array:
     """[B, C, K] and [B, L, K] -> [B, C + L + after, K], zeros for the look-ahead frames."""
     return jnp.pad(jnp.concatenate([context, current], 1), ((0, 0), (0, after), (0, 0)))
-

@@ -66,6 +66,8 @@ class MotionBasis(nn.Module):
 def orthonormal(free: jax.Array) -> jax.Array:
     """[D, K] with D >= K -> its orthonormal factor [D, K], R's diagonal positive."""
     if free.shape[0] < free.shape[1]:
-        raise ValueError(f"a basis of {free.shape[1]} codes needs at least as many latent dimensions, not {free.shape[0]}.")
+        raise ValueError(
+            f"a basis of {free.shape[1]} codes needs at least as many latent dimensions, not {free.shape[0]}."
+        )
     q, r = jnp.linalg.qr(free.astype(jnp.float32))
     return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)[None]

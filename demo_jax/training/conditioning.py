@@ -69,9 +69,7 @@ def make_condition(
     return x1, condition
 
 
-def given_masks(
-    key: jax.Array, rows: int, length: int, layout: FactorLayout, config: ConditionConfig
-) -> jax.Array:
+def given_masks(key: jax.Array, rows: int, length: int, layout: FactorLayout, config: ConditionConfig) -> jax.Array:
     """[B, L, K] bool, the same for each `config.group` consecutive rows.
 
     With probability config.given a group has something given: whole factors or single calibrated coordinates (half of

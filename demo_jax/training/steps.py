@@ -55,15 +55,15 @@ def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batc
         names = ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity")
         sets = {name: to_float(batch[name]) for name in names}
         pictures += list(sets.values())
-    codes = jnp.split(
-        call(AutoEncoder.encode_motion, jnp.concatenate(pictures)), _ends([len(p) for p in pictures])
-    )
+    codes = jnp.split(call(AutoEncoder.encode_motion, jnp.concatenate(pictures)), _ends([len(p) for p in pictures]))
     source_code, window_codes = codes[0], codes[1].reshape(rows, frames, -1)
 
     # In a share of the samples the decoder sees true pose and gaze, so that a calibrated number means the same in the
     # picture as in the encoder.
     keys = jax.random.split(key, 3)
-    driving_code = _true_control(keys[0], window_codes[:, frames // 2], truth[:, frames // 2], layout, weights.true_control)
+    driving_code = _true_control(
+        keys[0], window_codes[:, frames // 2], truth[:, frames // 2], layout, weights.true_control
+    )
     jobs = [(source, source_code, driving_code, driving, batch["driving_boxes"])]
     if with_sets:
         set_codes = dict(zip(sets, codes[2:], strict=True))
@@ -122,9 +122,7 @@ def _ends(sizes: list[int]) -> list[int]:
     return ends
 
 
-def _true_control(
-    key: jax.Array, codes: jax.Array, truth: jax.Array, layout: FactorLayout, share: float
-) -> jax.Array:
+def _true_control(key: jax.Array, codes: jax.Array, truth: jax.Array, layout: FactorLayout, share: float) -> jax.Array:
     """Codes [B, K] with pose and gaze replaced by truth [B, 13] in a random `share` of the rows, where it is known."""
     index = jnp.asarray(layout.calibrated[3:])  # pose and gaze; the lips keep the encoder's
     wanted = truth[:, 3:]
@@ -186,5 +184,3 @@ def make_step(
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
     return step
-
-

@@ -1,0 +1,107 @@
+"""Checkpoints: what is saved comes back, on one device and eight; what is no checkpoint is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demo_jax import sharding
+from demo_jax.checkpoint import RunCheckpoints, export_model, fingerprint, load_model
+from demo_jax.config import MeshConfig, OptimizerConfig, Stage1Config
+from demo_jax.training.state import create, from_parts, make_optimizer, to_parts
+from demo_jax.typing import InputError
+
+META = {
+    "schema": 1,
+    "kind": "autoencoder",
+    "config": dataclasses.asdict(Stage1Config()),
+    "autoencoder_config": dataclasses.asdict(Stage1Config()),
+}
+
+
+@pytest.fixture
+def state():
+    params = {"layer": {"kernel": jax.random.normal(jax.random.key(0), (64, 32)), "bias": jnp.ones(32)}}
+    return create(params, make_optimizer(OptimizerConfig(), 10))
+
+
+def save(folder, state, meta=META):
+    with RunCheckpoints(folder) as checkpoints:
+        checkpoints.save(int(state.step), to_parts(state), meta)
+
+
+def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
+    abstract = jax.eval_shape(lambda: state)
+    eight = sharding.make_mesh(MeshConfig(fsdp=8))
+    one = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    spread = jax.device_put(state, sharding.state_shardings(abstract, eight))
+    assert len(spread.params["layer"]["kernel"].sharding.device_set) == 8
+    save(tmp_path, spread)
+    with RunCheckpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() == 0
+        for mesh in (one, eight):
+            placed = sharding.state_shardings(abstract, mesh)
+            target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
+            restored = from_parts(checkpoints.restore(to_parts(target)))
+            for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+                np.testing.assert_array_equal(a, b)
+            assert len(restored.params["layer"]["kernel"].sharding.device_set) == mesh.size
+
+
+def test_only_the_last_two_steps_are_kept(tmp_path, state):
+    with RunCheckpoints(tmp_path) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, to_parts(state), META)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["2", "3"]
+
+
+def test_model_loads_from_run_and_from_what_it_publishes(tmp_path, state):
+    state = dataclasses.replace(state, ema=jax.tree.map(lambda p: p + 1, state.params))
+    save(tmp_path / "run", state)
+    loaded = load_model(tmp_path / "run", "autoencoder")
+    np.testing.assert_array_equal(loaded.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"])
+    assert loaded.autoencoder == Stage1Config() and loaded.flow is None
+    export_model(tmp_path / "run", tmp_path / "public")
+    public = load_model(tmp_path / "public", "autoencoder")
+    assert public.autoencoder_params["layer"]["kernel"].dtype == jnp.float32
+    np.testing.assert_allclose(public.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"], rtol=1e-3)
+    assert not (tmp_path / "public" / "train").exists()
+
+
+def test_fingerprint_follows_values_and_names_only(state):
+    base = fingerprint(state.params)
+    assert len(base) == 16 and fingerprint(jax.tree.map(jnp.array, state.params)) == base
+    changed = jax.tree.map(lambda p: p, state.params)
+    changed["layer"]["bias"] = changed["layer"]["bias"].at[3].add(1e-3)
+    assert fingerprint(changed) != base
+    assert fingerprint({"other": state.params["layer"]}) != base
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, state):
+    with pytest.raises(InputError, match="does not exist"):
+        load_model(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        load_model(tmp_path / "empty")
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        load_model(tmp_path / "file")
+    save(tmp_path / "run", state)
+    with pytest.raises(InputError, match=r"of kind 'autoencoder'; a stage-2 \(flow\) checkpoint is needed"):
+        load_model(tmp_path / "run")
+    save(tmp_path / "old", state, {**META, "schema": 99})
+    with pytest.raises(InputError, match="schema 99; this version reads 1"):
+        load_model(tmp_path / "old", "autoencoder")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, state):
+    save(tmp_path, state)
+    for file in (tmp_path / "checkpoints" / "0" / "ema").rglob("*"):
+        if file.is_file() and "d/" in file.as_posix():
+            file.write_bytes(b"")
+    with pytest.raises(InputError, match="is damaged"):
+        load_model(tmp_path, "autoencoder")

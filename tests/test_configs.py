@@ -1,0 +1,119 @@
+"""Every config file: it builds, its whole train step has shapes that fit, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import configs
+from demo_jax import codes, config
+from demo_jax.config import Stage1Config, Stage2Config, as_config_dict, from_config_dict
+from demo_jax.factors import FactorLayout
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training.conditioning import make_condition
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
+from demo_jax.typing import InputError
+
+NAMES = sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
+AUDIO = 160
+
+
+def shape(*sizes: int, dtype=jnp.float32) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
+    b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
+    batch = {
+        "source": shape(b, s, s, 3, dtype=jnp.uint8),
+        "driving": shape(b, w, s, s, 3, dtype=jnp.uint8),
+        "source_calibrated": shape(b, 13),
+        "driving_calibrated": shape(b, w, 13),
+        "driving_boxes": shape(b, 2, 4),
+        "audio": shape(b, w, AUDIO),
+        "clip_hash": shape(b, dtype=jnp.int32),
+        "time": shape(b, dtype=jnp.int32),
+        "voiced": shape(b, dtype=jnp.bool_),
+        "phoneme": shape(b, dtype=jnp.int32),
+    }
+    if n:
+        for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
+            batch |= {f"set_{name}": shape(n, s, s, 3, dtype=jnp.uint8), f"set_{name}_calibrated": shape(n, 13)}
+        batch |= {"set_factor": shape(n, dtype=jnp.int32), "set_boxes": shape(n, 2, 4)}
+    return batch
+
+
+def stage2_shapes(c: Stage2Config, k: int) -> dict[str, jax.ShapeDtypeStruct]:
+    b, m = c.data.batch_size, c.model
+    seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
+    return {
+        "codes": shape(b, seen, k),
+        "codes_valid": shape(b, seen, dtype=jnp.bool_),
+        "next_codes": shape(b, m.window, k),
+        "next_valid": shape(b, m.window, dtype=jnp.bool_),
+        "audio": shape(b, tokens, AUDIO),
+        "audio_valid": shape(b, tokens, dtype=jnp.bool_),
+        "source": shape(b, k),
+        "emotion": shape(b, dtype=jnp.int32),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_step_of_each_config_has_fitting_shapes(name):
+    c = from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+    optimizer = make_optimizer(c.optimizer, c.steps)
+    if isinstance(c, Stage1Config):
+        model, batch = AutoEncoder(c.model), stage1_shapes(c)
+        s, w = c.model.size, c.model.lip_window
+        arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
+        variables = jax.eval_shape(model.init, jax.random.key(0), *arguments)
+        losses = functools.partial(stage1_losses, model, c)
+    else:
+        layout = FactorLayout()
+        model, batch = FlowTransformer(c.model), stage2_shapes(c, layout.size)
+        space = jax.tree.map(lambda a: jnp.zeros(a.shape), codes.abstract(layout))
+        x1, cond = jax.eval_shape(
+            lambda b: make_condition(jax.random.key(0), b, space, layout, c.condition, c.model.context), batch
+        )
+        variables = jax.eval_shape(model.init, jax.random.key(0), x1, shape(c.data.batch_size), cond)
+
+        def losses(params, batch, key):
+            return stage2_losses(model, c, layout, params, space, batch, key)
+
+    state = jax.eval_shape(lambda v: create(v["params"], optimizer), variables)
+    after, metrics = jax.eval_shape(make_step(losses, c, optimizer), state, batch)
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(lambda a: (a.shape, a.dtype), state)
+    assert metrics["loss"].shape == () and metrics["loss"].dtype == jnp.float32
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.params))  # whatever the compute dtype
+    full = name.startswith("full_")
+    count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(after.params))
+    assert (count > 4e7) == full and (not full or c.model.dtype == "bfloat16")
+
+
+def test_config_dict_round_trip():
+    for c in (Stage1Config(steps=7), Stage2Config()):
+        assert from_config_dict(as_config_dict(c)) == c
+
+
+def test_wrong_settings_are_explained():
+    values = as_config_dict(Stage1Config()).to_dict()
+    with pytest.raises(InputError, match=r"config\.model\.sise is not a setting; config\.model has blocks"):
+        from_config_dict({**values, "model": {**values["model"], "sise": 64}})
+    with pytest.raises(InputError, match=r"config\.steps is 'many'; it must be of type int"):
+        from_config_dict({**values, "steps": "many"})
+    with pytest.raises(InputError, match=r"config\.stage is 'decoder'"):
+        from_config_dict({**values, "stage": "decoder"})
+    with pytest.raises(InputError, match="lip needs at least 3"):
+        from_config_dict({**values, "model": {**values["model"], "layout": {"lip": 1}}})
+    with pytest.raises(InputError, match=r"multiple of condition\.group"):
+        Stage2Config(data=config.DataConfig(batch_size=12))
+    with pytest.raises(InputError, match=r"loss\.time"):
+        Stage2Config(loss=config.Stage2LossConfig(time="cosine"))
