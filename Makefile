@@ -38,9 +38,11 @@ check: $(INSTALLED)  ## lint, format, types, then the tests: what CI runs
 real: $(INSTALLED)  ## make real DATA=folder: prepare a folder of videos, train both stages, sample; all under out/real
 	@test -n "$(DATA)" || { echo "error: say which folder of videos to use: make real DATA=folder" >&2; exit 2; }
 	$(PY) -m data_pipelines.prepare --videos "$(DATA)" --out $(REAL)/records
-	$(PY) train.py --config=configs/real_autoencoder.py --workdir=$(REAL)/autoencoder --config.data_dir=$(REAL)/records
-	$(PY) -m data_pipelines.encode --records $(REAL)/records --checkpoint $(REAL)/autoencoder --out $(REAL)/codes
-	$(PY) train.py --config=configs/real_flow.py --workdir=$(REAL)/flow --config.data_dir=$(REAL)/codes
+	$(PY) train.py --config=configs/real_autoencoder.py --workdir=$(REAL)/autoencoder \
+		--config.data.path=$(REAL)/records
+	$(PY) -m data_pipelines.encode --autoencoder $(REAL)/autoencoder --data $(REAL)/records --out $(REAL)/codes
+	$(PY) train.py --config=configs/real_flow.py --workdir=$(REAL)/flow \
+		--config.data.path=$(REAL)/codes --config.autoencoder=$(REAL)/autoencoder
 	$(PY) sample.py --checkpoint $(REAL)/flow --portrait "$(or $(PORTRAIT),demo_jax/assets/portrait.png)" \
 		--audio "$(or $(AUDIO),demo_jax/assets/speech.wav)" --out $(REAL)/sample.mp4
 

@@ -85,7 +85,7 @@ def read_example(path: epath.Path | str, names: dict[str, tuple[str, ...]]) -> t
     return record.key, to_example(record)
 
 
-class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """The TFDS builder. Splits, fields and metadata are those of the folder of clip records it is given."""
 
     name = "talking_portrait"

@@ -104,11 +104,11 @@ def plain_example(
         "driving_calibrated": _calibrated(driving, window),
         "driving_boxes": _boxes(driving, centre, size),
         "audio": driving[f"features/{feature}"][window].astype(np.float32),
-        "clip_hash": np.int32(stable_hash(str(driving["clip_id"]))),
-        "time": np.int32(int(driving["piece"]) * 64 + centre),
-        "voiced": np.bool_(_voiced(driving, first, first + lip_window)),
-        "phoneme": np.int32(_phoneme(driving, centre)),
-        "confidence": np.float32(driving["confidence"][centre]),
+        "clip_hash": np.array(stable_hash(str(driving["clip_id"])), np.int32),
+        "time": np.array(int(driving["piece"]) * 64 + centre, np.int32),
+        "voiced": np.array(_voiced(driving, first, first + lip_window)),
+        "phoneme": np.array(_phoneme(driving, centre), np.int32),
+        "confidence": np.asarray(driving["confidence"][centre]),
     }
 
 
@@ -127,7 +127,7 @@ def set_example(
     }
     example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
     example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
-    return example | {"set_factor": np.int32(factor), "set_boxes": _boxes(base, t, size)}
+    return example | {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
 
 
 def code_example(
@@ -152,7 +152,7 @@ def code_example(
         "audio": heard,
         "audio_valid": heard_valid,
         "source": codes[source].astype(np.float32),
-        "emotion": np.int32(emotion),
+        "emotion": np.array(emotion, np.int32),
         "next_codes": after,
         "next_valid": after_valid,
     }
