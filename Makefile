@@ -35,7 +35,7 @@ check: $(INSTALLED)  ## lint, format, types, then the tests: what CI runs
 	$(PY) -m mypy
 	$(MAKE) --no-print-directory test
 
-real: $(INSTALLED)  ## make real DATA=folder: prepare a folder of videos, train both stages, sample; all under out/real
+real: $(INSTALLED)  ## make real DATA=folder [PORTRAIT=picture AUDIO=sound]: prepare videos, train both stages, sample
 	@test -n "$(DATA)" || { echo "error: say which folder of videos to use: make real DATA=folder" >&2; exit 2; }
 	$(PY) -m data_pipelines.prepare --videos "$(DATA)" --out $(REAL)/records
 	$(PY) train.py --config=configs/real_autoencoder.py --workdir=$(REAL)/autoencoder \
@@ -43,8 +43,9 @@ real: $(INSTALLED)  ## make real DATA=folder: prepare a folder of videos, train 
 	$(PY) -m data_pipelines.encode --autoencoder $(REAL)/autoencoder --data $(REAL)/records --out $(REAL)/codes
 	$(PY) train.py --config=configs/real_flow.py --workdir=$(REAL)/flow \
 		--config.data.path=$(REAL)/codes --config.autoencoder=$(REAL)/autoencoder
-	$(PY) sample.py --checkpoint $(REAL)/flow --portrait "$(or $(PORTRAIT),demo_jax/assets/portrait.png)" \
-		--audio "$(or $(AUDIO),demo_jax/assets/speech.wav)" --out $(REAL)/sample.mp4
+	$(PY) -m data_pipelines.excerpt --data $(REAL)/records --out $(REAL)
+	$(PY) sample.py --checkpoint $(REAL)/flow --portrait "$(or $(PORTRAIT),$(REAL)/portrait.png)" \
+		--audio "$(or $(AUDIO),$(REAL)/speech.wav)" --out $(REAL)/sample.mp4
 
 lock:  ## pin the dependencies again (needs uv)
 	@echo "# Every dependency of demo_jax[dev], pinned for Python 3.11 to 3.13. Made by: make lock" > .lock.tmp

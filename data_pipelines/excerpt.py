@@ -1,0 +1,63 @@
+"""`python -m data_pipelines.excerpt`: a portrait and a recording out of a prepared corpus, to try a model on.
+
+Takes the first clip of a split: its first frame as portrait.png, with the sidecar that tells sample.py that it is cropped
+already, and its sound as speech.wav.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines import media
+from data_pipelines.catalog import corpus_name, open_records, splits_of
+from data_pipelines.schema import write_atomically
+from demo_jax.typing import exits_with_two
+
+
+def write_excerpt(data: str, out: str) -> None:
+    """Writes OUT/portrait.png, portrait.json and speech.wav from a held-out clip of the corpus in `data`.
+
+    The split is test, else val, else the first there is. Raises InputError if there are no records.
+    """
+    splits = splits_of(data)
+    split = next((s for s in ("test", "val") if s in splits), splits[0])
+    records = open_records(data, split)
+    clip_id = next(piece.clip_id for piece in records.pieces if not piece.variant)
+    pieces = sorted((records[i] for i, p in enumerate(records.pieces) if p.clip_id == clip_id), key=lambda r: r.piece)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "portrait.png", _png(pieces[0].frames[0]))
+    sidecar = {"cropped": True, "corpus": corpus_name(data, split)}
+    write_atomically(folder / "portrait.json", json.dumps(sidecar).encode())
+    media.write_wav(folder / "speech.wav", np.concatenate([piece.waveform for piece in pieces]))
+
+
+def _png(jpeg: bytes) -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(jpeg)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@exits_with_two
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.excerpt",
+        description="Writes a portrait and a recording from a held-out clip of a prepared corpus, to try a model on.",
+        epilog="Example: python -m data_pipelines.excerpt --data out/real/records --out out/real",
+    )
+    parser.add_argument("--data", required=True, help="folder of the corpus: DIR/<split>/clips or its shards")
+    parser.add_argument("--out", required=True, help="folder for portrait.png, portrait.json and speech.wav")
+    args = parser.parse_args(argv)
+    write_excerpt(args.data, args.out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
