@@ -90,7 +90,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     if codes["autoencoder_fingerprint"] != ours:
         raise InputError(
             f"{config.data.path} holds codes of auto-encoder {codes['autoencoder_fingerprint']}, but "
-            f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode --autoencoder {config.autoencoder}"
+            f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode "
+            f"--autoencoder {config.autoencoder}"
         )
     layout, space = autoencoder.autoencoder.model.layout, load_space(Path(config.data.path) / "space.npz")
     model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps)

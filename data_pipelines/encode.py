@@ -1,7 +1,8 @@
-"""`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of the auto-encoder that made them.
+"""`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their auto-encoder.
 
-OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted to
-the train split) and OUT/codes.json (fingerprints). Puppet sets are left out: their motion does not belong to their sound.
+OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted
+to the train split) and OUT/codes.json (fingerprints). Puppet sets are left out: their motion does not belong to their
+sound.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -66,7 +68,8 @@ def encode_corpus(autoencoder: str, data: str, out: str) -> None:
         model.autoencoder.model.layout,
     )
     buffer = io.BytesIO()
-    np.savez(buffer, **{f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(CodeSpace)})
+    arrays: dict[str, Any] = {f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(CodeSpace)}
+    np.savez(buffer, **arrays)
     write_atomically(target / "space.npz", buffer.getvalue())
     write_atomically(target / "codes.json", json.dumps(meta, indent=2).encode())  # last: it says that all is there
 

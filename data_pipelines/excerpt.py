@@ -1,7 +1,7 @@
 """`python -m data_pipelines.excerpt`: a portrait and a recording out of a prepared corpus, to try a model on.
 
-Takes the first clip of a split: its first frame as portrait.png, with the sidecar that tells sample.py that it is cropped
-already, and its sound as speech.wav.
+Takes the first clip of a split: its first frame as portrait.png, with the sidecar that tells sample.py that it is
+cropped already, and its sound as speech.wav.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ A run keeps <workdir>/checkpoints/<step>/ with these parts:
     autoencoder  stage 1's averaged parameters            (stage 2 only)
     space        demo_jax.codes.CodeSpace                 (stage 2 only)
 
-and a JSON of metadata: kind, schema, config, corpus, fingerprints. A published model is one such folder without `train`,
-its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a half-written one is never seen.
+and a JSON of metadata: kind, schema, config, corpus, fingerprints. A published model is one such folder without
+`train`, its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a half-written one is
+never seen.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
         raise InputError(f"{path} is not a checkpoint of this project; name a work directory of train.py.")
     if meta["schema"] != SCHEMA:
         raise InputError(
-            f"{path} has checkpoint schema {meta['schema']!r}; this version reads {SCHEMA}. Use the version that wrote it."
+            f"{path} has checkpoint schema {meta['schema']!r}; this version reads {SCHEMA}. Use the version that wrote "
+            "it."
         )
     if meta.get("kind") != kind:
         wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]

@@ -1,7 +1,8 @@
 """The space of motion codes: its statistics, whitening for flow matching, and the readout to ARKit's 52 names.
 
-Calibrated coordinates are standardised one by one, so that any one alone can be given; the free coordinates are whitened
-within their factor's block, with a floor under the variances so that a direction that means nothing is not blown up.
+Calibrated coordinates are standardised one by one, so that any one alone can be given; the free coordinates are
+whitened within their factor's block, with a floor under the variances so that a direction that means nothing is not
+blown up.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every number of a run, as frozen dataclasses. `configs/*.py` hold values; this file holds names, meaning and checks.
 
-A config file's `get_config()` returns `as_config_dict(Stage1Config(...))`, so that every field can be set on the command
-line and an unknown one is an error; `from_config_dict` turns it back into dataclasses at the door.
+A config file's `get_config()` returns `as_config_dict(Stage1Config(...))`, so that every field can be set on the
+command line and an unknown one is an error; `from_config_dict` turns it back into dataclasses at the door.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class AutoEncoderConfig:
             )
         if self.latent < self.layout.size:
             raise InputError(
-                f"model.latent is {self.latent}, less than the {self.layout.size} coordinates of a code: an orthonormal "
-                "basis needs at least as many."
+                f"model.latent is {self.latent}, less than the {self.layout.size} coordinates of a code: an "
+                "orthonormal basis needs at least as many."
             )
         if self.lip_window % 2 == 0:
             raise InputError(f"model.lip_window is {self.lip_window}; it must be odd, to have a middle frame.")

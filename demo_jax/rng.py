@@ -1,4 +1,4 @@
-"""Random keys, derived from (seed, stream name, step) and never stored: resuming at a step needs nothing but the step."""
+"""Random keys, derived from (seed, stream name, step) and never stored: resuming needs nothing but the step."""
 
 from __future__ import annotations
 

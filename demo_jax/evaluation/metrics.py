@@ -19,7 +19,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def best_lag(made: np.ndarray, truth: np.ndarray, most: int = FPS // 2) -> tuple[int, float]:
     """The shift in frames at which made [T] correlates best with truth [T], and that correlation; > 0: made is late."""
-    found = {}
+    found: dict[int, float] = {}
     for lag in range(-most, most + 1):
         a, b = (made[lag:], truth[: len(truth) - lag]) if lag >= 0 else (made[:lag], truth[-lag:])
         found[lag] = correlation(a, b)
@@ -40,7 +40,7 @@ def psnr(image: np.ndarray, truth: np.ndarray, box: np.ndarray | None = None) ->
         x1, y1 = np.ceil(np.minimum(box[2:], truth.shape[0])).astype(int)
         image, truth = image[y0:y1, x0:x1], truth[y0:y1, x0:x1]
     error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 1e-4)))
+    return float(10 * np.log10(255**2 / max(float(error), 1e-4)))
 
 
 def mean_and_error(values: list[float]) -> dict[str, float]:

@@ -45,9 +45,10 @@ def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m demo_jax.evaluation.report",
-        description="Measures a checkpoint on held-out clips: reconstruction, lip sync, whether held factors hold still, "
-        "and the gain of pose controls. Holding and control need the prepare extra.",
-        epilog="Example: python -m demo_jax.evaluation.report --data data/puppet --codes data/puppet_codes --out out/report.json",
+        description="Measures a checkpoint on held-out clips: reconstruction, lip sync, whether held factors hold "
+        "still, and the gain of pose controls. Holding and control need the prepare extra.",
+        epilog="Example: python -m demo_jax.evaluation.report --data data/puppet --codes data/puppet_codes "
+        "--out out/report.json",
     )
     parser.add_argument(
         "--checkpoint", default=str(BUNDLED), help="work directory or published model (the bundled one)"

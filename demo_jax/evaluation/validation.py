@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains: numbers, a picture and a clip from held-out data in its work directory."""
+"""What a run shows of itself while it trains: numbers, a picture and a clip of held-out data in its work directory."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ MIN_DISTANCE = 6  # frames: nearer windows of one clip look and sound alike
 def comparable(clip: jax.Array, time: jax.Array, voiced: jax.Array, phoneme: jax.Array) -> jax.Array:
     """Which pairs of windows may be each other's negatives: [B, B] bool, false on the diagonal.
 
-    Left out are windows of the same clip nearer than MIN_DISTANCE frames, pairs in which both are silent, and pairs with
-    the same known phoneme. All arguments are [B]; phoneme is an integer, negative = unknown.
+    Left out are windows of the same clip nearer than MIN_DISTANCE frames, pairs in which both are silent, and pairs
+    with the same known phoneme. All arguments are [B]; phoneme is an integer, negative = unknown.
     """
     near = (clip[:, None] == clip[None]) & (jnp.abs(time[:, None] - time[None]) < MIN_DISTANCE)
     silent = ~voiced[:, None] & ~voiced[None]

@@ -49,7 +49,7 @@ class AutoEncoder(nn.Module):
         return self.audio_projection(audio.reshape(audio.shape[0], -1).astype(jnp.float32))
 
     def __call__(self, source: jax.Array, driving: jax.Array, audio: jax.Array) -> jax.Array:
-        """Touches every parameter, for initialisation: source [B, S, S, 3], driving [B, W, S, S, 3], audio [B, W, A]."""
+        """Touches every parameter, to initialise: source [B, S, S, 3], driving [B, W, S, S, 3], audio [B, W, A]."""
         b, w = driving.shape[:2]
         codes = self.encode_motion(driving.reshape(b * w, *driving.shape[2:])).reshape(b, w, -1)
         self.embed_lips(codes[..., self.config.layout.slices["lip"]])

@@ -31,7 +31,7 @@ Pyramid = dict[str, jax.Array]
 
 
 class SourceEncoder(nn.Module):
-    """image [B, S, S, 3] in -1..1 -> {"rgb": image, "<resolution>": features [B, r, r, c]} for every level up to 64 px."""
+    """image [B, S, S, 3] in -1..1 -> {"rgb": image, "<resolution>": features [B, r, r, c]}, each level up to 64 px."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32

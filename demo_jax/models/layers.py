@@ -92,5 +92,5 @@ def fourier_features(x: jax.Array, width: int, period: float) -> jax.Array:
 
 
 def attention_implementation(dtype: Dtype) -> str | None:
-    """For jax.nn.dot_product_attention: cuDNN's fused kernel on GPUs in half precision (it takes no other), else XLA."""
+    """For jax.nn.dot_product_attention: cuDNN's fused kernel on GPUs in half precision (it takes no other); or XLA."""
     return "cudnn" if jax.default_backend() == "gpu" and jnp.dtype(dtype).itemsize == 2 else None

@@ -1,7 +1,8 @@
 """Motion encoder: a picture -> motion code, one trunk and one head per factor; and the joint basis of motion latents.
 
-DEMO's fine-grained controllable motion encoder (arXiv 2510.10650, section on FCME), with one head for each of lip, pose,
-gaze and residual. The code's calibrated coordinates are physical quantities over fixed scales (`demo_jax.factors`).
+DEMO's fine-grained controllable motion encoder (arXiv 2510.10650, section on FCME), with one head for each of lip,
+pose, gaze and residual. The code's calibrated coordinates are physical quantities over fixed scales
+(`demo_jax.factors`).
 """
 
 from __future__ import annotations

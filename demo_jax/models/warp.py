@@ -43,7 +43,7 @@ def warp(image: jax.Array, grid: jax.Array) -> jax.Array:
 
     Args:
       image: [B, H, W, C], any float dtype.
-      grid: [B, H', W', 2] sampling positions (x, y), -1..1 over the picture's edges (`identity_grid` leaves it as it is).
+      grid: [B, H', W', 2] sampling positions (x, y), -1..1 over the picture's edges (`identity_grid` changes nothing).
 
     Returns:
       [B, H', W', C] in image's dtype.

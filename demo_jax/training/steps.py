@@ -170,7 +170,7 @@ def make_step(
     config: Stage1Config | Stage2Config,
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
-    """One step of either stage: gradients, update, average; metrics carry the gradient norm of every parameter group."""
+    """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm."""
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
