@@ -1,4 +1,6 @@
-"""All reading and writing of sound, pictures and video: ffmpeg (the static one of imageio-ffmpeg) and Pillow.
+"""All reading and writing of sound, pictures and video: ffmpeg and Pillow.
+
+ffmpeg is the static one of imageio-ffmpeg; its argument lists are built by ffmpeg-python and run here.
 
 Only local files are opened: the name must be a plain path, playlists are refused by name and by content, and ffmpeg
 itself is held to a list of containers and to the protocols `file` and `pipe`. Every failure is an InputError in one
@@ -93,10 +95,9 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     """Any common sound or video file -> mono 16 kHz int16 [S], from the start of the file (a sound that starts late
     is preceded by zeros). Raises InputError if it is missing, empty, cut, too short to hold sound, or not sound."""
     file = check_input(path)
-    arguments = ["-map", "0:a:0", "-af", f"aresample={SAMPLE_RATE}:async=1:first_pts=0", "-ac", "1", "-ar"]
-    done = subprocess.run(
-        [*_reader(file), *arguments, str(SAMPLE_RATE), "-f", "s16le", "pipe:1"], capture_output=True, check=False
-    )
+    resample = f"aresample={SAMPLE_RATE}:async=1:first_pts=0"
+    output = _source(file)["a:0"].output("pipe:1", format="s16le", ac=1, ar=SAMPLE_RATE, af=resample)
+    done = subprocess.run(_command(output), capture_output=True, check=False)
     log = done.stderr.decode(errors="replace")
     if "matches no streams" in log or "does not contain any stream" in log:
         raise InputError(f"{path} has no sound.")
@@ -117,7 +118,7 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
 def probe_video(path: str | os.PathLike) -> VideoInfo:
     """Reads a video's header (no frame is decoded). Raises InputError if there is no picture in it."""
     file = check_input(path)
-    done = subprocess.run([*_reader(file), "-t", "0", "-f", "null", "-"], capture_output=True, check=False)
+    done = subprocess.run(_command(_source(file).output("-", format="null", t=0)), capture_output=True, check=False)
     log = done.stderr.decode(errors="replace").split("Output #0")[0]
     stream = next((line for line in log.splitlines() if "Video:" in line and "attached pic" not in line), None)
     if stream is None:
@@ -146,13 +147,12 @@ def _frames(path: str | os.PathLike, max_side: int | None, max_frames: int | Non
     filters = f"fps={FPS}:start_time=0,scale='trunc(iw*sar)':ih,setsar=1"
     if max_side is not None:
         filters += f",scale='min({max_side},iw)':'min({max_side},ih)':force_original_aspect_ratio=decrease:flags=area"
-    limit = [] if max_frames is None else ["-frames:v", str(max_frames)]
-    command = [*_reader(check_input(path)), "-map", "0:V:0", "-vf", filters, *limit]
+    limit = {} if max_frames is None else {"frames:v": max_frames}
+    # PPM carries the size of each picture, which after rotation and scaling only ffmpeg knows.
+    picture = _source(check_input(path))["V:0"]
+    command = _command(picture.output("pipe:1", format="image2pipe", vcodec="ppm", vf=filters, **limit))
     with tempfile.TemporaryFile() as log:
-        # PPM carries the size of each picture, which after rotation and scaling only ffmpeg knows.
-        process = subprocess.Popen(
-            [*command, "-c:v", "ppm", "-f", "image2pipe", "pipe:1"], stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, bufsize=1 << 20)
         assert process.stdout is not None
         finished, count = False, 0
         try:
@@ -250,18 +250,12 @@ class VideoWriter:
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp{self.path.suffix}")
         self._sound: Path | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _clean)
-        height, width = size[0] + self._padding[0], size[1] + self._padding[1]
-        marks = {"title": "Synthetic media", "comment": SYNTHETIC, "description": SYNTHETIC} if synthetic else {}
-        command = [_ffmpeg(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo"]
-        command += ["-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", str(fps), "-i", "pipe:0"]
         if waveform is not None:
             self._sound = _write_wav(waveform)
-            command += ["-i", f"file:{self._sound}", "-c:a", "aac", "-b:a", "128k"]
-        command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", "-c:v", "libx264", "-crf", "18"]
-        command += ["-preset", "veryfast", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
-        for name, value in (marks | dict(metadata or {})).items():
-            command += ["-metadata", f"{name}={value}"]
-        command += ["-movflags", "+faststart+use_metadata_tags", f"file:{self._temporary.absolute()}"]
+        command = _writer(self._temporary, (size[0] + self._padding[0], size[1] + self._padding[1]), fps, self._sound)
+        marks = {"title": "Synthetic media", "comment": SYNTHETIC, "description": SYNTHETIC} if synthetic else {}
+        for name, value in (marks | dict(metadata or {})).items():  # before the output's name, which comes last
+            command[-1:-1] = ["-metadata", f"{name}={value}"]  # ffmpeg-python gives an option once only
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log, start_new_session=True
         )
@@ -345,12 +339,34 @@ def _ffmpeg() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def _reader(file: Path) -> list[str]:
-    """The start of every command that reads: quiet, local protocols, known containers only."""
-    return [
-        _ffmpeg(), "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file,pipe",
-        "-format_whitelist", ",".join(CONTAINERS), "-i", f"file:{file}",
-    ]  # fmt: skip
+def _source(file: Path) -> Any:
+    """A file as an input of ffmpeg-python: local protocols and known containers only."""
+    import ffmpeg
+
+    return ffmpeg.input(f"file:{file}", protocol_whitelist="file,pipe", format_whitelist=",".join(CONTAINERS))
+
+
+def _writer(file: Path, size: tuple[int, int], fps: float, sound: Path | None) -> list[str]:
+    """The command that makes `file` from raw RGB frames (height, width) on its standard input, and a wav file."""
+    import ffmpeg
+
+    height, width = size
+    pictures = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=fps)
+    options = {
+        "vf": "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", "vcodec": "libx264", "crf": 18,
+        "preset": "veryfast", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
+        "movflags": "+faststart+use_metadata_tags",
+    }  # fmt: skip
+    inputs = [pictures]
+    if sound is not None:
+        inputs.append(ffmpeg.input(f"file:{sound}"))
+        options |= {"acodec": "aac", "audio_bitrate": "128k"}
+    return _command(ffmpeg.output(*inputs, f"file:{file.absolute()}", **options), "-loglevel", "error", "-y")
+
+
+def _command(output: Any, *options: str) -> list[str]:
+    """ffmpeg-python's output as an argument list. Global options stand first: after the output ffmpeg warns of them."""
+    return output.compile(cmd=[_ffmpeg(), "-nostdin", "-hide_banner", "-nostats", *options])
 
 
 def _duration(log: str) -> float:
