@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from demo_jax.factors import EMOTIONS, FACTORS, GAZE_NAMES, LIPS_NAMES, POSE_NAMES
-from demo_jax.typing import FPS, exits_with_two
+from demo_jax.typing import FPS, CommandParser, exits_with_two
 
 DESCRIPTION = """\
 Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
@@ -46,19 +45,12 @@ exit codes
   0 done, 2 something given cannot be used (one line on stderr says what, and nothing is written), 130 interrupted"""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; see python sample.py --help.", file=sys.stderr)
-        sys.exit(2)
-
-
-def parser() -> argparse.ArgumentParser:
-    p = _Parser(
-        prog="sample.py",
+def parser() -> CommandParser:
+    p = CommandParser(
+        prog="python sample.py",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     p.add_argument("--portrait", required=True, metavar="PICTURE", help="one face, seen from the front")
     p.add_argument("--audio", required=True, metavar="SOUND", help="the speech; its length is the video's")

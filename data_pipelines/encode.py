@@ -7,7 +7,6 @@ sound.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import io
 import json
@@ -27,7 +26,7 @@ from demo_jax.codes import CodeSpace
 from demo_jax.factors import calibrated_code
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.training.steps import to_float
-from demo_jax.typing import InputError, exits_with_two
+from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder compiles once
 
@@ -128,7 +127,7 @@ def _encode_clip(pieces: list[ClipRecord], encoder: jax.stages.Wrapped, model: L
 
 @exits_with_two
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.encode",
         description="Turns prepared clips into motion codes for stage 2, with a trained auto-encoder.",
         epilog="Example: python -m data_pipelines.encode --autoencoder runs/puppet_ae --data data/puppet "

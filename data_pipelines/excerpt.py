@@ -6,7 +6,6 @@ cropped already, and its sound as speech.wav.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from data_pipelines import media
 from data_pipelines.catalog import corpus_name, open_records, splits_of
 from data_pipelines.schema import write_atomically
-from demo_jax.typing import exits_with_two
+from demo_jax.typing import CommandParser, exits_with_two
 
 
 def write_excerpt(data: str, out: str) -> None:
@@ -48,7 +47,7 @@ def _png(jpeg: bytes) -> bytes:
 
 @exits_with_two
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.excerpt",
         description="Writes a portrait and a recording from a held-out clip of a prepared corpus, to try a model on.",
         epilog="Example: python -m data_pipelines.excerpt --data out/real/records --out out/real",

@@ -21,7 +21,7 @@ from typing import Any
 
 from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
 from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
-from demo_jax.typing import FPS, InputError, exits_with_two
+from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
 _HELP = """
 Finds the face, its pose, gaze, lips and expression in every frame, cuts one fixed square per clip, and writes
@@ -265,7 +265,7 @@ def write_info(
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.prepare", description=__doc__, epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

@@ -10,7 +10,6 @@ dataset opens with data_pipelines.pipeline, or with tfds.builder_from_directory(
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from data_pipelines.catalog import data_fingerprint, open_records, splits_of
 from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, read_clip
 from data_pipelines.sources import ClipFolder, describe, from_example, index_name
-from demo_jax.typing import InputError, exits_with_two
+from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 VERSION = f"{SCHEMA_VERSION}.0.0"
 
@@ -181,7 +180,7 @@ def write_text(path: epath.Path, text: str) -> None:
 
 @exits_with_two
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.talking_portrait",
         description="Shards a folder of clip records into a TFDS dataset of ArrayRecord files.",
         epilog="Example: python -m data_pipelines.talking_portrait --records data/puppet --out data/puppet_shards. "

@@ -12,10 +12,11 @@ Flow time runs from t = 0 (noise) to t = 1 (data); `demo_jax/flow/path.py` state
 
 from __future__ import annotations
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 FPS = 25  # frames a second, of every record, code and video
 SAMPLE_RATE = 16_000  # samples a second of mono int16 speech
@@ -29,6 +30,22 @@ class InputError(ValueError):
     and what to do about it. Commands print it and exit with code 2; they never show a traceback for it."""
 
 
+def say_error(error: object) -> None:
+    """The one line on stderr with which a command refuses; line breaks, as in a strange file name, become spaces."""
+    print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """argparse that refuses in one line, with exit code 2, and takes no abbreviated flags."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**({"allow_abbrev": False} | kwargs))
+
+    def error(self, message: str) -> NoReturn:
+        say_error(f"{message}; see {self.prog} --help.")
+        sys.exit(2)
+
+
 def exits_with_two(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wraps a command's main: an InputError becomes one line on stderr and exit code 2."""
 
@@ -37,7 +54,7 @@ def exits_with_two(main: Callable[..., int | None]) -> Callable[..., int]:
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            say_error(error)
             return 2
 
     return wrapped

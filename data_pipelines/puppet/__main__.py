@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from data_pipelines.puppet.build import Parameters, build
-from demo_jax.typing import exits_with_two
+from demo_jax.typing import CommandParser, exits_with_two
 
 _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/puppet
@@ -29,7 +29,7 @@ def _people(text: str) -> tuple[int, int, int]:
 
 @exits_with_two
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.puppet",
         description="Generates the puppet corpus: synthetic heads that speak, with exact ground truth.",
         epilog=_EXAMPLES,

@@ -15,7 +15,7 @@ from data_pipelines.puppet.identity import random_identity
 from data_pipelines.puppet.render import Renderer
 from data_pipelines.schema import write_atomically
 from demo_jax.factors import ARKIT_INDEX, POSE_NAMES
-from demo_jax.typing import InputError, exits_with_two
+from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 NEUTRAL_Z = float(np.log(2.1))
 _BOTH = ("Left", "Right")
@@ -71,7 +71,7 @@ def contact_sheet(seed: int = 11, size: int = 128, columns: int = 8) -> np.ndarr
 
 @exits_with_two
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="PNG file to write")

@@ -16,7 +16,7 @@ from data_pipelines.puppet.sentences import VARIANTS, sentences
 from data_pipelines.puppet.speech import synthesise
 from data_pipelines.schema import write_atomically
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES
-from demo_jax.typing import SAMPLE_RATE, SAMPLES_PER_FRAME, InputError, exits_with_two
+from demo_jax.typing import SAMPLE_RATE, SAMPLES_PER_FRAME, CommandParser, InputError, exits_with_two
 
 _SECONDS = 8.0
 _SIDECAR = {"cropped": True, "corpus": "puppet"}  # as demo_jax.sampling.portraits reads it
@@ -79,7 +79,7 @@ def write_example(folder: Path, seed: int = 0, number: int = 0, size: int = 64) 
 
 @exits_with_two
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data_pipelines.puppet.example",
         description="Writes portrait.png with its crop sidecar portrait.json, and speech.wav (about 8 s of English), "
         "from the puppet corpus's test split: identity, voice and sentences are in no training clip.",

@@ -5,7 +5,6 @@ What each figure means stands in `protocols.py`. The split is `test` unless said
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from data_pipelines.schema import ClipRecord, CodeRecord, read_codes, write_atom
 from demo_jax.checkpoint import BUNDLED, load_model
 from demo_jax.evaluation import protocols
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import exits_with_two
+from demo_jax.typing import CommandParser, exits_with_two
 
 PROTOCOLS = ("reconstruction", "lip_sync", "holding", "control")
 
@@ -43,7 +42,7 @@ def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
 
 @exits_with_two
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m demo_jax.evaluation.report",
         description="Measures a checkpoint on held-out clips: reconstruction, lip sync, whether held factors hold "
         "still, and the gain of pose controls. Holding and control need the prepare extra.",
