@@ -20,6 +20,7 @@ from typing import NoReturn
 import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
+from etils import epath
 from ml_collections import config_flags
 
 from data_pipelines import pipeline
@@ -33,7 +34,7 @@ from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
-from demo_jax.typing import InputError, PyTree
+from demo_jax.typing import InputError, PyTree, say_error
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
@@ -84,6 +85,8 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
 
 def flow_job(config: Stage2Config, workdir: str) -> Job:
     """Stage 2 from config; its checkpoints hold the auto-encoder and the code space too, so that one folder samples."""
+    if not config.autoencoder:
+        raise InputError("autoencoder is empty; give the stage-1 run, for example --config.autoencoder=runs/puppet_ae.")
     autoencoder = load_model(config.autoencoder, "autoencoder")
     codes = pipeline.codes_info(config.data.path)
     ours = fingerprint(autoencoder.autoencoder_params)
@@ -180,7 +183,19 @@ def run(values, workdir: str):
             job = autoencoder_job(config, workdir)
         case Stage2Config():
             job = flow_job(config, workdir)
+    _check_writable(workdir)
     return train(job, config, workdir, mesh)
+
+
+def _check_writable(workdir: str) -> None:
+    """Makes the work directory; really writing is the only test that also holds for read-only mounts and for root."""
+    probe = epath.Path(workdir) / f".writable-{jax.process_index()}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"--workdir {workdir} cannot be written ({error.strerror or error}).") from error
 
 
 def main(argv: list[str]) -> None:
@@ -199,13 +214,22 @@ def main(argv: list[str]) -> None:
 def _parse(arguments: list[str]) -> list[str]:
     """absl's parser, with config_flags' many ways to say "no such setting" as one line and exit code 2."""
     try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        _fail(error, 2)
+        left = flags.FLAGS(arguments)
+        getattr(CONFIG.value, "stage", None)  # only now does a config file that is missing raise
+        return left
+    except OSError:
+        named = next((a for a in arguments if a.lstrip("-").startswith("config=")), "--config")
+        _fail(f"{named}: there is no such file, or it cannot be read; see configs/.", 2)
+    except (AttributeError, KeyError) as error:
+        cause = error.args[0].args[0] if isinstance(error.args[0], KeyError) else error.args[0]
+        _fail(f"unknown setting, or not a config file: {cause}", 2)
+    except (flags.Error, SyntaxError, TypeError, ValueError) as error:
+        # From within a config file the text is a whole traceback, whose last line says it.
+        _fail(str(error).strip().rpartition("\n")[2] if "Traceback" in str(error) else error, 2)
 
 
-def _fail(error: Exception, code: int) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
+def _fail(error: object, code: int) -> NoReturn:
+    say_error(error)
     sys.exit(code)
 
 

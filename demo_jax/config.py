@@ -7,6 +7,7 @@ command line and an unknown one is an error; `from_config_dict` turns it back in
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -16,6 +17,21 @@ from demo_jax.factors import FactorLayout
 from demo_jax.typing import InputError
 
 T = TypeVar("T")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def _check_range(config: Any, where: str, names: str, low: float, high: float = math.inf) -> None:
+    """Raises InputError unless low <= value <= high and finite, for each of the named numbers."""
+    for name in names.split():
+        value = getattr(config, name)
+        if not (math.isfinite(value) and low <= value <= high):
+            allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise InputError(f"{where}{name} is {value}; it must be {allowed}.")
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise InputError(f"model.dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +51,8 @@ class AutoEncoderConfig:
     dtype: str = "float32"  # of activations; parameters and codes are always float32
 
     def __post_init__(self) -> None:
+        _check_range(self, "model.", "blocks style_width encoder_width projection lip_window", 1)
+        _check_dtype(self.dtype)
         resolutions = [r for r, _ in self.levels]
         if resolutions != [self.size // 2 // 2**i for i in reversed(range(len(resolutions)))]:
             raise InputError(
@@ -69,6 +87,9 @@ class FlowTransformerConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        _check_range(self, "model.", "width depth heads window", 1)
+        _check_range(self, "model.", "context look_ahead", 0)
+        _check_dtype(self.dtype)
         if self.width % (2 * self.heads):
             raise InputError(f"model.width {self.width} must be a multiple of twice model.heads ({self.heads}).")
 
@@ -82,6 +103,10 @@ class OptimizerConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     ema_decay: float = 0.999  # of the parameters that sampling uses; warmed up over the first steps
+
+    def __post_init__(self) -> None:
+        _check_range(self, "optimizer.", "learning_rate warmup_steps weight_decay clip_norm", 0)
+        _check_range(self, "optimizer.", "ema_decay", 0, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +126,10 @@ class DataConfig:
     set_batch_size: int = 8  # stage 1: examples from puppet sets, beside batch_size; 0 for corpora without sets
     workers: int = 0  # Grain worker processes; 0 reads in this one
 
+    def __post_init__(self) -> None:
+        _check_range(self, "data.", "batch_size", 1)
+        _check_range(self, "data.", "set_batch_size workers", 0)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage1LossConfig:
@@ -116,12 +145,23 @@ class Stage1LossConfig:
     cross_identity: float = 1.0  # motion on a second identity, against its true render
     true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
 
+    def __post_init__(self) -> None:
+        weights = "reconstruction structure region supervision lip_contrast swap cross_identity"
+        _check_range(self, "loss.", weights, 0)
+        _check_range(self, "loss.", "temperature", 1e-3)
+        _check_range(self, "loss.", "true_control", 0, 1)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage2LossConfig:
     velocity: float = 1.0
     difference: float = 1.0  # of the velocity's frame difference
     time: str = "uniform"  # or logit_normal: how flow time is drawn in training
+
+    def __post_init__(self) -> None:
+        _check_range(self, "loss.", "velocity difference", 0)
+        if self.time not in ("uniform", "logit_normal"):
+            raise InputError(f"loss.time is {self.time!r}; it must be 'uniform' or 'logit_normal'.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,8 +178,9 @@ class ConditionConfig:
     group: int = 8  # rows that share a given-mask, and a coupling
 
     def __post_init__(self) -> None:
-        if self.group < 1:
-            raise InputError(f"condition.group is {self.group}; it must be at least 1.")
+        shares = "drop_audio drop_emotion drop_source drop_context context_noise given keyframe"
+        _check_range(self, "condition.", shares, 0, 1)
+        _check_range(self, "condition.", "group", 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,6 +195,10 @@ class RunConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     mesh: MeshConfig = MeshConfig()
     data: DataConfig = DataConfig()
+
+    def __post_init__(self) -> None:
+        _check_range(self, "", "seed", 0, 2**32 - 1)
+        _check_range(self, "", "steps log_every eval_every save_every", 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,8 +215,7 @@ class Stage2Config(RunConfig):
     autoencoder: str = ""  # work directory (or published folder) of the stage-1 run that made the codes
 
     def __post_init__(self) -> None:
-        if self.loss.time not in ("uniform", "logit_normal"):
-            raise InputError(f"loss.time is {self.loss.time!r}; it must be 'uniform' or 'logit_normal'.")
+        super().__post_init__()
         if self.data.batch_size % self.condition.group:
             raise InputError(
                 f"data.batch_size {self.data.batch_size} must be a multiple of condition.group {self.condition.group}."
