@@ -45,7 +45,7 @@ class ClipRecord:
     pose       [T, 6] yaw, pitch, roll in degrees; x, y: face centre in crop widths from the crop's centre (x right,
                y up); z = log(crop width / face width)
     gaze       [T, 4] yaw, pitch of the mean eye in the head (degrees); opening left, right: lid gap over the clip's
-               95th percentile, 0 closed, about 1 open
+               95th percentile (real video) or over the identity's neutral gap (puppets); 0 closed, about 1 open
     lips       [T, 3] aperture (inner-lip gap), width (mouth-corner distance), both over the eye span; pucker 0-1
     landmarks  [T, 68, 2] crop pixels, y down, pixel centres at +0.5
     boxes      [T, 2, 4] mouth, eyes as x0 y0 x1 y1 in crop pixels
