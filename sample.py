@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from demo_jax.factors import EMOTIONS, FACTORS, GAZE_NAMES, LIPS_NAMES, POSE_NAMES
-from demo_jax.typing import FPS, CommandParser, exits_with_two
+from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
 DESCRIPTION = """\
 Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
@@ -106,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         emotion=args.emotion,
     )
     controls = Controls.parse(hold=args.hold, gain=args.gain, set=args.set, track=args.track)
+    outputs = [path.resolve() for path in pipeline.output_paths(args.out)]
+    if args.track and Path(args.track).resolve() in outputs:
+        raise InputError(f"track {args.track} would be replaced by the new one; give another --out.")
     demo = pipeline.load(args.checkpoint)
     try:
         result = demo.generate(

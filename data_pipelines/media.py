@@ -61,7 +61,11 @@ def check_input(path: str | os.PathLike) -> Path:
     if text.lower().endswith(PLAYLISTS):
         raise InputError(f"{text} is a playlist, which is never followed; give the media file itself.")
     file = Path(text)
-    if not file.exists():
+    try:
+        exists = file.exists()
+    except OSError as error:  # a name that is too long
+        raise InputError(f"{text} cannot be opened ({error.strerror}).") from error
+    if not exists:
         raise InputError(f"{text} does not exist.")
     if not file.is_file():
         raise InputError(f"{text} is not a file.")
@@ -78,11 +82,15 @@ def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE_S
     file = Path(path)
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"output {file}: the name must end in one of {', '.join(suffixes)}.")
-    if file.is_dir():
-        raise InputError(f"output {file} is a folder; give a file name.")
     folder = file.absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"output folder {folder} does not exist; make it first.")
+    try:
+        if file.is_dir():
+            raise InputError(f"output {file} is a folder; give a file name.")
+        if not folder.is_dir():
+            wrong = "is a file; name another folder" if folder.exists() else "does not exist; make it first"
+            raise InputError(f"output folder {folder} {wrong}.")
+    except OSError as error:  # a name that is too long
+        raise InputError(f"output {file} cannot be made ({error.strerror}).") from error
     try:  # really writing is the only test that also holds for read-only mounts and for root
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -84,7 +84,7 @@ def parse_split(text: str) -> dict[str, float]:
     except ValueError as error:
         raise InputError(f"--split {text}: a fraction is not a number; write train:0.8,val:0.1,test:0.1.") from error
     named = all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in fractions)
-    if not named or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+    if not named or min(fractions.values()) <= 0 or not abs(sum(fractions.values()) - 1) <= 1e-6:
         raise InputError(f"--split {text}: give one name, or names with positive fractions that sum to 1.")
     return fractions
 

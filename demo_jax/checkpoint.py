@@ -117,8 +117,11 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     if meta.get("kind") != kind:
         wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]
         raise InputError(f"{path} is of kind {meta.get('kind')!r}; {wanted} is needed here.")
-    stage1 = build(Stage1Config, _without_stage(meta["autoencoder_config"]), "checkpoint")
-    stage2 = build(Stage2Config, _without_stage(meta["config"]), "checkpoint") if kind == "flow" else None
+    try:
+        stage1 = build(Stage1Config, _without_stage(meta["autoencoder_config"]), "config")
+        stage2 = build(Stage2Config, _without_stage(meta["config"]), "config") if kind == "flow" else None
+    except (InputError, KeyError) as error:
+        raise InputError(f"{path} cannot be read by this version: {error}") from error
     names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:

@@ -238,8 +238,7 @@ class Pipeline:
 
         Raises InputError for anything unusable: portrait, audio, output folder, controls.
         """
-        video = media.check_output(out)
-        tracks = tuple(video.with_name(f"{video.stem}_track{suffix}") for suffix in (".npz", ".csv"))
+        video, *tracks = output_paths(out)
         for path in (portrait, audio):
             if Path(path).resolve() == video.resolve():
                 raise InputError(f"output {out} is also an input; give another name.")
@@ -317,6 +316,14 @@ class Pipeline:
         name = Path(self.model.path).name
         label = f"{media.SYNTHETIC} Checkpoint: {name} {self._fingerprint}".rstrip() + f"; seed {options.seed}."
         return {"comment": label, "description": label}
+
+
+def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
+    """The files that `generate` makes for the video `out`: video, track npz, track csv. Raises InputError if one of
+    them cannot be made."""
+    video = media.check_output(out)
+    npz, csv = (video.with_name(f"{video.stem}_track{suffix}") for suffix in (".npz", ".csv"))
+    return video, media.check_output(npz, (".npz",)), media.check_output(csv, (".csv",))
 
 
 def load(checkpoint: str | os.PathLike | None = None) -> Pipeline:

@@ -12,6 +12,7 @@ import dataclasses
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from demo_jax.factors import CALIBRATED_NAMES, TRACK_COLUMNS
 from demo_jax.typing import FPS, InputError
 
 SUFFIXES = (".npz", ".csv")
+MAX_TIME = 1e6  # seconds
 TIME_TOLERANCE = 0.005  # seconds: csv files are often rounded to a hundredth
 _CODE_KEYS = ("codes", "fingerprint")  # beside the columns, in an npz only
 
@@ -113,7 +115,8 @@ def _read_npz(file: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             columns = {n: arrays[n] for n in arrays.files if n not in _CODE_KEYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    # TypeError: a lone array (npy) under an npz's name.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"track {file} is not an npz file, or is damaged.") from error
     for name, values in columns.items():
         if values.ndim != 1 or values.dtype.kind not in "fiu":
@@ -171,6 +174,8 @@ def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
     missing = ~np.isfinite(time)
     if missing.any():
         raise InputError(f"track {path}: time is missing in row {int(missing.argmax()) + 1}; every row needs it.")
+    if np.abs(time).max() > MAX_TIME:
+        raise InputError(f"track {path} has a time of {np.abs(time).max():g} s; time is in seconds from the start.")
     start = round(float(time[0]) * FPS)
     wrong = np.abs(time - (start + np.arange(len(time))) / FPS) > TIME_TOLERANCE
     if start < 0:
