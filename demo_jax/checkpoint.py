@@ -127,7 +127,8 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     try:
         stored = ocp.checkpointables_metadata(folder).metadata
         abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
-        parts = ocp.load_checkpointables(folder, abstract)
+        # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
+        parts = {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}
     except Exception as error:
         raise InputError(f"{path} is damaged: {_first_line(error)}.") from error
     parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)

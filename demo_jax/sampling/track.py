@@ -113,7 +113,7 @@ def _csv_bytes(table: dict[str, np.ndarray]) -> bytes:
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             columns = {n: arrays[n] for n in arrays.files if n not in _CODE_KEYS}
     # TypeError: a lone array (npy) under an npz's name.
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
