@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = sum(s["frames"] for s in states) / FPS
     print(f"{len(accepted)} of {len(states)} videos accepted ({seconds:.0f} s); see {report}.")
     if not accepted:
-        raise InputError(f"no video could be used; {states[0]['path']}: {states[0]['reason']}.")
+        raise InputError(f"no video could be used; {states[0]['path']}: {states[0]['reason'].rstrip('.')}.")
     return 0
 
 

@@ -14,8 +14,12 @@ never seen.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import hashlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +94,21 @@ class LoadedModel:
     space: CodeSpace | None
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax also logs, through absl and asyncio, what is then raised here as one sentence."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@_quiet()
 def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedModel:
     """Loads averaged parameters, float32, from a work directory, a checkpoint folder or a published model.
 
@@ -123,14 +142,10 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     except (InputError, KeyError) as error:
         raise InputError(f"{path} cannot be read by this version: {error}") from error
     names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    try:
-        stored = ocp.checkpointables_metadata(folder).metadata
-        abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
-        # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
-        parts = {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}
-    except Exception as error:
-        raise InputError(f"{path} is damaged: {_first_line(error)}.") from error
+    parts, problem = _load_parts(folder, names)
+    if problem:
+        gc.collect()  # of Orbax's failed tasks, which asyncio reports when they go: now, while it is quiet
+        raise InputError(f"{path} is damaged: {problem}.")
     parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
     if stage2 is None:
         return LoadedModel(
@@ -175,6 +190,21 @@ def _find_step(path: epath.Path) -> epath.Path:
         if steps:
             return max(steps, key=lambda p: int(p.name))
     return path
+
+
+def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree], str]:
+    """The named parts on the first device, and what went wrong, "" if nothing."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    try:
+        stored = ocp.checkpointables_metadata(folder).metadata
+        lost = [n for n in names if stored.get(n) is None]
+        if lost:
+            return {}, f"its part {lost[0]!r} is missing or cannot be read"
+        abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
+        # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
+        return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, ""
+    except Exception as error:  # Orbax and TensorStore raise many kinds
+        return {}, _first_line(error)
 
 
 def _target(leaf: Any, device: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:

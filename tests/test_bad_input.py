@@ -299,11 +299,12 @@ def test_unknown_flags_and_impossible_numbers(run, capfd, flags, says):
         ("nowhere", "does not exist"),
     ],
 )
-def test_bad_checkpoints(run, capfd, checkpoints, name, says):
+def test_bad_checkpoints(run, capfd, caplog, checkpoints, name, says):
     code = run(checkpoint=checkpoints / name)
     assert code == 2
     line = refusal(capfd)
     assert says in line and str(checkpoints / name) in line
+    assert caplog.records == []  # Orbax's warnings would be further lines
     assert list(run.out.iterdir()) == []
 
 

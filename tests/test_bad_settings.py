@@ -179,6 +179,7 @@ def test_prepare_says_of_each_video_why_not_and_leaves_no_record(video, tmp_path
     shown = capfd.readouterr().err
     errors = [line for line in shown.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "no video could be used" in errors[0] and "Traceback" not in shown
+    assert errors[0].endswith(".") and not errors[0].endswith("..")
     with (out / "report.csv").open(newline="") as file:
         reasons = {row["clip_id"]: row["reason"] for row in csv.DictReader(file) if row["status"] == "rejected"}
     assert set(reasons) == {"v_01", "empty_01", "text_01", "list_01", "cut_01"}
