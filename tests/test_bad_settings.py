@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 from absl.testing import flagsaver
 
 import train
@@ -15,7 +16,6 @@ from data_pipelines import media, prepare
 from data_pipelines.schema import write_clip
 from demo_jax.config import DataConfig, MeshConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.typing import InputError
-from tests import synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1, STAGE2 = (f"--config={ROOT}/configs/puppet_{name}.py" for name in ("autoencoder", "flow"))
