@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from data_pipelines import media
 from data_pipelines.catalog import corpus_name, open_records, splits_of
@@ -36,10 +37,6 @@ def write_excerpt(data: str, out: str) -> None:
 
 
 def _png(jpeg: bytes) -> bytes:
-    import io
-
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.open(io.BytesIO(jpeg)).save(buffer, "png")
     return buffer.getvalue()

@@ -28,6 +28,9 @@ TENSOR_RULES = (
     (r"(attention_out|mlp_out)/kernel$", -2),
 )
 
+# The joint basis goes through a QR, which needs it whole.
+REPLICATED = r"basis/free$"
+
 
 def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
     """The mesh over all devices. Raises InputError if the axes do not multiply to their number."""
@@ -45,6 +48,8 @@ def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Me
 def parameter_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
     """The PartitionSpec of the parameter at `path` ("decoder/out/kernel")."""
     axes: list[str | None] = [None] * len(shape)
+    if re.search(REPLICATED, path):
+        return P(*axes)
     tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
     for pattern, dimension in TENSOR_RULES:
         if tensor > 1 and re.search(pattern, path) and len(shape) >= -dimension and shape[dimension] % tensor == 0:

@@ -102,7 +102,8 @@ def test_rules_on_a_pod():
     assert sharding.parameter_spec("params/blocks/mlp_in/bias", (8, 4096), pod) == P("fsdp", "tensor")
     assert sharding.parameter_spec("decoder/out/kernel", (3, 3, 24, 24), pod) == P(None, None, "fsdp", None)
     assert sharding.parameter_spec("decoder/out/bias", (24,), pod) == P(None)  # too small to be worth a gather
-    assert sharding.parameter_spec("basis/free", (509, 43), pod) == P(None, None)  # 8 divides neither
+    assert sharding.parameter_spec("decoder/style_0/kernel", (509, 43), pod) == P(None, None)  # 8 divides neither
+    assert sharding.parameter_spec("basis/free", (512, 42), pod) == P(None, None)  # a QR needs it whole
 
 
 def test_mesh_takes_what_is_left_and_refuses_what_does_not_fit():

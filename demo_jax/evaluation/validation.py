@@ -152,7 +152,9 @@ def clip_writer(
 
     def write(ema: dict, step: int) -> None:
         nonlocal pipeline
-        model = dataclasses.replace(loaded, flow_params=ema)
+        model = dataclasses.replace(
+            loaded, flow_params=jax.device_get(ema)
+        )  # from the mesh to this process's first device
         pipeline = pipeline or Pipeline(model)  # one, so that its programs compile once in a run
         pipeline.model = model
         portrait = decode_frame(record.portrait.tobytes(), pipeline.size)

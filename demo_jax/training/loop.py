@@ -62,7 +62,6 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
     step_fn = jax.jit(job.step, donate_argnums=0, out_shardings=(placed, None))
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(RunCheckpoints(workdir))
-        stack.enter_context(jax.set_mesh(mesh))
         if checkpoints.latest() is None:
             state = jax.jit(job.init, out_shardings=placed)()
         else:

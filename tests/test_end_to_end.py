@@ -1,0 +1,121 @@
+"""The whole main job on the smallest true case, through the commands: corpus, stage 1, codes, stage 2, talking video."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import sample
+import train
+from data_pipelines import encode, media
+from data_pipelines.puppet import __main__ as puppet
+from data_pipelines.puppet import example
+from demo_jax.checkpoint import RunCheckpoints, export_model, load_model
+from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
+from demo_jax.evaluation import protocols, report
+from demo_jax.factors import TRACK_COLUMNS
+from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.typing import InputError
+from tests import tiny_model
+
+# Two steps of each stage: what is learnt is nothing, but every part hands over to the next as in a real run.
+SHORT = {"steps": 2, "log_every": 1, "eval_every": 2, "save_every": 1, "mesh": MeshConfig(data=8)}
+
+
+def stage1(corpus) -> Stage1Config:
+    data = DataConfig(path=str(corpus), batch_size=8, set_batch_size=8)
+    return dataclasses.replace(tiny_model.STAGE1, data=data, optimizer=OptimizerConfig(warmup_steps=1), **SHORT)
+
+
+def stage2(codes, autoencoder) -> Stage2Config:
+    data = DataConfig(path=str(codes), batch_size=8)
+    return dataclasses.replace(tiny_model.STAGE2, data=data, autoencoder=str(autoencoder), **SHORT)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Everything up to a trained stage 2, made once."""
+    root = tmp_path_factory.mktemp("world")
+    assert puppet.main(["--out", str(root / "corpus"), "--hours", "0.004", "--people", "2,2,2", "--workers", "1"]) == 0
+    train.run(as_config_dict(stage1(root / "corpus")), str(root / "autoencoder"))
+    arguments = ["--autoencoder", root / "autoencoder", "--data", root / "corpus", "--out", root / "codes"]
+    assert encode.main([str(a) for a in arguments]) == 0
+    train.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
+    assert example.main(["--out", str(root / "example")]) == 0
+    # Two seconds are enough.
+    speech = media.read_audio(root / "example" / "speech.wav")[:32_000]
+    media.write_wav(root / "short.wav", speech)
+    return root
+
+
+def test_training_leaves_what_its_user_looks_at(world):
+    for name, shown in (("autoencoder", "0000002.png"), ("flow", "0000002.mp4")):
+        assert (world / name / "eval" / shown).stat().st_size > 500
+        lines = [json.loads(line) for line in (world / name / "metrics.jsonl").read_text().splitlines()]
+        assert [(x["step"], x["split"]) for x in lines] == [(0, "train"), (1, "train"), (2, "eval")]
+        assert all(np.isfinite(list(v for v in x.values() if not isinstance(v, str))).all() for x in lines)
+        assert list((world / name / "tensorboard").iterdir())
+
+
+def test_stage2_alone_is_enough_to_sample(world, capsys):
+    out = world / "out" / "talk.mp4"
+    out.parent.mkdir()
+    common = ["--portrait", world / "example" / "portrait.png", "--audio", world / "short.wav", "--steps", "2"]
+    code = sample.main([str(a) for a in [*common, "--out", out, "--checkpoint", world / "flow", "--hold", "pose"]])
+    assert code == 0, capsys.readouterr().err
+    info, frames = media.read_video(out)
+    assert len(list(frames)) == 50 and (info.width, info.height) == (32, 32)
+    assert abs(len(media.read_audio(out)) - 32_000) < 2 * 1024  # the speech; AAC frames are 1024 samples
+    with np.load(world / "out" / "talk_track.npz") as track:
+        assert set(TRACK_COLUMNS) <= set(track.files) and len(track["time"]) == 50
+        assert np.ptp(track["yaw"]) == 0  # held
+    assert (world / "out" / "talk_track.csv").read_text().splitlines()[0].split(",") == list(TRACK_COLUMNS)
+
+
+def test_a_published_model_says_the_same(world):
+    export_model(world / "flow", world / "public")
+    ours, public = load_model(world / "flow"), load_model(world / "public")
+    for a, b in zip(jax.tree.leaves(ours.flow_params), jax.tree.leaves(public.flow_params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)  # float16
+    assert public.meta["corpus"] == "puppet" and public.space is not None
+
+
+def test_codes_of_another_autoencoder_are_refused(world):
+    # The same model, a little further trained.
+    ours = load_model(world / "autoencoder", "autoencoder")
+    params = jax.tree.map(lambda p: p + 1e-3, ours.autoencoder_params)
+    with RunCheckpoints(world / "other") as checkpoints:
+        checkpoints.save(0, {"ema": params}, ours.meta)
+    with pytest.raises(InputError, match="holds codes of auto-encoder"):
+        train.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
+    arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
+    assert encode.main([str(a) for a in arguments]) == 2
+
+
+def test_the_report_measures_what_it_says(world):
+    model = load_model(world / "flow")
+    records = report.clip_records(str(world / "corpus"), "test", 2)
+    table = protocols.reconstruction(model, records)
+    frames = [protocols.decode_frame(f, 32) for f in records[0].frames]
+    copy = [protocols.psnr(frames[0], f) for f in frames[1:]]
+    assert table["psnr_frame_copy"]["count"] == len(records)
+    if len(records) == 1:
+        assert table["psnr_frame_copy"]["mean"] == pytest.approx(np.mean(copy))
+    spoken = report.code_records(str(world / "codes"), "test", 2)
+    sync = protocols.lip_sync(Pipeline(model), spoken)
+    assert -1 <= sync["aperture_correlation"]["mean"] <= 1 and sync["aperture_correlation"]["count"] == len(spoken)
+
+
+def test_two_runs_are_one_bit_for_bit(world):
+    """The real step on real data: 1 step, restart, 1 step, against the 2 steps of the fixture."""
+    config = stage2(world / "codes", world / "autoencoder")
+    # The first run stops early; its learning rates are those of the whole run.
+    job = train.flow_job(config, str(world / "halves"))
+    train.train(job, dataclasses.replace(config, steps=1), str(world / "halves"), train.sharding.make_mesh(config.mesh))
+    train.run(as_config_dict(config), str(world / "halves"))
+    a, b = (load_model(world / name).flow_params for name in ("flow", "halves"))
+    assert all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
