@@ -60,12 +60,18 @@ def stage1_validation(
         return _columns(model, params, config, batch)
 
     def evaluate(state: TrainState, step: int) -> dict[str, float]:
-        rows = [jax.device_get(measure(state.ema, jax.tree.map(jnp.asarray, b))) for b in batches]
-        shown = [np.asarray(c)[:MAX_ROWS] for c in columns(state.ema, jax.tree.map(jnp.asarray, batches[0]))]
+        ema = on_one_device(state.ema)
+        rows = [jax.device_get(measure(ema, jax.tree.map(jnp.asarray, b))) for b in batches]
+        shown = [np.asarray(c)[:MAX_ROWS] for c in columns(ema, jax.tree.map(jnp.asarray, batches[0]))]
         write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", shown)
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
+
+
+def on_one_device(params: dict) -> dict:
+    """A copy on this process's first device: validation is small, and on a whole mesh every device would repeat it."""
+    return jax.device_put(jax.device_get(params), jax.local_devices()[0])
 
 
 def reconstruct(model: AutoEncoder, params: dict, source: jax.Array, driving: jax.Array) -> jax.Array:
@@ -127,11 +133,11 @@ def stage2_validation(
         return stage2_losses(model, config, layout, params, space, batch, key)
 
     def evaluate(state: TrainState, step: int) -> dict[str, float]:
-        rows = []
+        ema, rows = on_one_device(state.ema), []
         for i, batch in enumerate(batches):
             key = rng.stream(config.seed, "validation", i)
-            rows.append(jax.device_get(measure(state.ema, jax.tree.map(jnp.asarray, batch), key)))
-        write_clip(state.ema, step)
+            rows.append(jax.device_get(measure(ema, jax.tree.map(jnp.asarray, batch), key)))
+        write_clip(ema, step)
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
@@ -152,9 +158,7 @@ def clip_writer(
 
     def write(ema: dict, step: int) -> None:
         nonlocal pipeline
-        model = dataclasses.replace(
-            loaded, flow_params=jax.device_get(ema)
-        )  # from the mesh to this process's first device
+        model = dataclasses.replace(loaded, flow_params=ema)
         pipeline = pipeline or Pipeline(model)  # one, so that its programs compile once in a run
         pipeline.model = model
         portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
