@@ -12,6 +12,7 @@ import jax
 from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_disable_most_optimizations", True)  # the suite is mostly compiling tiny networks
 jax.config.update("jax_enable_compilation_cache", False)
 
 if not flags.FLAGS.is_parsed():  # grain's worker processes read absl flags, which only absl.app parses
