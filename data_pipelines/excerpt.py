@@ -6,6 +6,7 @@ cropped already, and its sound as speech.wav.
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 

@@ -11,14 +11,17 @@ import pytest
 
 import sample
 import train
-from data_pipelines import encode, media
+from data_pipelines import encode, excerpt, media
 from data_pipelines.puppet import __main__ as puppet
 from data_pipelines.puppet import example
+from data_pipelines.schema import read_clip
+from data_pipelines.transforms import decode_frame
 from demo_jax.checkpoint import RunCheckpoints, export_model, load_model
 from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.evaluation import protocols, report
 from demo_jax.factors import TRACK_COLUMNS
 from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.sampling.pipeline import load as load_pipeline
 from demo_jax.typing import InputError
 from tests import tiny_model
 
@@ -120,3 +123,16 @@ def test_two_runs_are_one_bit_for_bit(world):
         train.train(job, dataclasses.replace(config, steps=steps), str(world / "halves"), mesh)
     a, b = (load_model(world / name).flow_params for name in ("flow", "halves"))
     assert all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_an_excerpt_can_be_sampled(world):
+    out = world / "excerpt"
+    assert excerpt.main(["--data", str(world / "corpus"), "--out", str(out)]) == 0
+    records = [read_clip(path) for path in sorted((world / "corpus" / "test" / "clips").glob("*.npz"))]
+    first = [r for r in records if r.clip_id == min(r.clip_id for r in records if not r.variant)]
+    sound = media.read_audio(out / "speech.wav")
+    np.testing.assert_array_equal(sound, np.concatenate([r.waveform for r in first]))
+    picture = media.read_image(out / "portrait.png")
+    np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 64))
+    demo = load_pipeline(world / "flow")
+    assert demo.read_portrait(out / "portrait.png").shape == (32, 32, 3)  # the sidecar says that it is cropped
