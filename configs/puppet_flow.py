@@ -11,7 +11,7 @@ from demo_jax.config import DataConfig, FlowTransformerConfig, OptimizerConfig, 
 def get_config():
     return as_config_dict(
         Stage2Config(
-            steps=5_000,
+            steps=2_400,
             model=FlowTransformerConfig(width=128, depth=6, heads=4),
             data=DataConfig(batch_size=32),
             optimizer=OptimizerConfig(learning_rate=8e-4),

@@ -15,6 +15,7 @@ never seen.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import gc
 import hashlib
@@ -42,7 +43,7 @@ class RunCheckpoints:
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
         self._checkpointer = ocp.training.Checkpointer(
-            epath.Path(workdir) / "checkpoints",
+            _absolute(workdir) / "checkpoints",
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
         )
 
@@ -119,7 +120,7 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     Raises:
       InputError: no checkpoint there, of the other stage, or of another schema.
     """
-    folder = _find_step(epath.Path(path))
+    folder = _find_step(_absolute(path))
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
     except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
@@ -161,7 +162,7 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
 
 def export_model(workdir: epath.PathLike, out: epath.PathLike) -> None:
     """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`."""
-    folder = _find_step(epath.Path(workdir))
+    folder = _find_step(_absolute(workdir))
     kind = (ocp.checkpointables_metadata(folder).custom_metadata or {}).get("kind", "")
     model = load_model(folder, kind)
 
@@ -173,12 +174,30 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike) -> None:
         # Statistics stay float32: they are small, and float16 would cost a calibrated coordinate its precision.
         parts = {"ema": half(model.flow_params), "autoencoder": half(model.autoencoder_params)}
         parts["space"] = space_checkpointable(model.space)
-    ocp.save_checkpointables(epath.Path(out), parts, custom_metadata=model.meta, overwrite=True)
+    ocp.save_checkpointables(_absolute(out), parts, custom_metadata=_without_paths(model.meta), overwrite=True)
+    marker = _absolute(out) / "commit_success.txt"  # Orbax names the full path of the folder in it
+    if marker.exists():
+        marker.write_text("Checkpoint commit was successful")
 
 
 def space_checkpointable(space: CodeSpace) -> dict[str, jax.Array]:
     """CodeSpace as the dict that is saved under "space"."""
     return {f.name: getattr(space, f.name) for f in dataclasses.fields(CodeSpace)}
+
+
+def _without_paths(meta: dict[str, Any]) -> dict[str, Any]:
+    """Metadata without the folders of the machine that trained: they help nobody else."""
+    meta = copy.deepcopy(meta)
+    for config in (meta["config"], meta["autoencoder_config"]):
+        config["data"]["path"] = ""
+        if "autoencoder" in config:
+            config["autoencoder"] = ""
+    return meta
+
+
+def _absolute(path: epath.PathLike) -> epath.Path:
+    """Orbax takes absolute paths only; an address such as gs://bucket/run is one already."""
+    return epath.Path(path) if "://" in str(path) else epath.Path(path).resolve()
 
 
 def _find_step(path: epath.Path) -> epath.Path:

@@ -52,6 +52,16 @@ def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
             assert len(restored.params["layer"]["kernel"].sharding.device_set) == mesh.size
 
 
+def test_relative_paths_are_as_good(tmp_path, state, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save("runs/one", state)
+    export_model("runs/one", "public")
+    for folder in ("runs/one", "public"):
+        loaded = load_model(folder, "autoencoder").autoencoder_params["layer"]["bias"]
+        np.testing.assert_array_equal(loaded, state.ema["layer"]["bias"])
+    assert (tmp_path / "public").is_dir() and (tmp_path / "runs/one/checkpoints/0").is_dir()
+
+
 def test_only_the_last_two_steps_are_kept(tmp_path, state):
     with RunCheckpoints(tmp_path) as checkpoints:
         for step in (1, 2, 3):
