@@ -3,8 +3,8 @@
 python -m data_pipelines.puppet --out data/puppet
 python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
 
-About half an hour on two CPU cores (0.65 s a step). On the val split at the end: PSNR 28.5 dB (copying the source 26.0),
-within mouth and eye boxes 23.2 (copying 20.9), a factor swapped 25.7, motion on a second identity 25.7.
+About half an hour on two CPU cores (0.65 s a step). At the end, on the val split: PSNR 28.5 dB (copying the source:
+26.0), within mouth and eye boxes 23.2 (20.9), with one factor swapped 25.7, with motion on a second identity 25.7.
 """
 
 from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict
