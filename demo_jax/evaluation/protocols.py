@@ -98,17 +98,18 @@ def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options
 def holding(pipeline: Pipeline, records: Sequence[CodeRecord], seconds: float = 4.0) -> Table:
     """Whether a held factor holds still in the rendered frames, as MediaPipe's landmarks see them (`prepare` extra).
 
-    For pose: spread of the rigid landmarks in hundredths of the face width, with pose generated and held, the rest
-    generated. Lip and gaze: standard deviation of the inner-lip gap and of the left lid gap over the face width.
-    `still` is the same with every factor held: what the landmarker itself adds is 0 then, since frames are equal.
+    Pose: spread of the rigid landmarks in hundredths of the face width, with everything generated and with pose held.
+    Lip and gaze: standard deviation of the inner-lip gap and of the left lid gap, in the same unit, with pose held (so
+    that a turning head does not move them) and with lip or gaze held beside it. What is left when a factor is held is
+    the landmarker's own noise and what other factors do to these points; with all held the frames are equal.
     """
     from data_pipelines.extraction.face import FaceFinder
 
     cases = {
         "generated": Controls(),
         "pose_held": Controls.parse(hold=["pose"]),
-        "lip_held": Controls.parse(hold=["lip"]),
-        "gaze_held": Controls.parse(hold=["gaze"]),
+        "pose_lip_held": Controls.parse(hold=["pose,lip"]),
+        "pose_gaze_held": Controls.parse(hold=["pose,gaze"]),
         "all_held": Controls.parse(hold=["lip,pose,gaze,residual"]),
     }
     found: dict[str, list[float]] = {}
