@@ -58,7 +58,6 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
     """
     abstract = jax.eval_shape(job.init)
     placed = sharding.state_shardings(abstract, mesh)
-    rows = sharding.batch_sharding(mesh)
     step_fn = jax.jit(job.step, donate_argnums=0, out_shardings=(placed, None))
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(RunCheckpoints(workdir))
@@ -96,7 +95,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
                 break
             if last:
                 break
-            batch = {k: jax.make_array_from_process_local_data(rows, v) for k, v in next(batches).items()}
+            batch = sharding.put_batch(next(batches), mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = step_fn(state, batch)
             _settle(late, writer, config)
