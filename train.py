@@ -26,11 +26,12 @@ from ml_collections import config_flags
 from data_pipelines import pipeline
 from demo_jax import rng, sharding
 from demo_jax.checkpoint import SCHEMA, fingerprint, load_model, space_checkpointable
-from demo_jax.codes import CodeSpace, load_space
+from demo_jax.codes import load_space
 from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
@@ -111,7 +112,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1))
     example = jax.tree.map(lambda a: jnp.asarray(a[: config.condition.group]), validation[0])
 
-    def losses(params: PyTree, batch: dict, key: jax.Array, space: CodeSpace = space) -> dict:
+    def losses(params: PyTree, batch: dict, key: jax.Array) -> dict:
         return stage2_losses(model, config, layout, params, space, batch, key)
 
     def init():
@@ -146,8 +147,6 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
 
 
 def _init_flow(model, config, layout, space, example, key) -> PyTree:
-    from demo_jax.training.conditioning import make_condition
-
     x1, condition = make_condition(key, example, space, layout, config.condition, config.model.context)
     return model.init(key, x1, jnp.zeros(len(x1)), condition)["params"]
 

@@ -24,8 +24,7 @@ from demo_jax import codes
 from demo_jax.checkpoint import LoadedModel, fingerprint, load_model
 from demo_jax.codes import CodeSpace
 from demo_jax.factors import calibrated_code
-from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.training.steps import to_float
+from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder compiles once

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from demo_jax.factors import ARKIT_NAMES, FACTORS, FactorLayout
+from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.typing import InputError
 
 # A free direction with less than this share of its block's mean variance is left small instead of scaled to 1.
@@ -49,20 +49,6 @@ class CodeSpace:
 
 def _row(vector: jax.Array, like: jax.Array) -> jax.Array:
     return vector.reshape((1,) * (like.ndim - 1) + (-1,))
-
-
-def abstract(layout: FactorLayout) -> CodeSpace:
-    """Shapes alone, for loading."""
-    k, e = layout.size, len(ARKIT_NAMES)
-    shapes = {
-        "mean": (k,),
-        "whiten": (k, k),
-        "unwhiten": (k, k),
-        "readout": (k, e),
-        "readout_bias": (e,),
-        "readout_r2": (e,),
-    }
-    return CodeSpace(**{name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()})
 
 
 def load_space(path: epath.PathLike) -> CodeSpace:

@@ -19,7 +19,7 @@ from data_pipelines.transforms import decode_frame
 from demo_jax.checkpoint import LoadedModel
 from demo_jax.evaluation.metrics import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, psnr, spread
 from demo_jax.factors import CALIBRATED_NAMES
-from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.pipeline import Options, Pipeline
 from demo_jax.typing import SAMPLES_PER_FRAME
@@ -39,13 +39,13 @@ def reconstruction(model: LoadedModel, records: Sequence[ClipRecord]) -> Table:
 
     @jax.jit
     def rebuild(source: jax.Array, driving: jax.Array) -> jax.Array:
-        source, driving = source.astype(jnp.float32) / 127.5 - 1, driving.astype(jnp.float32) / 127.5 - 1
+        source, driving = to_float(source), to_float(driving)
         pyramid = net.apply(variables, source, method=AutoEncoder.encode_source)
         pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (CHUNK, *a.shape[1:])), pyramid)
         code = net.apply(variables, source, method=AutoEncoder.encode_motion)
         codes = net.apply(variables, driving, method=AutoEncoder.encode_motion)
         images = net.apply(variables, pyramid, jnp.broadcast_to(code, codes.shape), codes, method=AutoEncoder.decode)
-        return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+        return to_uint8(images)
 
     found: dict[str, list[float]] = {}
     for record in tqdm(records, desc="reconstruction", unit="piece"):

@@ -22,11 +22,11 @@ from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.losses.reconstruction import box_mask, psnr
-from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.training.state import TrainState
-from demo_jax.training.steps import stage1_losses, stage2_losses, to_float
+from demo_jax.training.steps import stage1_losses, stage2_losses, swap_factor
 from demo_jax.typing import SAMPLE_RATE
 
 Batch = dict[str, np.ndarray]
@@ -94,8 +94,7 @@ def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict
         name: model.apply({"params": params}, to_float(batch[name]), method=AutoEncoder.encode_motion)
         for name in ("set_source", "set_driving", "set_redrawn")
     }
-    redrawn = jnp.asarray(config.model.layout.factor_index)[None] == batch["set_factor"][:, None]
-    mixed = jnp.where(redrawn, encode["set_redrawn"], encode["set_driving"])
+    mixed = swap_factor(encode["set_driving"], encode["set_redrawn"], batch["set_factor"], config.model.layout)
     pyramid = model.apply({"params": params}, to_float(batch["set_source"]), method=AutoEncoder.encode_source)
     swapped = model.apply({"params": params}, pyramid, encode["set_source"], mixed, method=AutoEncoder.decode)
     crossed = reconstruct(model, params, batch["set_reidentity_source"], batch["set_driving"])

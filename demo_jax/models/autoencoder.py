@@ -55,3 +55,13 @@ class AutoEncoder(nn.Module):
         self.embed_lips(codes[..., self.config.layout.slices["lip"]])
         self.embed_audio(audio)
         return self.decode(self.encode_source(source), self.encode_motion(source), codes[:, w // 2])
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """uint8 0..255 -> float32 -1..1, the range of every picture in and out of the networks."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def to_uint8(images: jax.Array) -> jax.Array:
+    """The inverse of to_float, clipped and rounded."""
+    return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)

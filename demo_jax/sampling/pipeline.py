@@ -37,7 +37,7 @@ from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS
 from demo_jax.flow import ode
 from demo_jax.flow.condition import Condition
-from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import portraits, windows
 from demo_jax.sampling.controls import FREE, Controls, GivenMotion, resolve
@@ -111,7 +111,7 @@ class Pipeline:
         autoencoder, transformer = AutoEncoder(model.autoencoder.model), FlowTransformer(self._flow)
 
         def encode(params: PyTree, image: jax.Array) -> tuple[PyTree, jax.Array]:
-            pixels = (image.astype(jnp.float32) / 127.5 - 1)[None]
+            pixels = to_float(image)[None]
             variables = {"params": params}
             pyramid = autoencoder.apply(variables, pixels, method=AutoEncoder.encode_source)
             return pyramid, autoencoder.apply(variables, pixels, method=AutoEncoder.encode_motion)[0]
@@ -121,7 +121,7 @@ class Pipeline:
             pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (rows, *a.shape[1:])), pyramid)
             source = jnp.broadcast_to(source_code[None], codes.shape)
             images = autoencoder.apply({"params": params}, pyramid, source, codes, method=AutoEncoder.decode)
-            return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+            return to_uint8(images)
 
         def sample(
             params: PyTree, keys: jax.Array, condition: Condition, scales: dict[str, jax.Array], steps: int, solver: str

@@ -20,7 +20,7 @@ from demo_jax.flow.loss import flow_matching_losses
 from demo_jax.flow.time_sampling import LogitNormal, Uniform
 from demo_jax.losses.contrastive import comparable, lip_info_nce
 from demo_jax.losses.reconstruction import picture_loss, psnr
-from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.state import TrainState, apply_gradients
@@ -29,11 +29,6 @@ from demo_jax.typing import PyTree
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 StepFn = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-
-
-def to_float(images: jax.Array) -> jax.Array:
-    """uint8 0..255 -> float32 -1..1."""
-    return images.astype(jnp.float32) / 127.5 - 1
 
 
 def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batch: Batch, key: jax.Array) -> Metrics:
@@ -67,8 +62,7 @@ def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batc
     jobs = [(source, source_code, driving_code, driving, batch["driving_boxes"])]
     if with_sets:
         set_codes = dict(zip(sets, codes[2:], strict=True))
-        redrawn = jnp.asarray(layout.factor_index)[None] == batch["set_factor"][:, None]
-        mixed = jnp.where(redrawn, set_codes["set_redrawn"], set_codes["set_driving"])
+        mixed = swap_factor(set_codes["set_driving"], set_codes["set_redrawn"], batch["set_factor"], layout)
         mixed = _true_control(keys[1], mixed, batch["set_redrawn_calibrated"], layout, weights.true_control)
         moved = _true_control(
             keys[2], set_codes["set_driving"], batch["set_driving_calibrated"], layout, weights.true_control
@@ -111,6 +105,11 @@ def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batc
     )
     total += weights.lip_contrast * metrics["lip_contrast"]
     return metrics | {"loss": total}
+
+
+def swap_factor(base: jax.Array, redrawn: jax.Array, factor: jax.Array, layout: FactorLayout) -> jax.Array:
+    """Codes [B, K]: those of `base`, with the block of factor [B] (index in FACTORS) taken from `redrawn`."""
+    return jnp.where(jnp.asarray(layout.factor_index)[None] == factor[:, None], redrawn, base)
 
 
 def _ends(sizes: list[int]) -> list[int]:
