@@ -23,7 +23,7 @@ def drawn_identity(seed: int = 1, **changes: object) -> Identity:
 
 def motion(**values: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One frame at rest, but for yaw=..., x=..., gaze_yaw=... and expression names, `Both` for left and right."""
-    pose, expression, eyes = np.zeros((1, 6)), np.zeros((1, 52)), np.zeros((1, 2))
+    pose, expression, eyes = np.zeros((1, 6)), np.zeros((1, 52)), np.zeros((1, 3))
     pose[0, 5] = NEUTRAL_Z
     for name, value in values.items():
         if name in ("yaw", "pitch", "roll", "x", "y", "z"):
@@ -188,7 +188,7 @@ def test_turning_the_head_changes_neither_lips_nor_size() -> None:
     rng = np.random.default_rng(0)
     pose = np.concatenate([rng.uniform(-30, 30, (8, 3)), rng.uniform(-0.1, 0.1, (8, 2)), np.full((8, 1), 0.7)], -1)
     expression = np.repeat(rng.uniform(0, 0.5, (1, 52)), 8, 0)
-    eyes = np.zeros((8, 2))
+    eyes = np.zeros((8, 3))
     m = measure(drawn_identity(), pose, expression, eyes, 128)
     np.testing.assert_array_equal(m.lips, np.repeat(m.lips[:1], 8, 0))
     np.testing.assert_array_equal(m.openings, np.repeat(m.openings[:1], 8, 0))
@@ -236,8 +236,8 @@ def test_mirrored_motion_is_the_mirrored_picture() -> None:
     rng = np.random.default_rng(2)
     expression = rng.uniform(0, 0.35, (3, 52))
     pose = np.array([[12.0, 5.0, -6.0, 0.03, 0.02, 0.6]] * 3)
-    eyes = np.array([[8.0, 3.0]] * 3)
-    mirrored = (pose * [-1, 1, -1, -1, 1, 1], expression[:, ARKIT_MIRROR], eyes * [-1, 1])
+    eyes = np.array([[8.0, 3.0, 2.0]] * 3)
+    mirrored = (pose * [-1, 1, -1, -1, 1, 1], expression[:, ARKIT_MIRROR], eyes * [-1, 1, 1])
     here, there = measure(identity, pose, expression, eyes, 128), measure(identity, *mirrored, 128)
     np.testing.assert_allclose(here.lips, there.lips, atol=1e-5)
     np.testing.assert_allclose(here.openings, there.openings[:, ::-1], atol=1e-5)
@@ -254,7 +254,7 @@ def test_mirrored_motion_is_the_mirrored_picture() -> None:
 def test_same_input_gives_the_same_bytes_and_frames_do_not_depend_on_the_batch() -> None:
     rng = np.random.default_rng(4)
     pose = rng.normal(0, 8, (3, 6)) * [1, 1, 1, 0.005, 0.005, 0] + [0, 0, 0, 0, 0, NEUTRAL_Z]
-    expression, eyes = rng.uniform(0, 0.5, (3, 52)), rng.normal(0, 8, (3, 2))
+    expression, eyes = rng.uniform(0, 0.5, (3, 52)), rng.normal(0, 8, (3, 3))
     frames = Renderer(drawn_identity(9), 64).render(pose, expression, eyes)
     again = Renderer(drawn_identity(9), 64).render(pose, expression, eyes)
     assert frames.dtype == np.uint8 and frames.shape == (3, 64, 64, 3)

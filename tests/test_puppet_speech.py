@@ -148,14 +148,14 @@ def test_lip_curves_stay_in_the_lip_factor_and_move_at_a_human_speed(speech):
 
 
 def test_gaze_and_eye_look_agree():
-    eyes = np.array([[12.0, -9.0], [-15.0, 6.0], [0.0, 0.0]])
+    eyes = np.array([[12.0, -9.0, 3.0], [-15.0, 6.0, 0.0], [0.0, 0.0, 8.0]])
     look = motion.eye_look(eyes)
     out_left, in_left, in_right, out_right, up, down = (
         _column(look, f"eyeLook{n}") for n in ("OutLeft", "InLeft", "InRight", "OutRight", "UpLeft", "DownRight")
     )
     # Yaw > 0 is image right, the person's left.
-    np.testing.assert_allclose((out_left - in_left) * motion.LOOK_FULL[0], eyes[:, 0], atol=1e-5)
-    np.testing.assert_allclose((in_right - out_right) * motion.LOOK_FULL[0], eyes[:, 0], atol=1e-5)
+    np.testing.assert_allclose((out_left - in_left) * motion.LOOK_FULL[0], eyes[:, 0] - eyes[:, 2] / 2, atol=1e-5)
+    np.testing.assert_allclose((in_right - out_right) * motion.LOOK_FULL[0], eyes[:, 0] + eyes[:, 2] / 2, atol=1e-5)
     np.testing.assert_allclose((down - up) * motion.LOOK_FULL[1], eyes[:, 1], atol=1e-5)
 
 

@@ -113,7 +113,7 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
     pictures = Renderer(identity, size).render(moves.pose, moves.expression, moves.eyes)
     log_mel = LogMel()
     features = log_mel(take.context)[take.offset : take.offset + total]
-    gaze = np.concatenate([moves.eyes, truth.openings], 1).astype(np.float32)
+    gaze = np.concatenate([moves.eyes[:, :2], truth.openings], 1).astype(np.float32)
     edges = np.linspace(0, total, math.ceil(total / MAX_PIECE_FRAMES) + 1).round().astype(int)
     for piece, (start, end) in enumerate(itertools.pairwise(edges)):
         window = slice(int(start), int(end))

@@ -32,19 +32,19 @@ _EXPRESSIONS: tuple[tuple[str, dict[str, float]], ...] = (
 
 
 def cells() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, pose [T, 6], expression [T, 52], gaze [T, 2] of the sheet's cells, eight in a row."""
+    """Labels, pose [T, 6], expression [T, 52], eyes [T, 3] of the sheet's cells, eight in a row."""
     steps = {"yaw": 10.0, "pitch": 10.0, "roll": 10.0, "x": 0.1, "y": 0.1, "z": 0.1}
     labels = ["neutral", *(f"{n} +{steps[n]:g}" for n in POSE_NAMES), "yaw +40"]
     labels += ["gaze yaw +10", "gaze pitch +10", "gaze yaw +25", "gaze pitch +25", "yaw -25, gaze +25", "pitch -20"]
     labels += ["roll -20", "all 0, z 0.5"]
     first = len(labels)
     labels += [name for name, _ in _EXPRESSIONS]
-    pose, expression, gaze = np.zeros((len(labels), 6)), np.zeros((len(labels), 52)), np.zeros((len(labels), 2))
+    pose, expression, gaze = np.zeros((len(labels), 6)), np.zeros((len(labels), 52)), np.zeros((len(labels), 3))
     pose[:, 5] = NEUTRAL_Z
     for i, name in enumerate(POSE_NAMES):
         pose[1 + i, i] += steps[name]
     pose[7, 0] = 40.0
-    gaze[8:13] = [[10, 0], [0, 10], [25, 0], [0, 25], [25, 0]]
+    gaze[8:13, :2] = [[10, 0], [0, 10], [25, 0], [0, 25], [25, 0]]
     pose[12, 0], pose[13, 1], pose[14, 2], pose[15, 5] = -25.0, -20.0, -20.0, 0.5
     for i, (_, shapes) in enumerate(_EXPRESSIONS):
         for name, value in shapes.items():

@@ -18,6 +18,7 @@ class Part:
 
     points [V, 3], triangles [F, 3], region [V], shade [V] (above 1: lighter)
     follow [V]: 1 turns with the head, 0 stays
+    carrier [V]: the vertex of the head whose expression moves the point too (a beard's), or -1
     """
 
     points: np.ndarray
@@ -25,6 +26,7 @@ class Part:
     region: np.ndarray
     shade: np.ndarray
     follow: np.ndarray
+    carrier: np.ndarray
 
 
 # style -> hairline's angle from the crown (front, side, back), thickness, curtain's length below the ear, roughness
@@ -91,6 +93,7 @@ def _cap(identity: Identity) -> Part:
         region=np.full(points.size // 3, Region.HAIR),
         shade=shade.reshape(-1),
         follow=np.ones(points.size // 3),
+        carrier=np.full(points.size // 3, -1),
     )
 
 
@@ -123,6 +126,7 @@ def _ball(centre: tuple[float, float, float], radius: float, rng: np.random.Gene
         region=np.full(number, Region.HAIR),
         shade=(1.0 + 0.12 * swirl).reshape(-1),
         follow=np.ones(number),
+        carrier=np.full(number, -1),
     )
 
 
@@ -161,6 +165,7 @@ def body(identity: Identity) -> Part:
         region=np.repeat(region, columns),
         shade=np.repeat(shade, columns),
         follow=np.repeat(follow, columns),
+        carrier=np.full(points.size // 3, -1),
     )
 
 
@@ -173,6 +178,7 @@ def join(*parts: Part) -> Part:
         region=np.concatenate([p.region for p in parts]),
         shade=np.concatenate([p.shade for p in parts]),
         follow=np.concatenate([p.follow for p in parts]),
+        carrier=np.concatenate([p.carrier for p in parts]),
     )
 
 

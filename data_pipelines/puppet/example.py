@@ -29,7 +29,7 @@ def portrait(seed: int, number: int, size: int) -> np.ndarray:
     expression = np.zeros((1, len(ARKIT_NAMES)), np.float32)
     for name in ("mouthSmileLeft", "mouthSmileRight"):
         expression[0, ARKIT_INDEX[name]] = 0.15
-    return Renderer(person(seed, "test", number), size).render(REST_POSE[None], expression, np.zeros((1, 2)))[0]
+    return Renderer(person(seed, "test", number), size).render(REST_POSE[None], expression, np.zeros((1, 3)))[0]
 
 
 def recording(number: int, voice: int = 1) -> np.ndarray:

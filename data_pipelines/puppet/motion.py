@@ -37,7 +37,7 @@ _LIVELINESS = {"happy": 1.25, "sad": 0.6, "angry": 1.3, "surprised": 1.15}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Motion:
-    """pose [T, 6], eyes [T, 2] (gaze yaw and pitch in the head, degrees), expression [T, 52]; all float32.
+    """pose [T, 6], eyes [T, 3] (gaze yaw and pitch in the head, vergence; degrees), expression [T, 52]; all float32.
 
     The expression holds every factor: eyeLook* agree with `eyes`, the lips are whatever was passed in.
     """
@@ -75,14 +75,16 @@ def wide_walk(rng: np.random.Generator, frames: int, limits: np.ndarray, seconds
 
 
 def eye_look(eyes: np.ndarray) -> np.ndarray:
-    """Gaze yaw and pitch in degrees [T, 2] -> [T, 52] float32, zero except eyeLook*.
+    """Gaze yaw, pitch and vergence in degrees [T, 3] -> [T, 52] float32, zero except eyeLook*.
 
-    Yaw > 0 is towards image right, the person's left: out for the left eye, in for the right one.
+    Yaw > 0 is towards image right, the person's left: out for the left eye, in for the right one. Vergence turns each
+    eye inwards by half of it.
     """
     out = np.zeros((len(eyes), len(ARKIT_NAMES)), np.float32)
-    yaw, pitch = eyes[:, 0] / LOOK_FULL[0], eyes[:, 1] / LOOK_FULL[1]
+    left, right = ((eyes[:, 0] + half * eyes[:, 2]) / LOOK_FULL[0] for half in (-0.5, 0.5))
+    pitch = eyes[:, 1] / LOOK_FULL[1]
     for name, value in (
-        ("OutLeft", yaw), ("InRight", yaw), ("InLeft", -yaw), ("OutRight", -yaw),
+        ("OutLeft", left), ("InRight", right), ("InLeft", -left), ("OutRight", -right),
         ("DownLeft", pitch), ("DownRight", pitch), ("UpLeft", -pitch), ("UpRight", -pitch),
     ):  # fmt: skip
         out[:, ARKIT_INDEX[f"eyeLook{name}"]] = np.clip(value, 0, 1)
@@ -110,7 +112,7 @@ def _ease(u: np.ndarray) -> np.ndarray:
 
 
 def gaze_track(rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
-    """[T, 2] float64 degrees: fixations of 0.3-3 s joined by saccades of 20-70 ms.
+    """[T, 3] float64 degrees: fixations of 0.3-3 s joined by saccades of 20-70 ms.
 
     More than half of the fixations rest on the camera, so there the eyes turn against the head.
     """
@@ -132,7 +134,8 @@ def gaze_track(rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
         eyes = before * (1 - blend) + on_target * blend
         before = eyes
         start += float(np.clip(rng.lognormal(-0.1, 0.6), 0.3, 3.0))
-    return eyes + 0.25 * smooth_noise(rng, frames, 2, 0.3)
+    eyes = eyes + 0.25 * smooth_noise(rng, frames, 2, 0.3)
+    return np.concatenate([eyes, np.zeros((frames, 1))], -1)
 
 
 def _bumps(frames: int, times: np.ndarray, heights: np.ndarray, width: float) -> np.ndarray:
@@ -217,8 +220,8 @@ def wide_motion(rng: np.random.Generator, lips: np.ndarray) -> Motion:
 
 
 def _wide_gaze(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """eyes [T, 2] and expression [T, 52] with lids, squint and wide eyes only."""
-    eyes = wide_walk(rng, frames, WIDE_GAZE, 0.35)
+    """eyes [T, 3] and expression [T, 52] with lids, squint and wide eyes only."""
+    eyes = np.pad(wide_walk(rng, frames, WIDE_GAZE, 0.35), ((0, 0), (0, 1)))
     out = np.zeros((frames, len(ARKIT_NAMES)))
     lids = np.clip(0.2 + 0.8 * wide_walk(rng, frames, np.ones(2), 0.35), 0, 1) * (rng.random() < 0.5)
     if rng.random() < 0.6:

@@ -2,7 +2,8 @@
 
 Camera and units are those of demo_jax/factors.py: weak perspective; pose = yaw, pitch, roll (degrees), x, y (crop
 widths), z = log(crop width / face width). Only the head turns; the neck bends with it, the shoulders follow in part and
-the background stays.
+the background stays. eyes = gaze yaw and pitch in the head, mean of both eyes, and vergence: by how much the lines of
+sight converge, 0 when they are parallel; degrees.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import dataclasses
 import numpy as np
 
 from data_pipelines.puppet import dress
+from data_pipelines.puppet.colours import vertex_albedo
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity
-from data_pipelines.puppet.surface import bump
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 
 BODY_FOLLOWS = 0.6  # share of the head's x and y that the shoulders take
@@ -40,7 +41,7 @@ class Measurements:
 
 
 def shape_coefficients(expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """Expression [T, 52] and gaze [T, 2] -> coefficients of the basis [T, 52] float64.
+    """Expression [T, 52] and eyes [T, 3] -> coefficients of the basis [T, 52] float64.
 
     The lids follow the gaze: eyeLookUp and eyeLookDown come from its pitch, the other eyeLook* are zero. A closing eye
     takes back what opens or narrows it, so that eyeBlink = 1 closes it whatever else is asked.
@@ -90,8 +91,8 @@ def deformed_heads(identity: Identity, expression: np.ndarray, eyes: np.ndarray)
     head, neutral = puppet_head(), neutral_head(identity)
     points = _moved(neutral, shape_coefficients(expression, eyes), np.arange(len(neutral)))
     eyes = np.asarray(eyes, np.float64)
-    turn = rotation_matrix(eyes[:, 0], eyes[:, 1], np.zeros(len(eyes)))
-    for ball, at in zip(head.eyeballs, head.eye_centres, strict=True):
+    for ball, at, inward in zip(head.eyeballs, head.eye_centres, (-0.5, 0.5), strict=True):
+        turn = rotation_matrix(eyes[:, 0] + inward * eyes[:, 2], eyes[:, 1], np.zeros(len(eyes)))
         centre = neutral[at]
         points[:, ball] = centre + (neutral[ball] - centre) @ turn.transpose(0, 2, 1)
     return points
@@ -114,7 +115,7 @@ def _gap(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def measure(identity: Identity, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray, size: int) -> Measurements:
-    """pose [T, 6], expression [T, 52], eyes [T, 2] (gaze yaw, pitch in the head, degrees) -> Measurements."""
+    """pose [T, 6], expression [T, 52], eyes [T, 3] (gaze yaw, pitch in the head, vergence; degrees) -> Measurements."""
     head = puppet_head()
     neutral = neutral_head(identity)
     points = _moved(neutral, shape_coefficients(expression, eyes), head.landmarks)
@@ -164,6 +165,7 @@ def _glints(identity: Identity) -> dress.Part:
         region=np.full(number, Region.GLINT),
         shade=np.ones(number),
         follow=np.ones(number),
+        carrier=np.full(number, -1),
     )
 
 
@@ -199,8 +201,9 @@ class Renderer:
         self.triangles = np.concatenate([head.triangles, self.worn.triangles + count]).astype(np.int32)
         self.region = np.concatenate([head.region, self.worn.region])
         shade = np.concatenate([head.shade, self.worn.shade])
-        rest = np.concatenate([neutral_head(identity), self.worn.points])
-        self.albedo = _albedo(identity, self.region, shade, rest)
+        self._neutral = neutral_head(identity)
+        rest = np.concatenate([self._neutral, self.worn.points])
+        self.albedo = vertex_albedo(identity, self.region, shade, rest)
         self.gloss = np.array([_GLOSS.get(r, 0.0) for r in Region], np.float32)[self.region]
         self.soft = np.array([_SOFT.get(r, 0.0) for r in Region], np.float32)[self.region]
         self.background = dress.background(identity, size)
@@ -211,7 +214,7 @@ class Renderer:
         self._ground = (0.13 + 0.08 * backdrop).astype(np.float32)
 
     def render(self, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-        """pose [T, 6], expression [T, 52], eyes [T, 2] (degrees) -> [T, size, size, 3] uint8 RGB."""
+        """pose [T, 6], expression [T, 52], eyes [T, 3] (degrees) -> [T, size, size, 3] uint8 RGB."""
         pose, expression, eyes = (np.asarray(a, np.float64) for a in (pose, expression, eyes))
         frames = np.empty((len(pose), self.size, self.size, 3), np.uint8)
         for start in range(0, len(pose), _CHUNK):
@@ -224,7 +227,10 @@ class Renderer:
     def _screen(self, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
         """[T, V, 3] float32: all vertices in pixels and depth."""
         head = deformed_heads(self.identity, expression, eyes)
-        worn = np.broadcast_to(self.worn.points, (len(pose), *self.worn.points.shape))
+        worn = np.broadcast_to(self.worn.points, (len(pose), *self.worn.points.shape)).copy()
+        carried = np.flatnonzero(self.worn.carrier >= 0)
+        carriers = self.worn.carrier[carried]
+        worn[:, carried] += head[:, carriers] - self._neutral[carriers]
         screen = project(np.concatenate([head, worn], 1), pose, self.size)
         still = pose.copy()
         still[:, :3] = 0.0
@@ -249,31 +255,3 @@ class Renderer:
             normals, self.albedo, self.gloss, self.soft, self._light, self._key, self._sky, self._ground
         )
         return raster.rasterise(screen, colours, self.triangles, self.background, self.samples)
-
-
-def _albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Linear colours [V, 3] float32 of every vertex; `rest` are the vertices of the resting puppet."""
-    skin, lips = np.array(identity.skin), np.array(identity.lips)
-    table = np.zeros((len(Region), 3))
-    for r in (Region.SKIN, Region.EAR, Region.NECK):
-        table[r] = skin
-    table[Region.LIP] = lips
-    table[Region.MOUTH] = (0.42, 0.12, 0.12)
-    table[Region.TEETH] = (0.90, 0.88, 0.84)
-    table[Region.TONGUE] = (0.80, 0.38, 0.38)
-    table[Region.SCLERA] = (0.93, 0.92, 0.91)
-    table[Region.IRIS] = identity.iris
-    table[Region.PUPIL] = (0.03, 0.03, 0.04)
-    table[Region.BROW] = identity.brows
-    table[Region.LASH] = 0.35 * np.array(identity.brows) * (1.4 - identity.lashes)
-    table[Region.HAIR] = identity.hair
-    table[Region.CLOTHES] = identity.clothes
-    table[Region.ACCENT] = identity.clothes_accent
-    table[Region.GLINT] = 2.0  # bright in any light
-    linear = table[region] ** 2.2
-    on_skin = np.isin(region, (Region.SKIN, Region.EAR))
-    sides = np.abs(rest * [1.0, 0.0, 0.0]) + rest * [0.0, 1.0, 1.0]
-    flush = 0.75 * bump(sides, (0.27, -0.20), (0.085, 0.065)) + 0.35 * bump(rest, (0.0, -0.15, 0.6), (0.05, 0.04, 0.1))
-    flush = identity.blush * flush * (on_skin & (rest[:, 2] > 0.1))
-    linear *= 1.0 - flush[:, None] * np.array([0.02, 0.42, 0.36])
-    return (linear * shade[:, None]).astype(np.float32)
