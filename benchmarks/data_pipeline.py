@@ -1,4 +1,4 @@
-"""Batches a second of both pipelines: python benchmarks/data_pipeline.py --data DIR [--codes DIR] [--size 64]."""
+"""Batches a second of both pipelines: python -m benchmarks.data_pipeline --data DIR [--codes DIR] [--size 64]."""
 
 from __future__ import annotations
 

@@ -7,12 +7,10 @@ import pytest
 
 pytest.importorskip("numba")
 
-from data_pipelines.puppet import contact_sheet
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity, random_identity
 from data_pipelines.puppet.render import Renderer, measure, neutral_head
 from demo_jax.factors import ARKIT_INDEX, ARKIT_MIRROR, ARKIT_NAMES
-from demo_jax.typing import InputError
 
 NEUTRAL_Z = np.log(2.1)
 
@@ -271,16 +269,3 @@ def test_boxes_hold_their_landmarks() -> None:
     for part, box in ((slice(48, 68), m.boxes[0, 0]), (slice(36, 48), m.boxes[0, 1])):
         assert (m.landmarks[0, part] > box[:2]).all() and (m.landmarks[0, part] < box[2:]).all()
     assert m.boxes.min() >= 0 and m.boxes.max() <= 64
-
-
-def test_contact_sheet(tmp_path) -> None:
-    from PIL import Image
-
-    out = tmp_path / "sheet.png"
-    assert contact_sheet.main(["--out", str(out), "--size", "32"]) == 0
-    labels = contact_sheet.cells()[0]
-    with Image.open(out) as picture:
-        assert picture.size == (8 * 32, len(labels) // 8 * (32 + 14))
-    assert contact_sheet.main(["--out", str(tmp_path / "none" / "x.png")]) == 2
-    with pytest.raises(InputError, match="does not exist"):
-        contact_sheet.main.__wrapped__(["--out", str(tmp_path / "none" / "x.png")])
