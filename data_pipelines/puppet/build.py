@@ -31,7 +31,7 @@ from demo_jax.typing import FPS, InputError
 if TYPE_CHECKING:
     from data_pipelines.puppet.identity import Identity
 
-HEAD_VERSION = "1"  # of head, identities and renderer: raised with every change of a shape or a pixel
+HEAD_VERSION = "2"  # of head, identities and renderer: raised with every change of a shape or a pixel
 
 _MEAN_SECONDS = 6.9  # of a speech clip, measured; turns hours into a number of clips
 _SET_VARIANTS = 6

@@ -19,6 +19,8 @@ def vertex_albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, res
     table[Region.MOUTH] = (0.42, 0.12, 0.12)
     table[Region.TEETH] = (0.90, 0.88, 0.84)
     table[Region.TONGUE] = (0.80, 0.38, 0.38)
+    table[Region.GUM] = (0.78, 0.40, 0.40)
+    table[Region.TEAR] = (0.88, 0.58, 0.55)
     table[Region.SCLERA] = (0.93, 0.92, 0.91)
     table[Region.IRIS] = identity.iris
     table[Region.PUPIL] = (0.03, 0.03, 0.04)

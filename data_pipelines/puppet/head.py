@@ -1,8 +1,9 @@
 """The puppet's head: a small linear 3DMM, mean + identity basis + expression basis under ARKit's names.
 
-The skin is one mesh: free vertices over the skull, triangulated on the sphere, meet explicit rings around mouth and
-eyes. Eyeballs, teeth, tongue, brows, lashes and ears are parts of their own in the same vertex list. Another
-linear 3DMM can take its place by giving the same HeadModel.
+The skin is one mesh: free vertices over the skull, triangulated on the sphere, dense where the face has detail, meet
+explicit rings around mouth and eyes. Eyeballs, tear corners, teeth, gums, tongue, brows, lashes and ears are parts of
+their own in the same vertex list. All is mirrored to the last bit. Another linear 3DMM can take its place by giving
+the same HeadModel.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ import enum
 import functools
 
 import numpy as np
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import cKDTree
 
-from data_pipelines.puppet import features
-from data_pipelines.puppet.surface import EYE_CENTRE, MIRROR, MOUTH_Y, direction_at, mirrored, skin_at, skull, strip
+from data_pipelines.puppet import features, organs, tessellation
+from data_pipelines.puppet.surface import (
+    EYE_CENTRE,
+    MIRROR,
+    direction_at,
+    hollow,
+    mirror_part,
+    skin_at,
+    skull,
+    smoothstep,
+    strip,
+)
 
 
 class Region(enum.IntEnum):
@@ -38,6 +49,8 @@ class Region(enum.IntEnum):
     POINT = 14  # no surface: the eyes' centres
     GLINT = 15
     ACCENT = 16  # the clothes' second colour
+    GUM = 17
+    TEAR = 18  # the pink flesh in the inner corner of an eye
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,11 +58,11 @@ class HeadModel:
     """A linear head. Vertices N are mean + identity . identity_basis + expression . expression_basis.
 
     mean               [N, 3] float64, face widths; landmarks 0 and 16 at (-0.5, 0, 0) and (0.5, 0, 0)
-    identity_basis     [I, N, 3] float64, one standard deviation of each shape coefficient
+    identity_basis     [I, N, 3] float64, one standard deviation of each shape coefficient; order IDENTITY_NAMES
     expression_basis   [52, N, 3] float64, ARKIT_NAMES; shapes that the head cannot show are zero
     triangles          [F, 3] int32, counter-clockwise from outside
     region             [N] int8, Region
-    shade              [N] float64, 0-1: how much light reaches the vertex in creases and hollows
+    shade              [N] float64, 0-1: how much light reaches the vertex in narrow creases, in any light
     landmarks          [68] int32, iBUG order
     eye_centres        [2] int32, the vertices (of region POINT) the left and the right eyeball turn about
     eyeballs           the vertices of the left and the right eyeball, the pupil's middle first
@@ -110,107 +123,63 @@ class Sketch:
     ) -> None:
         """The left part and its mirror image: NAME_left, NAME_right."""
         self.add(f"{name}_left", points, triangles, region, shade)
-        self.add(f"{name}_right", *features.mirror_part(points, triangles), region, shade)
+        self.add(f"{name}_right", *mirror_part(points, triangles), region, shade)
 
 
 def jaw_line() -> np.ndarray:
-    """[17, 3] unit directions of landmarks 0-16, image-left (the person's right) ear to ear over the chin."""
-    a = np.linspace(0.0, np.pi, 17)
+    """[17, 3] unit directions of landmarks 0-16, ear to ear over the chin from image left; symmetric."""
+    a = np.linspace(0.0, np.pi / 2, 9)
     ahead = 0.08 + 0.82 * np.sin(a) ** 1.5
     d = np.stack([-np.cos(a), -np.sin(a), ahead], -1)
     d[:, 1] *= 1.0 + 0.25 * np.sin(a)
-    return d / np.linalg.norm(d, axis=-1, keepdims=True)
+    d[8, 0] = 0.0
+    d /= np.linalg.norm(d, axis=-1, keepdims=True)
+    return np.concatenate([d, d[7::-1] * MIRROR])
 
 
 _NOSE_XY = np.array(  # landmarks 27-35, person's right to left
-    [[0, 0.03], [0, -0.03], [0, -0.09], [0, -0.152], [-0.062, -0.19], [-0.032, -0.203], [0, -0.207], [0.032, -0.203],
-     [0.062, -0.19]]
+    [[0, 0.03], [0, -0.03], [0, -0.09], [0, -0.150], [-0.060, -0.194], [-0.030, -0.207], [0, -0.212], [0.030, -0.207],
+     [0.060, -0.194]]
 )  # fmt: skip
-
-
-def _free_directions(mouth_edge: np.ndarray, eye_edge: np.ndarray) -> np.ndarray:
-    """[N, 3]: directions of the skin's free vertices, symmetric, dense around nose and mouth, none inside the edges."""
-    placed = np.concatenate([jaw_line()[:9] * MIRROR, direction_at(_NOSE_XY[_NOSE_XY[:, 0] >= 0])])
-    ring = np.concatenate([mouth_edge, eye_edge])
-    mouth_xy, eye_xy = skull(mouth_edge)[:, :2], skull(eye_edge)[:, :2]
-    for spacing, x_end, y_start, y_end in ((0.024, 0.10, -0.235, 0.06), (0.040, 0.40, -0.60, 0.52)):
-        rows = np.arange(y_start, y_end, spacing * 0.87)
-        along = np.arange(0, x_end, spacing)
-        lines = [np.stack([along + spacing / 2 * (i % 2), np.full(len(along), y)], -1) for i, y in enumerate(rows)]
-        xy = np.concatenate(lines)
-        xy = xy[((xy / np.array([0.44, 0.62])) ** 2).sum(-1) < 1.0]
-        for loop in (mouth_xy, eye_xy):
-            middle, half = (loop.max(0) + loop.min(0)) / 2, (loop.max(0) - loop.min(0)) / 2
-            xy = xy[(((xy - middle) / (half + 0.012)) ** 2).sum(-1) > 1.0]
-        placed = _away_from(placed, ring, direction_at(xy), 0.55 * spacing / 0.6)
-    number = 900
-    height = 1.0 - (2.0 * np.arange(number) + 1.0) / number
-    turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(number)
-    level = np.sqrt(1.0 - height**2)
-    ball = np.stack([np.abs(level * np.cos(turn)), height, level * np.sin(turn)], -1)
-    ball = ball[ball[:, 0] > 0.03]
-    meridian = np.deg2rad(np.arange(0.0, 360.0, 7.0))
-    middle = np.stack([np.zeros_like(meridian), np.sin(meridian), np.cos(meridian)], -1)
-    for more in (middle, ball):
-        inside_mouth = ((skull(more)[:, :2] - np.array([0, MOUTH_Y])) / np.array([0.22, 0.10])) ** 2
-        inside_eye = ((skull(more)[:, :2] - EYE_CENTRE[:2]) / np.array([0.17, 0.14])) ** 2
-        behind = more[:, 2] < 0
-        more = more[behind | ((inside_mouth.sum(-1) > 1) & (inside_eye.sum(-1) > 1))]
-        placed = _away_from(placed, ring, more, 0.07)
-    return mirrored(placed)
-
-
-def _away_from(placed: np.ndarray, ring: np.ndarray, more: np.ndarray, distance: float) -> np.ndarray:
-    """`placed` and those of `more` at least `distance` from it and from each other and not on the ring."""
-    more = more[cKDTree(np.concatenate([placed, ring])).query(more)[0] > distance]
-    kept = np.ones(len(more), bool)
-    for i, j in sorted(cKDTree(more).query_pairs(0.5 * distance)):
-        if kept[i]:
-            kept[j] = False
-    return np.concatenate([placed, more[kept]])
 
 
 def _skin(sketch: Sketch) -> None:
     """The skin with lips, mouth cavity and lids: part `skin`, then `mouth` (rings) and `lid_left`, `lid_right`."""
-    mouth, lid, orbit = features.mouth_rings(), features.lid_rings(), features.orbit_ring()
-    mouth_edge, eye_edge = direction_at(mouth[0, :, :2]), direction_at(orbit[:, :2])
-    free = _free_directions(mouth_edge, eye_edge)
+    mouth, lid = features.mouth_rings(), features.lid_rings()
+    mouth_edge, eye_edge = direction_at(mouth[0, :, :2]), direction_at(features.orbit_ring()[:, :2])
+    fixed = np.concatenate([jaw_line()[8:], direction_at(_NOSE_XY[_NOSE_XY[:, 0] >= 0])])
+    free = tessellation.free_directions(fixed, mouth_edge, eye_edge)
     directions = np.concatenate([free, mouth_edge, eye_edge, eye_edge * MIRROR])
-    hull = ConvexHull(directions).simplices
-    a, b, c = (directions[hull[:, i]] for i in range(3))
-    inward = (np.cross(b - a, c - a) * a).sum(-1) < 0
-    hull[inward] = hull[inward, ::-1]
-    loops = np.full(len(directions), -1)
     f, m, e = len(free), features.MOUTH_POINTS, features.EYE_POINTS
-    loops[f : f + m], loops[f + m : f + m + e], loops[f + m + e :] = 0, 1, 2
-    same = (loops[hull] == loops[hull[:, :1]]).all(-1) & (loops[hull[:, 0]] >= 0)
+    loops = np.repeat([-1, 0, 1, 2], [f, m, e, e])
     points = skull(directions)
-    nostril = np.abs(points * [1, 0, 0]).sum(-1)
-    hollow = np.exp(-0.5 * (((nostril - 0.030) / 0.014) ** 2 + ((points[:, 1] + 0.208) / 0.010) ** 2))
-    hollow[points[:, 2] < 0.3] = 0.0
-    under = 0.25 * np.clip((-0.45 - points[:, 1]) / 0.2, 0, 1) * (points[:, 2] < 0.35)
-    sketch.add("skin", points, hull[~same], Region.SKIN, (1.0 - 0.55 * hollow) * (1.0 - under))
+    under = 0.20 * smoothstep(-0.45, -0.65, points[:, 1]) * (points[:, 2] < 0.35)
+    shade = (1.0 - 0.62 * hollow(points)) * (1.0 - under)
+    sketch.add("skin", points, tessellation.triangulate(directions, loops), Region.SKIN, shade)
 
     rings = np.arange((features.MOUTH_RINGS - 1) * m).reshape(-1, m)
     triangles = np.concatenate([strip(rings[i], rings[i + 1]) for i in range(len(rings) - 1)])
     back = rings[-1]
     cap = np.stack([back, np.roll(back, -1), np.full(m, rings.size)], -1)
-    region = np.repeat([Region.SKIN, Region.LIP, Region.LIP, Region.LIP, Region.MOUTH, Region.MOUTH, Region.MOUTH], m)
-    shade = np.repeat([1.0, 1.0, 1.0, 0.62, 0.55, 0.30, 0.12], m)
-    middle = mouth[-1].mean(0, keepdims=True) - [[0, 0, 0.02]]
+    number = np.arange(1, features.MOUTH_RINGS)
+    region = np.select(
+        [number < features.BORDER_RING, number <= features.CONTACT_RING + 1], [Region.SKIN, Region.LIP], Region.MOUTH
+    )
+    shade = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.92, 0.70, 0.62, 0.60, 0.35, 0.15])
+    middle = mouth[-1].mean(0, keepdims=True) * [[0, 1, 1]] - [[0, 0, 0.02]]
     part = sketch.add(
         "mouth",
         np.concatenate([mouth[1:].reshape(-1, 3), middle]),
         np.concatenate([triangles, cap]),
-        np.append(region, Region.MOUTH),
-        np.append(shade, 0.1),
+        np.append(np.repeat(region, m), Region.MOUTH),
+        np.append(np.repeat(shade, m), 0.1),
     )
     sketch.triangles.append(strip(np.arange(f, f + m), part.start + rings[0]))
 
     rows = np.arange(features.LID_ROWS * e).reshape(-1, e)
     triangles = np.concatenate([strip(rows[i], rows[i + 1]) for i in range(len(rows) - 1)])
-    upper = np.sin(2 * np.pi * np.arange(e) / e) > 0.2
-    shade = np.concatenate([np.where(upper, s, 1.0) for s in (0.80, 0.90, 1.0, 1.0, 0.9)])
+    upper = np.clip(1.5 * np.sin(features.ring_angle(e)), 0.0, 1.0)
+    shade = np.concatenate([1.0 - s * upper for s in (0.0, 0.04, 0.10, 0.34, 0.14, 0.04, 0.0, 0.0, 0.05, 0.3)])
     sketch.add_pair("lid", lid.reshape(-1, 3), triangles, Region.SKIN, shade)
     for side, start in (("lid_left", f + m), ("lid_right", f + m + e)):
         joint = strip(np.arange(start, start + e), sketch.parts[side].start + rows[0])
@@ -218,22 +187,25 @@ def _skin(sketch: Sketch) -> None:
 
 
 def _parts(sketch: Sketch) -> None:
-    points, triangles, row = features.eyeball()
+    points, triangles, row = organs.eyeball()
     region = np.full(len(points), Region.SCLERA, np.int8)
-    iris, pupil = features.IRIS_ROWS, features.PUPIL_ROWS
+    iris, pupil = organs.IRIS_ROWS, organs.PUPIL_ROWS
     region[(row >= iris.start) & (row < iris.stop)] = Region.IRIS
     region[row < pupil.stop] = Region.PUPIL
-    shade = np.select([row == 3, row == 4, row == 5, row == 6], [0.75, 1.25, 0.95, 0.45], 1.0)
+    shade = np.select([row == 3, row == 4, row == 5, row == 6, row == 7], [0.70, 1.15, 1.20, 0.85, 0.45], 1.0)
     sketch.add_pair("eyeball", points, triangles, region, shade)
-    for upper in (True, False):
-        sketch.add(
-            f"teeth_{'upper' if upper else 'lower'}", *features.teeth(upper), Region.TEETH, 1.0 if upper else 0.8
-        )
-    sketch.add("tongue", *features.tongue(), Region.TONGUE, 0.8)
-    sketch.add_pair("brow", *features.brow(), Region.BROW)
-    sketch.add_pair("lash", *features.lash(features.lid_rings()[-1][: features.EYE_POINTS // 2 + 1]), Region.LASH)
-    points, triangles, hollow = features.ear()
-    sketch.add_pair("ear", points, triangles, Region.EAR, 1.0 - 0.45 * hollow)
+    sketch.add_pair("tear", *organs.tear(), Region.TEAR)
+    for name, upper in (("upper", True), ("lower", False)):
+        points, triangles, shade = organs.teeth(upper)
+        sketch.add(f"teeth_{name}", points, triangles, Region.TEETH, shade * (1.0 if upper else 0.85))
+        sketch.add(f"gum_{name}", *organs.gum(upper), Region.GUM, 0.75)
+    sketch.add("tongue", *organs.tongue(), Region.TONGUE, 0.8)
+    points, triangles, shade = organs.brow()
+    sketch.add_pair("brow", points, triangles, Region.BROW, shade)
+    margin = features.lid_rings()[features.MARGIN_ROW, : features.EYE_POINTS // 2 + 1]
+    sketch.add_pair("lash", *organs.lash(margin), Region.LASH)
+    points, triangles, depth = organs.ear()
+    sketch.add_pair("ear", points, triangles, Region.EAR, 1.0 - 0.45 * depth)
     sketch.add("eye_centres", np.stack([EYE_CENTRE, EYE_CENTRE * MIRROR]), np.zeros((0, 3)), Region.POINT)
 
 
@@ -243,22 +215,24 @@ def _landmarks(sketch: Sketch, points: np.ndarray) -> np.ndarray:
     tree = cKDTree(points[skin])
     jaw = skin.start + tree.query(skull(jaw_line()))[1]
     nose = skin.start + tree.query(skin_at(_NOSE_XY))[1]
-    crest = 13 + np.linspace(0, 12, 5).round().astype(int)  # the brow's middle row
+    columns = organs.BROW_COLUMNS
+    crest = organs.BROW_ROWS // 2 * columns + np.linspace(0, columns - 1, 5).round().astype(int)
     brow_right = sketch.parts["brow_right"].start + crest[::-1]
     brow_left = sketch.parts["brow_left"].start + crest
-    margin = (features.LID_ROWS - 1) * features.EYE_POINTS
-    eye_right = sketch.parts["lid_right"].start + margin + np.array([0, 4, 8, 12, 16, 20])
-    eye_left = sketch.parts["lid_left"].start + margin + np.array([12, 8, 4, 0, 20, 16])
+    margin = features.MARGIN_ROW * features.EYE_POINTS
+    eye_right = sketch.parts["lid_right"].start + margin + np.array([0, 8, 16, 24, 32, 40])
+    eye_left = sketch.parts["lid_left"].start + margin + np.array([24, 16, 8, 0, 40, 32])
     ring = mouth.start + features.MOUTH_POINTS * np.arange(features.MOUTH_RINGS - 1)
-    outer = ring[features.BORDER_RING - 1] + np.array([16, 13, 10, 8, 6, 3, 0, 29, 26, 24, 22, 19])
-    inner = ring[features.CONTACT_RING - 1] + np.array([16, 11, 8, 5, 0, 27, 24, 21])
+    outer = ring[features.BORDER_RING - 1] + np.array([32, 26, 20, 16, 12, 6, 0, 58, 52, 48, 44, 38])
+    inner = ring[features.CONTACT_RING - 1] + np.array([32, 22, 16, 10, 0, 54, 48, 42])
     return np.concatenate([jaw, brow_right, brow_left, nose, eye_right, eye_left, outer, inner]).astype(np.int32)
 
 
 @functools.cache
 def puppet_head() -> HeadModel:
     """Builds the head, always the same one."""
-    from data_pipelines.puppet.shapes import expression_basis, identity_basis
+    from data_pipelines.puppet.expressions import expression_basis
+    from data_pipelines.puppet.shapes import identity_basis
 
     sketch = Sketch()
     _skin(sketch)

@@ -1,15 +1,16 @@
 """The puppet's skull as a closed surface over the unit sphere, and the helpers that sculpt on it.
 
 Lengths are in face widths; the origin lies between the ears, x is the person's left (image right), y up, z forward.
+Everything here gives mirrored results for mirrored input, to the last bit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-EYE_CENTRE = np.array([0.215, 0.0, 0.415])  # the person's left eye; the right one is its mirror image
-EYE_RADIUS = 0.135
-LID_RADIUS = 0.147
+EYE_CENTRE = np.array([0.208, 0.0, 0.400])  # the person's left eye; the right one is its mirror image
+EYE_RADIUS = 0.148
+LID_RADIUS = 0.163
 MOUTH_Y = -0.355
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
@@ -26,41 +27,64 @@ def bump(points: np.ndarray, centre: tuple[float, ...], widths: tuple[float, ...
     return np.exp(-0.5 * (((points[..., :n] - np.array(centre)) / np.array(widths)) ** 2).sum(-1))
 
 
+def folded(points: np.ndarray) -> np.ndarray:
+    """Points [..., 3] with those of the right side mirrored on to the left."""
+    return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], -1)
+
+
 def _egg(directions: np.ndarray) -> np.ndarray:
     """Directions [N, 3] -> the smooth skull without features [N, 3]: a superellipsoid, narrower towards the chin."""
-    power = 2.25
+    power = 2.22
     unit = directions / (np.abs(directions) ** power).sum(-1, keepdims=True) ** (1.0 / power)
-    y = unit[:, 1] * np.where(unit[:, 1] > 0, 0.70, 0.655)
-    low = smoothstep(-0.02, -0.66, y)
-    x = unit[:, 0] * 0.512 * (1.0 - 0.15 * low)
+    y = unit[:, 1] * np.where(unit[:, 1] > 0, 0.70, 0.650)
+    low = smoothstep(-0.06, -0.62, y)
+    x = unit[:, 0] * 0.512 * (1.0 - 0.24 * low)
     z = unit[:, 2] * np.where(unit[:, 2] > 0, 0.56, 0.60 * (1.0 - 0.45 * low)) + 0.02 * low
     return np.stack([x, y, z], -1)
 
 
 def _relief(points: np.ndarray) -> np.ndarray:
     """Points [N, 3] of the front -> how far forward [N] the features stand there: nose, chin, cheeks, sockets."""
-    sides = points.copy()
-    sides[:, 0] = np.abs(sides[:, 0])
+    sides = folded(points)
     x, y = points[:, 0], points[:, 1]
-    profile = 0.012 + 0.125 * smoothstep(0.05, -0.15, y) ** 1.3
-    profile *= smoothstep(-0.222, -0.158, y) * smoothstep(0.16, 0.02, y)
-    width = 0.026 + 0.022 * smoothstep(0.0, -0.15, y)
-    nose = profile * np.exp(-0.5 * (x / width) ** 2)
-    wings = 0.034 * bump(sides, (0.052, -0.168), (0.022, 0.022))
-    chin = 0.055 * bump(points, (0.0, -0.565), (0.11, 0.07))
-    muzzle = 0.035 * bump(points, (0.0, MOUTH_Y), (0.16, 0.11))
-    cheeks = 0.036 * bump(sides, (0.25, -0.21), (0.11, 0.10))
-    sockets = -0.040 * bump(sides, (0.215, 0.0), (0.13, 0.09))
-    ridge = 0.014 * bump(sides, (0.19, 0.17), (0.15, 0.05))
-    return nose + wings + chin + muzzle + cheeks + sockets + ridge
+    bridge = 0.018 + 0.066 * smoothstep(0.06, -0.15, y) ** 1.1
+    bridge *= smoothstep(-0.232, -0.165, y) * smoothstep(0.17, 0.02, y)
+    nose = bridge * np.exp(-0.5 * (x / (0.027 + 0.016 * smoothstep(0.02, -0.14, y))) ** 2)
+    under = smoothstep(-0.230, -0.168, y)
+    tip = 0.050 * bump(points, (0.0, -0.152), (0.046, 0.044)) * under
+    wings = 0.056 * bump(sides, (0.056, -0.171), (0.020, 0.023)) * smoothstep(-0.214, -0.184, y)
+    creases = -0.010 * bump(sides, (0.092, -0.178), (0.012, 0.022))
+    philtrum = 0.005 * bump(sides, (0.024, -0.255), (0.010, 0.026)) - 0.006 * bump(
+        points, (0.0, -0.255), (0.011, 0.026)
+    )
+    chin = 0.060 * bump(points, (0.0, -0.560), (0.095, 0.062)) - 0.022 * bump(points, (0.0, -0.470), (0.11, 0.028))
+    muzzle = 0.036 * bump(points, (0.0, MOUTH_Y), (0.15, 0.10))
+    cheeks = 0.044 * bump(sides, (0.255, -0.205), (0.105, 0.085)) - 0.012 * bump(sides, (0.30, -0.36), (0.09, 0.08))
+    sockets = -0.046 * bump(sides, (0.205, 0.0), (0.12, 0.085)) - 0.014 * bump(sides, (0.095, 0.03), (0.035, 0.05))
+    ridge = 0.020 * bump(sides, (0.19, 0.165), (0.13, 0.045))
+    return nose + tip + wings + creases + philtrum + chin + muzzle + cheeks + sockets + ridge
 
 
 def skull(directions: np.ndarray) -> np.ndarray:
     """Unit directions [N, 3] -> points of the head's skin [N, 3]."""
     points = _egg(directions)
     front = smoothstep(0.05, 0.35, directions[:, 2])
-    points[:, 2] += front * _relief(points)
+    jaw = bump(folded(points), (0.40, -0.36, 0.12), (0.10, 0.11, 0.20))
+    temple = bump(folded(points), (0.46, 0.16, 0.20), (0.08, 0.10, 0.14))
+    side = np.sign(points[:, 0])
+    points[:, 0] += side * (0.016 * jaw - 0.014 * temple)
+    nostril = front * bump(folded(points), (0.030, -0.200), (0.011, 0.010))
+    forward = front * _relief(points)
+    points[:, 2] += forward - 0.020 * nostril
+    points[:, 1] += 0.016 * nostril
+    flare = front * bump(folded(points), (0.062, -0.180), (0.022, 0.022)) * smoothstep(0.01, 0.05, forward)
+    points[:, 0] += side * 0.010 * flare
     return points
+
+
+def hollow(points: np.ndarray) -> np.ndarray:
+    """Points [N, 3] of the skin -> 0-1 [N]: the depth of the nostrils."""
+    return bump(folded(points), (0.030, -0.199), (0.0125, 0.011)) * (points[:, 2] > 0.3)
 
 
 def direction_at(xy: np.ndarray) -> np.ndarray:
@@ -81,9 +105,10 @@ def skin_at(xy: np.ndarray) -> np.ndarray:
 
 
 def mirrored(points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] -> themselves and their mirror images, those on the midline once."""
+    """Points [N, 3] -> those on the midline once, then those of the left side, then their mirror images."""
     side = points[points[:, 0] > 1e-6]
-    return np.concatenate([points[np.abs(points[:, 0]) <= 1e-6], side, side * MIRROR])
+    middle = points[np.abs(points[:, 0]) <= 1e-6] * [0.0, 1.0, 1.0]
+    return np.concatenate([middle, side, side * MIRROR])
 
 
 def strip(a: np.ndarray, b: np.ndarray, closed: bool = True) -> np.ndarray:
@@ -99,3 +124,8 @@ def grid_triangles(rows: int, columns: int, closed: bool = False) -> np.ndarray:
     """The triangles of rows x columns vertices in row order; later rows lie on the left of earlier ones."""
     index = np.arange(rows * columns).reshape(rows, columns)
     return np.concatenate([strip(index[i], index[i + 1], closed) for i in range(rows - 1)])
+
+
+def mirror_part(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A part of the left side -> the same of the right side, facing outwards."""
+    return points * MIRROR, triangles[:, ::-1]
