@@ -29,7 +29,7 @@ def vertex_albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, res
     table[Region.HAIR] = identity.hair
     table[Region.CLOTHES] = identity.clothes
     table[Region.ACCENT] = identity.clothes_accent
-    table[Region.GLINT] = 2.0  # bright in any light
+    table[Region.GLASS] = 0.96
     linear = table[region] ** 2.2
     on_skin = np.isin(region, (Region.SKIN, Region.EAR))
     sides = np.abs(rest * [1.0, 0.0, 0.0]) + rest * [0.0, 1.0, 1.0]

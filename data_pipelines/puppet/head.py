@@ -47,10 +47,15 @@ class Region(enum.IntEnum):
     NECK = 12
     CLOTHES = 13
     POINT = 14  # no surface: the eyes' centres
-    GLINT = 15
+    GLASS = 15  # drawn over what lies behind: its albedo is the tint, its gloss the strength of reflections
     ACCENT = 16  # the clothes' second colour
     GUM = 17
     TEAR = 18  # the pink flesh in the inner corner of an eye
+    BEARD = 19
+    FRAME = 20  # of glasses
+    METAL = 21  # jewellery, buttons
+    HAT = 22
+    SHIRT = 23  # under a jacket or a collar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

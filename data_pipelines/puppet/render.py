@@ -12,14 +12,23 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.puppet import dress
+from data_pipelines.puppet import dress, lighting, occlusion, raster, shading
 from data_pipelines.puppet.colours import vertex_albedo
+from data_pipelines.puppet.deform import (
+    deformed_heads,
+    eye_radius,
+    gaze_rotations,
+    moved_vertices,
+    neutral_head,
+    place,
+    project,
+    shape_coefficients,
+)
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 
 BODY_FOLLOWS = 0.6  # share of the head's x and y that the shoulders take
-LOOK_DEGREES = 30.0  # of gaze pitch that give eyeLookDown or eyeLookUp = 1
 BOX_MARGIN = 0.10  # around the landmarks of mouth and eyes, in face widths
 _CHUNK = 32  # frames deformed at a time
 
@@ -40,74 +49,6 @@ class Measurements:
     boxes: np.ndarray
 
 
-def shape_coefficients(expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """Expression [T, 52] and eyes [T, 3] -> coefficients of the basis [T, 52] float64.
-
-    The lids follow the gaze: eyeLookUp and eyeLookDown come from its pitch, the other eyeLook* are zero. A closing eye
-    takes back what opens or narrows it, so that eyeBlink = 1 closes it whatever else is asked.
-    """
-    c = np.clip(np.nan_to_num(np.asarray(expression, np.float64)), 0.0, 1.0)
-    pitch = np.asarray(eyes, np.float64)[:, 1] / LOOK_DEGREES
-    for side in ("Left", "Right"):
-        open_ = 1.0 - c[:, ARKIT_INDEX[f"eyeBlink{side}"]]
-        for name in ("LookIn", "LookOut"):
-            c[:, ARKIT_INDEX[f"eye{name}{side}"]] = 0.0
-        c[:, ARKIT_INDEX[f"eyeLookDown{side}"]] = np.clip(pitch, 0, 1) * open_
-        c[:, ARKIT_INDEX[f"eyeLookUp{side}"]] = np.clip(-pitch, 0, 1) * open_
-        for name in ("Wide", "Squint"):
-            c[:, ARKIT_INDEX[f"eye{name}{side}"]] *= open_
-    return c
-
-
-def neutral_head(identity: Identity) -> np.ndarray:
-    """[N, 3]: the identity's resting head; landmarks 0 and 16 at distance 1, half-way between them the origin."""
-    head = puppet_head()
-    points = head.mean + np.tensordot(identity.shape.astype(np.float64), head.identity_basis, 1)
-    ears = points[head.landmarks[[0, 16]]]
-    return (points - ears.mean(0)) / np.linalg.norm(ears[1] - ears[0])
-
-
-def eye_radius(points: np.ndarray) -> float:
-    """Of the left eyeball of a head [N, 3]."""
-    head = puppet_head()
-    return float(np.linalg.norm(points[head.eyeballs[0][0]] - points[head.eye_centres[0]]))
-
-
-def _moved(neutral: np.ndarray, coefficients: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """The neutral head [N, 3] under coefficients [T, 52], only these vertices [V]: [T, V, 3].
-
-    einsum rather than BLAS: every frame's numbers are the same in any batch and with any number of threads.
-    """
-    head = puppet_head()
-    growth = np.ones(len(neutral))
-    growth[head.lids] = eye_radius(neutral) / eye_radius(head.mean)  # a large eye has further to close
-    basis = (head.expression_basis[:, vertices] * growth[vertices, None]).reshape(coefficients.shape[1], -1)
-    moved = np.einsum("tk,kn->tn", coefficients, basis, optimize=False)
-    return neutral[vertices] + moved.reshape(len(coefficients), -1, 3)
-
-
-def deformed_heads(identity: Identity, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """[T, N, 3] float64: the head in its own axes, with expression and turned eyeballs. No pose."""
-    head, neutral = puppet_head(), neutral_head(identity)
-    points = _moved(neutral, shape_coefficients(expression, eyes), np.arange(len(neutral)))
-    eyes = np.asarray(eyes, np.float64)
-    for ball, at, inward in zip(head.eyeballs, head.eye_centres, (-0.5, 0.5), strict=True):
-        turn = rotation_matrix(eyes[:, 0] + inward * eyes[:, 2], eyes[:, 1], np.zeros(len(eyes)))
-        centre = neutral[at]
-        points[:, ball] = centre + (neutral[ball] - centre) @ turn.transpose(0, 2, 1)
-    return points
-
-
-def project(points: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
-    """Points [T, N, 3] in the head's axes, pose [T, 6] -> [T, N, 3]: pixels x, y (down), and depth in pixels."""
-    pose = np.asarray(pose, np.float64)
-    turned = points @ rotation_matrix(pose[:, 0], pose[:, 1], pose[:, 2]).transpose(0, 2, 1)
-    scale = size * np.exp(-pose[:, 5])[:, None]
-    x = size * (0.5 + pose[:, 3:4]) + scale * turned[..., 0]
-    y = size * (0.5 - pose[:, 4:5]) - scale * turned[..., 1]
-    return np.stack([x, y, scale * turned[..., 2]], -1)
-
-
 def _gap(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     """Mean distance of (upper, lower) landmarks, 0 where the lower has passed the upper: [T, 68, 3] -> [T]."""
     up, down = (points[:, [p[i] for p in pairs]] for i in (0, 1))
@@ -118,7 +59,7 @@ def measure(identity: Identity, pose: np.ndarray, expression: np.ndarray, eyes: 
     """pose [T, 6], expression [T, 52], eyes [T, 3] (gaze yaw, pitch in the head, vergence; degrees) -> Measurements."""
     head = puppet_head()
     neutral = neutral_head(identity)
-    points = _moved(neutral, shape_coefficients(expression, eyes), head.landmarks)
+    points = moved_vertices(neutral, shape_coefficients(expression, eyes), head.landmarks)
     rest = neutral[None, head.landmarks]
     span = np.linalg.norm(points[:, 36] - points[:, 45], axis=-1)
     c = np.clip(np.nan_to_num(np.asarray(expression, np.float64)), 0, 1)
@@ -144,59 +85,46 @@ def measure(identity: Identity, pose: np.ndarray, expression: np.ndarray, eyes: 
     )
 
 
-_GLINT_POINTS = 9
+_EYELIDS = (  # landmarks of the left and the right eye: upper and lower margin
+    ((42, 43, 44, 45), (42, 47, 46, 45)),
+    ((36, 37, 38, 39), (36, 41, 40, 39)),
+)
+_CROWN = np.array([0.0, 0.62, -0.12])  # where the hair's strands begin, in face widths
+_SHADOW_TEXELS = 160
 
 
-def _glints(identity: Identity) -> dress.Part:
-    """The light's small image on each eye: points about the eye's centre, in the camera's axes."""
-    radius = eye_radius(neutral_head(identity))
-    half = np.array(identity.light) + [0.0, 0.0, 1.4]
-    half /= np.linalg.norm(half)
-    turn = 2 * np.pi * np.arange(_GLINT_POINTS - 1) / (_GLINT_POINTS - 1)
-    disc = np.concatenate([np.zeros((1, 3)), 0.12 * np.stack([np.cos(turn), np.sin(turn), 0 * turn], -1)])
-    disc = half + disc
-    disc /= np.linalg.norm(disc, axis=-1, keepdims=True)  # on the ball, under the lids
-    rim = 1 + np.arange(_GLINT_POINTS - 1)
-    fan = np.stack([0 * rim, rim, 1 + rim % (_GLINT_POINTS - 1)], -1)
-    number = 2 * _GLINT_POINTS
-    return dress.Part(
-        points=np.tile(1.02 * radius * disc, (2, 1)),
-        triangles=np.concatenate([fan, fan + _GLINT_POINTS]),
-        region=np.full(number, Region.GLINT),
-        shade=np.ones(number),
-        follow=np.ones(number),
-        carrier=np.full(number, -1),
-    )
+def eye_numbers(identity: Identity, neutral: np.ndarray) -> np.ndarray:
+    """[2, shading.EYE]: what shading needs of the left and right eye, with what changes from frame to frame zero.
 
-
-_GLOSS = {
-    Region.SKIN: 0.10,
-    Region.LIP: 0.35,
-    Region.TEETH: 0.25,
-    Region.TONGUE: 0.30,
-    Region.SCLERA: 0.10,
-    Region.IRIS: 0.10,
-    Region.EAR: 0.08,
-    Region.HAIR: 0.14,
-    Region.NECK: 0.05,
-}
-_SOFT = {
-    **dict.fromkeys(
-        (Region.SKIN, Region.LIP, Region.TEETH, Region.TONGUE, Region.SCLERA, Region.EAR, Region.NECK), 1.0
-    ),
-    **dict.fromkeys((Region.HAIR, Region.CLOTHES, Region.ACCENT), 0.5),
-}
+    0-2 centre in pixels and depth, 3 radius in pixels, 4-12 the gaze's rotation (rows, eyeball to head), 13-16 and
+    17-20 the upper and lower lid's height as a cubic of x, both in radii, 21 and 22 the sines of the iris' and the
+    pupil's radius (the pupil's over the iris'), 23-24 the key light's direction across the iris.
+    """
+    head = puppet_head()
+    numbers = np.zeros((2, shading.EYE))
+    for side, (ball, at) in enumerate(zip(head.eyeballs, head.eye_centres, strict=True)):
+        away = neutral[ball] - neutral[at]
+        sine = np.linalg.norm(away[:, :2], axis=-1) / np.linalg.norm(away, axis=-1)
+        front = away[:, 2] > 0
+        iris, pupil = (sine[front & (head.region[ball] == r)].max() for r in (Region.IRIS, Region.PUPIL))
+        numbers[side, 21:23] = iris, pupil / iris
+        numbers[side, 23:25] = identity.light[:2]
+    return numbers
 
 
 class Renderer:
-    """Draws one identity at one size. `albedo` [V, 3] float32 (linear) may be replaced, for tests and for masks."""
+    """Draws one identity at one size, as shading.py says.
+
+    For tests and for masks `albedo` [V, 3] float32 (linear), `gloss` [V] float32 and `background` [S, S, 3] float32
+    (sRGB 0-255) may be replaced.
+    """
 
     def __init__(self, identity: Identity, size: int, samples: int | None = None):
         """size: pixels of the square frame; samples: anti-aliasing points per pixel and axis, default by size."""
         head = puppet_head()
         self.identity, self.size = identity, size
         self.samples = samples or (4 if size <= 96 else 3 if size <= 192 else 2)
-        self.worn = dress.join(dress.hair(identity), dress.body(identity), _glints(identity))
+        self.worn = dress.join(dress.hair(identity), dress.body(identity))
         count = len(head.mean)
         self.triangles = np.concatenate([head.triangles, self.worn.triangles + count]).astype(np.int32)
         self.region = np.concatenate([head.region, self.worn.region])
@@ -204,54 +132,105 @@ class Renderer:
         self._neutral = neutral_head(identity)
         rest = np.concatenate([self._neutral, self.worn.points])
         self.albedo = vertex_albedo(identity, self.region, shade, rest)
-        self.gloss = np.array([_GLOSS.get(r, 0.0) for r in Region], np.float32)[self.region]
-        self.soft = np.array([_SOFT.get(r, 0.0) for r in Region], np.float32)[self.region]
+        self.gloss = lighting.gloss(self.region)
         self.background = dress.background(identity, size)
-        self._light = np.array(identity.light, np.float32)
-        self._key = np.array([1.0 + 0.06 * identity.warmth, 1.0, 1.0 - 0.08 * identity.warmth], np.float32) * 0.78
-        backdrop = np.mean(np.array(identity.background), 0) ** 2.2
-        self._sky = (0.30 + 0.20 * backdrop).astype(np.float32)
-        self._ground = (0.13 + 0.08 * backdrop).astype(np.float32)
+        right = np.zeros(len(rest), bool)
+        right[head.eyeballs[1]] = True
+        self._kinds = lighting.triangle_kinds(self.triangles, self.region, right)
+        self._glass = np.where(self._kinds == lighting.Kind.GLASS, 2, 0).astype(np.int8)
+        self._solid = np.where(self._glass, 0, 2).astype(np.int8)
+        self._solid[np.isin(self._kinds, (lighting.Kind.EYE_LEFT, lighting.Kind.EYE_RIGHT))] = 1
+        skin = head.parts["skin"]
+        self._solid[((self.triangles >= skin.start) & (self.triangles < skin.stop)).all(-1)] = 1
+        self._casters = np.minimum(lighting.shadow_casters(self.triangles, self.region), self._solid)
+        self._openness = self._open(rest)
+        self._softness = lighting.softness(self.region)
+        self._lamps = lighting.lamps(identity)
+        self._light_axes = occlusion.axes_towards(self._lamps[0])
+        self._gamma = shading.gamma_table()
+        self._eyes = eye_numbers(identity, self._neutral)
+
+    def _open(self, rest: np.ndarray) -> np.ndarray:
+        """[V] float32: ambient occlusion of the resting puppet; lids and the eyes' parts unfold and count as open."""
+        head = puppet_head()
+        drawn = (rest * [1.0, -1.0, 1.0]).astype(np.float32)
+        openness = occlusion.ambient_occlusion(
+            rest, raster.vertex_normals(drawn, self.triangles), self.triangles, self._casters
+        )
+        least = lighting.least_open(self.region)
+        least[head.lids] = np.maximum(least[head.lids], 0.7)
+        return np.maximum(openness, least)
 
     def render(self, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
         """pose [T, 6], expression [T, 52], eyes [T, 3] (degrees) -> [T, size, size, 3] uint8 RGB."""
         pose, expression, eyes = (np.asarray(a, np.float64) for a in (pose, expression, eyes))
         frames = np.empty((len(pose), self.size, self.size, 3), np.uint8)
+        wide = self.size * self.samples
+        depth, number = np.empty((wide, wide), np.float32), np.empty((wide, wide), np.int32)
+        points = np.empty((len(self.region), 3), np.float32)
+        overlay = np.empty((wide, wide) if self._glass.any() else (0, 0), np.int32)
+        extra = np.stack([self._openness, self.gloss, self._softness], -1)
+        surface = np.concatenate([self.albedo, extra], -1).astype(np.float32)
+        background = (np.asarray(self.background, np.float32) / np.float32(255.0)) ** np.float32(shading.GAMMA)
         for start in range(0, len(pose), _CHUNK):
             part = slice(start, start + _CHUNK)
-            screen = self._screen(pose[part], expression[part], eyes[part])
-            for t, points in enumerate(screen):
-                frames[start + t] = self._draw(points)
+            head = deformed_heads(self._neutral, expression[part], eyes[part])
+            numbers, turns, balls = self._frame_numbers(head, pose[part], eyes[part])
+            still = numbers[:, [1, 2, 0]].copy()
+            still[:, :2] = self.size * (0.5 + BODY_FOLLOWS * pose[part, 3:5] * [1.0, -1.0])
+            for t in range(len(head)):
+                place(
+                    head[t], self._neutral, self.worn.points, self.worn.carrier, self.worn.follow, turns[t],
+                    numbers[t, [1, 2, 0]], still[t], points,
+                )  # fmt: skip
+                normals = raster.vertex_normals(points, self.triangles)
+                depth.fill(raster.EMPTY)
+                number.fill(-1)
+                raster.rasterise(points, self.triangles, self._solid, float(self.samples), depth, number, False)
+                if len(overlay):
+                    overlay.fill(-1)
+                    raster.rasterise(points, self.triangles, self._glass, float(self.samples), depth, overlay, True)
+                shadows = occlusion.seen_from(
+                    occlusion.about_face(points, numbers[t]),
+                    self.triangles,
+                    self._casters,
+                    self._light_axes,
+                    _SHADOW_TEXELS,
+                )
+                shading.picture(
+                    points, normals, surface, self.triangles, self._kinds, number, overlay, self.samples, background,
+                    self._lamps, numbers[t], turns[t], balls[t], self._light_axes, shadows, self._gamma,
+                    frames[start + t],
+                )  # fmt: skip
         return frames
 
-    def _screen(self, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-        """[T, V, 3] float32: all vertices in pixels and depth."""
-        head = deformed_heads(self.identity, expression, eyes)
-        worn = np.broadcast_to(self.worn.points, (len(pose), *self.worn.points.shape)).copy()
-        carried = np.flatnonzero(self.worn.carrier >= 0)
-        carriers = self.worn.carrier[carried]
-        worn[:, carried] += head[:, carriers] - self._neutral[carriers]
-        screen = project(np.concatenate([head, worn], 1), pose, self.size)
-        still = pose.copy()
-        still[:, :3] = 0.0
-        still[:, 3:5] *= BODY_FOLLOWS
-        resting = project(worn, still, self.size)
-        follow = self.worn.follow[None, :, None]
-        screen[:, head.shape[1] :] = follow * screen[:, head.shape[1] :] + (1.0 - follow) * resting
-        at = project(head[:, puppet_head().eye_centres], pose, self.size)[:, :, None]
-        scale = self.size * np.exp(-pose[:, 5])[:, None, None, None] * np.array([1.0, -1.0, 1.0])
-        glints = self.worn.points[-2 * _GLINT_POINTS :].reshape(
-            1, 2, _GLINT_POINTS, 3
-        )  # they do not turn with the head
-        screen[:, -2 * _GLINT_POINTS :] = (at + scale * glints).reshape(len(pose), -1, 3)
-        return screen.astype(np.float32)
+    def _frame_numbers(
+        self, head: np.ndarray, pose: np.ndarray, eyes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What shading.picture wants of every frame: [T, shading.FRAME], turns [T, 3, 3], eyes [T, 2, shading.EYE].
 
-    def _draw(self, screen: np.ndarray) -> np.ndarray:
-        from data_pipelines.puppet import raster
-
-        upright = screen * np.array([1.0, -1.0, 1.0], np.float32)
-        normals = raster.vertex_normals(upright, self.triangles)
-        colours = raster.shade(
-            normals, self.albedo, self.gloss, self.soft, self._light, self._key, self._sky, self._ground
-        )
-        return raster.rasterise(screen, colours, self.triangles, self.background, self.samples)
+        The frame's: 0 pixels of a face width, 1-2 the face centre in pixels, 3 gap of the lips in face widths, 4-5 the
+        upper lip's y in pixels and the lips' depth, 6-8 the hair's crown in pixels and depth.
+        """
+        model = puppet_head()
+        marks = project(head[:, model.landmarks], pose, self.size)
+        numbers = np.zeros((len(pose), shading.FRAME))
+        numbers[:, 0] = self.size * np.exp(-pose[:, 5])
+        numbers[:, 1] = self.size * (0.5 + pose[:, 3])
+        numbers[:, 2] = self.size * (0.5 - pose[:, 4])
+        numbers[:, 3] = _gap(head[:, model.landmarks], ((61, 67), (62, 66), (63, 65)))
+        numbers[:, 4] = marks[:, 62, 1]
+        numbers[:, 5] = marks[:, [62, 66], 2].mean(1)
+        numbers[:, 6:9] = project(np.broadcast_to(_CROWN, (len(pose), 1, 3)), pose, self.size)[:, 0]
+        turns = rotation_matrix(pose[:, 0], pose[:, 1], pose[:, 2])
+        balls = np.repeat(self._eyes[None], len(pose), 0)
+        balls[:, :, :3] = project(head[:, model.eye_centres], pose, self.size)
+        radius = eye_radius(self._neutral)
+        balls[:, :, 3] = radius * numbers[:, :1]
+        balls[:, :, 4:13] = gaze_rotations(eyes).reshape(len(pose), 2, 9)
+        for side, margins in enumerate(_EYELIDS):
+            for k, margin in enumerate(margins):
+                at = (head[:, model.landmarks[list(margin)]] - head[:, model.eye_centres[[side]]]) / radius
+                powers = at[..., 0][..., None] ** np.arange(4)
+                balls[:, side, 13 + 4 * k : 17 + 4 * k] = np.linalg.solve(powers, at[..., 1][..., None])[..., 0]
+        return numbers, turns, balls
