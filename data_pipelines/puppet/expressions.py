@@ -109,7 +109,7 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
 def _still(points: np.ndarray, parts: Parts) -> np.ndarray:
     """[N] bool: the skin that no shape of the mouth moves: cranium, nose, ears, lids."""
     x, y, z = points.T
-    still = (y > -0.08) | (z < 0.04) | ((np.abs(x) < 0.078) & (y > -0.205))
+    still = (y > -0.08) | (z < 0.04 - 0.24 * smoothstep(-0.28, -0.50, y)) | ((np.abs(x) < 0.078) & (y > -0.205))
     for side in ("lid_left", "lid_right"):
         still[parts[side]] = True
     return still
@@ -228,7 +228,9 @@ def expression_basis(parts: Parts, points: np.ndarray, triangles: np.ndarray) ->
     image = mirror_map(points, parts)
 
     def out(name: str, move: np.ndarray) -> None:
-        move = np.where(np.abs(move).max(-1, keepdims=True) < _NOTHING, 0.0, move)
+        small = np.abs(move).max(-1) < _NOTHING
+        small[parts["mouth"]] = False  # opposite lips move by the same to the last bit
+        move = np.where(small[:, None], 0.0, move)
         if mirror_name(name) == name:
             move = 0.5 * (move + move[image] * MIRROR)  # to the last bit symmetric
         basis[ARKIT_INDEX[name]] = move

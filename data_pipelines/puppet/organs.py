@@ -163,12 +163,12 @@ def ear() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # radius, height over the ear's plane, hollowness
     for radius, out, dark in ((0.86, -0.070, 0.0), (1.00, -0.020, 0.0), (1.06, 0.012, 0.0), (1.03, 0.028, 0.0),
                               (0.94, 0.024, 0.1), (0.84, 0.004, 0.5), (0.72, 0.006, 0.3), (0.58, 0.018, 0.1),
-                              (0.46, 0.002, 0.6), (0.30, -0.016, 1.0), (0.05, -0.022, 1.0)):  # fmt: skip
+                              (0.46, 0.004, 0.6), (0.30, -0.004, 1.0), (0.05, -0.006, 1.0)):  # fmt: skip
         lobe = 1.0 - 0.20 * smoothstep(-0.3, -1.0, up)
         y = -0.018 + radius * (0.136 * up + 0.010 * np.abs(up))
         z = -0.050 + radius * (0.082 * lobe * ahead - 0.022 * up) - 0.016
         rim = out if radius > 0.9 or radius < 0.5 else out * (0.4 + 0.6 * helix) + 0.010 * (1 - helix)
-        x = 0.512 + rim + 0.50 * (-0.050 - z) - 0.030 * smoothstep(0.3, 0.9, ahead) * (radius > 0.7)
+        x = 0.522 + rim + 0.50 * (-0.050 - z) - 0.030 * smoothstep(0.3, 0.9, ahead) * (radius > 0.7)
         x = x - 0.012 * smoothstep(-0.4, -1.0, up)
         points.append(np.stack([x, y, z], -1))
         hollow.append(dark * (0.35 + 0.65 * helix) if dark < 0.6 else dark * smoothstep(-1.05, -0.6, up))

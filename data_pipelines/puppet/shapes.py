@@ -49,8 +49,8 @@ def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
 
     eye = bump(points, tuple(EYE_CENTRE), (0.15, 0.13, 0.2)) * smoothstep(0.0, 0.12, x)
     nose = at((0.0, -0.13), (0.065, 0.085))
-    wing = at((0.05, -0.175), (0.045, 0.040))
-    tip = at((0.0, -0.155), (0.050, 0.042))
+    wing = at((0.055, -0.188), (0.045, 0.040))
+    tip = at((0.0, -0.165), (0.050, 0.042))
     bridge = at((0.0, -0.03), (0.045, 0.075))
     mouth = at((0.0, MOUTH_Y), (0.19, 0.09))
     line = y - features.contact_line(np.minimum(x, 0.2))
@@ -63,7 +63,7 @@ def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
     angle = bump(points, (0.38, -0.38, 0.15), (0.15, 0.14, 0.28))
     chin = at((0.0, -0.58), (0.12, 0.085))
     chin_side = at((0.13, -0.58), (0.09, 0.085))
-    ear = bump(points, (0.54, -0.02, -0.06), (0.06, 0.30, 0.14)) * smoothstep(0.495, 0.54, x)
+    ear = bump(points, (0.54, -0.02, -0.06), (0.06, 0.30, 0.14)) * smoothstep(0.522, 0.55, x)
     fold = at((0.155, -0.27), (0.028, 0.075))
     jowl = at((0.235, -0.475), (0.085, 0.060))
     bag = at((0.20, -0.150), (0.090, 0.028))
@@ -73,7 +73,7 @@ def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
         "long_face": by(-0.016 * x, 0.045 * (y + 0.02) * smoothstep(0.0, 0.25, np.abs(y + 0.02))),
         "wide_jaw": by(0.030 * angle * off + 0.020 * x * low),
         "long_chin": by(-0.02 * x * low**2, -0.034 * smoothstep(-0.38, -0.62, y)),
-        "square_chin": by(0.030 * chin_side * off, -0.004 * chin_side, 0.020 * chin),
+        "square_chin": by(0.022 * chin_side * off, -0.003 * chin_side, 0.014 * chin),
         "tall_forehead": by(0.022 * x * high, 0.044 * high, 0.014 * high * front),
         "high_cheekbones": by(0.018 * bone * off - 0.016 * cheek * off, 0.010 * apple, 0.012 * bone - 0.012 * cheek),
         "full_cheeks": by(0.030 * cheek * off, -0.004 * cheek, 0.012 * cheek + 0.014 * apple),
@@ -82,22 +82,22 @@ def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
         "slanted_eyes": by(-_SLANT * eye_y * eye, _SLANT * eye_x * eye + 0.35 * _SLANT * (x - 0.2) * brow),
         "deep_eyes": by(dz=-0.013 * eye + 0.012 * brow),
         "hooded_lids": by(dy=-0.004 * brow, dz=0.004 * brow),
-        "long_nose": by(zero, -0.020 * nose, 0.014 * nose),
+        "long_nose": by(zero, -0.028 * nose, 0.012 * nose),
         "wide_nose": by(0.20 * x * nose + 0.008 * wing * off, zero, 0.004 * wing),
         "high_bridge": by(-0.12 * x * bridge, zero, 0.018 * bridge),
         "upturned_nose": by(0.14 * x * tip, 0.015 * tip, 0.010 * tip),
-        "wide_mouth": by(0.070 * x * mouth),
-        "full_upper_lip": by(zero, 0.22 * above * lip, 0.010 * lip * smoothstep(0.0, 0.02, above)),
-        "full_lower_lip": by(zero, -0.22 * below * lip, 0.010 * lip * smoothstep(0.0, 0.02, below)),
-        "large_ears": by(0.25 * (x - 0.50) * ear, 0.12 * (y + 0.02) * ear, 0.12 * (z + 0.05) * ear),
+        "wide_mouth": by(0.085 * x * mouth),
+        "full_upper_lip": by(zero, 0.28 * above * lip, 0.012 * lip * smoothstep(0.0, 0.02, above)),
+        "full_lower_lip": by(zero, -0.28 * below * lip, 0.012 * lip * smoothstep(0.0, 0.02, below)),
+        "large_ears": by(0.22 * (x - 0.51) * ear, 0.20 * (y + 0.02) * ear, 0.18 * (z + 0.05) * ear),
         "high_brows": by(zero, 0.013 * brow),
         "thick_brows": by(),  # not a field: see identity_basis
         "angled_brows": by(zero, 0.075 * (x - 0.19) * brow),
         "age": by(
-            0.014 * jowl * off - 0.014 * cheek * off,
+            0.014 * jowl * off - 0.010 * cheek * off,
             -0.008 * apple - 0.012 * jowl - 0.006 * bag - 0.013 * nose - 0.014 * chin - 0.005 * brow
             + lip * (0.14 * below - 0.14 * above) + 0.10 * (y + 0.02) * ear - 0.02 * ear,
-            -0.014 * apple - 0.016 * fold + 0.018 * jowl + 0.010 * bag - 0.010 * cheek + 0.004 * nose,
+            -0.014 * apple - 0.010 * fold + 0.018 * jowl + 0.010 * bag - 0.010 * cheek + 0.004 * nose,
         ) + _AGE_EYES * grow,
     }  # fmt: skip
 

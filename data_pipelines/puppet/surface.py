@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-EYE_CENTRE = np.array([0.208, 0.0, 0.400])  # the person's left eye; the right one is its mirror image
+EYE_CENTRE = np.array([0.208, 0.0, 0.382])  # the person's left eye; the right one is its mirror image
 EYE_RADIUS = 0.148
 LID_RADIUS = 0.163
 MOUTH_Y = -0.355
@@ -39,7 +39,7 @@ def _egg(directions: np.ndarray) -> np.ndarray:
     y = unit[:, 1] * np.where(unit[:, 1] > 0, 0.70, 0.650)
     low = smoothstep(-0.06, -0.62, y)
     x = unit[:, 0] * 0.512 * (1.0 - 0.24 * low)
-    z = unit[:, 2] * np.where(unit[:, 2] > 0, 0.56, 0.60 * (1.0 - 0.45 * low)) + 0.02 * low
+    z = unit[:, 2] * np.where(unit[:, 2] > 0, 0.56, 0.60 * (1.0 - 0.45 * low)) + 0.03 * low
     return np.stack([x, y, z], -1)
 
 
@@ -48,19 +48,19 @@ def _relief(points: np.ndarray) -> np.ndarray:
     sides = folded(points)
     x, y = points[:, 0], points[:, 1]
     bridge = 0.018 + 0.066 * smoothstep(0.06, -0.15, y) ** 1.1
-    bridge *= smoothstep(-0.232, -0.165, y) * smoothstep(0.17, 0.02, y)
+    bridge *= smoothstep(-0.240, -0.176, y) * smoothstep(0.17, 0.02, y)
     nose = bridge * np.exp(-0.5 * (x / (0.027 + 0.016 * smoothstep(0.02, -0.14, y))) ** 2)
-    under = smoothstep(-0.230, -0.168, y)
-    tip = 0.050 * bump(points, (0.0, -0.152), (0.046, 0.044)) * under
-    wings = 0.056 * bump(sides, (0.056, -0.171), (0.020, 0.023)) * smoothstep(-0.214, -0.184, y)
-    creases = -0.010 * bump(sides, (0.092, -0.178), (0.012, 0.022))
+    under = smoothstep(-0.238, -0.182, y)
+    tip = 0.054 * bump(points, (0.0, -0.163), (0.044, 0.044)) * under
+    wings = 0.066 * bump(sides, (0.060, -0.184), (0.019, 0.025)) * smoothstep(-0.232, -0.200, y)
+    creases = -0.010 * bump(sides, (0.096, -0.190), (0.012, 0.024))
     philtrum = 0.005 * bump(sides, (0.024, -0.255), (0.010, 0.026)) - 0.006 * bump(
         points, (0.0, -0.255), (0.011, 0.026)
     )
-    chin = 0.060 * bump(points, (0.0, -0.560), (0.095, 0.062)) - 0.022 * bump(points, (0.0, -0.470), (0.11, 0.028))
-    muzzle = 0.036 * bump(points, (0.0, MOUTH_Y), (0.15, 0.10))
+    chin = 0.098 * bump(points, (0.0, -0.570), (0.105, 0.068)) - 0.018 * bump(points, (0.0, -0.470), (0.11, 0.028))
+    muzzle = 0.030 * bump(points, (0.0, MOUTH_Y), (0.15, 0.10))
     cheeks = 0.044 * bump(sides, (0.255, -0.205), (0.105, 0.085)) - 0.012 * bump(sides, (0.30, -0.36), (0.09, 0.08))
-    sockets = -0.046 * bump(sides, (0.205, 0.0), (0.12, 0.085)) - 0.014 * bump(sides, (0.095, 0.03), (0.035, 0.05))
+    sockets = -0.030 * bump(sides, (0.205, 0.0), (0.12, 0.085)) - 0.012 * bump(sides, (0.090, 0.03), (0.035, 0.05))
     ridge = 0.020 * bump(sides, (0.19, 0.165), (0.13, 0.045))
     return nose + tip + wings + creases + philtrum + chin + muzzle + cheeks + sockets + ridge
 
@@ -73,18 +73,18 @@ def skull(directions: np.ndarray) -> np.ndarray:
     temple = bump(folded(points), (0.46, 0.16, 0.20), (0.08, 0.10, 0.14))
     side = np.sign(points[:, 0])
     points[:, 0] += side * (0.016 * jaw - 0.014 * temple)
-    nostril = front * bump(folded(points), (0.030, -0.200), (0.011, 0.010))
+    nostril = front * bump(folded(points), (0.031, -0.216), (0.010, 0.009))
     forward = front * _relief(points)
     points[:, 2] += forward - 0.020 * nostril
     points[:, 1] += 0.016 * nostril
-    flare = front * bump(folded(points), (0.062, -0.180), (0.022, 0.022)) * smoothstep(0.01, 0.05, forward)
-    points[:, 0] += side * 0.010 * flare
+    flare = front * bump(folded(points), (0.066, -0.190), (0.022, 0.022)) * smoothstep(0.01, 0.05, forward)
+    points[:, 0] += side * 0.017 * flare
     return points
 
 
 def hollow(points: np.ndarray) -> np.ndarray:
     """Points [N, 3] of the skin -> 0-1 [N]: the depth of the nostrils."""
-    return bump(folded(points), (0.030, -0.199), (0.0125, 0.011)) * (points[:, 2] > 0.3)
+    return bump(folded(points), (0.031, -0.215), (0.0100, 0.0085)) * (points[:, 2] > 0.3)
 
 
 def direction_at(xy: np.ndarray) -> np.ndarray:

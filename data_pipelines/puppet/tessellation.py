@@ -25,7 +25,7 @@ def spacing(points: np.ndarray) -> np.ndarray:
         (np.minimum(*around) < 1.0) | ((x < 0.09) & (y < 0.10) & (y > -0.30)) | ((x < 0.13) & (np.abs(y + 0.18) < 0.09))
     )
     level[fine & (z > 0.15)] = 1
-    level[((x / 0.105) ** 2 + ((y + 0.175) / 0.070) ** 2 < 1.0) & (z > 0.3)] = 0
+    level[((x / 0.110) ** 2 + ((y + 0.188) / 0.075) ** 2 < 1.0) & (z > 0.3)] = 0
     return np.array(_SPACINGS)[level]
 
 
