@@ -124,7 +124,7 @@ class Renderer:
         head = puppet_head()
         self.identity, self.size = identity, size
         self.samples = samples or (4 if size <= 96 else 3 if size <= 192 else 2)
-        self.worn = dress.join(dress.hair(identity), dress.body(identity))
+        self.worn = dress.dressed(identity)
         count = len(head.mean)
         self.triangles = np.concatenate([head.triangles, self.worn.triangles + count]).astype(np.int32)
         self.region = np.concatenate([head.region, self.worn.region])
