@@ -74,11 +74,12 @@ def test_features_are_those_of_the_whole_clip(corpus):
 
 def test_gaze_agrees_with_eye_look_everywhere(corpus):
     for record in _records(corpus, "train"):
-        look = {
-            n: record.expression[:, ARKIT_INDEX[f"eyeLook{n}"]] for n in ("OutLeft", "InLeft", "UpLeft", "DownLeft")
-        }
-        np.testing.assert_allclose((look["OutLeft"] - look["InLeft"]) * LOOK_FULL[0], record.gaze[:, 0], atol=1e-4)
-        np.testing.assert_allclose((look["DownLeft"] - look["UpLeft"]) * LOOK_FULL[1], record.gaze[:, 1], atol=1e-4)
+        look = {n: record.expression[:, i] for n, i in ARKIT_INDEX.items() if n.startswith("eyeLook")}
+        left, right = look["eyeLookOutLeft"] - look["eyeLookInLeft"], look["eyeLookInRight"] - look["eyeLookOutRight"]
+        np.testing.assert_allclose((left + right) / 2 * LOOK_FULL[0], record.gaze[:, 0], atol=1e-4)
+        assert (left < right + 1e-6).all()  # the eyes converge, never diverge
+        down = look["eyeLookDownLeft"] - look["eyeLookUpLeft"]
+        np.testing.assert_allclose(down * LOOK_FULL[1], record.gaze[:, 1], atol=1e-4)
 
 
 def test_every_bilabial_closes_the_measured_lips():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_pipelines.puppet import motion
-from data_pipelines.puppet.articulation import contact_frame, lip_curves
+from data_pipelines.puppet.articulation import Style, contact_frame, lip_curves
 from data_pipelines.puppet.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
 from data_pipelines.puppet.speech import Speech, synthesise
-from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, EMOTIONS, FACTOR_OF
+from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, FACTOR_OF
 from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 
 pytest.importorskip("espeakng_loader")
@@ -48,7 +47,7 @@ def test_phonemes_are_ordered_and_inside_the_sound(speech):
 
 def test_phoneme_times_agree_with_the_sound(speech):
     """Nothing sounds before the first phone or in the pauses; vowels are louder than the closures of stops."""
-    assert _level(speech, 0, speech.times[0, 0] - 0.005) < 1e-3
+    assert _level(speech, 0, speech.times[0, 0] + 0.03) < 1e-3  # it is a [p]
     gaps = [(a, b) for a, b in zip(speech.times[:-1, 1], speech.times[1:, 0], strict=True) if b - a > 0.1]
     assert len(gaps) == 2  # the comma and the semicolon
     assert all(_level(speech, a + 0.01, b - 0.01) < 2e-3 for a, b in gaps)
@@ -58,11 +57,30 @@ def test_phoneme_times_agree_with_the_sound(speech):
     assert len(vowels) > 15 and len(stops) >= 6
     # A wrong offset of 50 ms mixes the two groups; as it is, 15 dB lie between the medians.
     assert np.median(vowels) > 5 * np.median(stops)
-    # The beginning of a stop before a vowel: sound rises into the vowel within a few milliseconds of its time.
-    for i, (first, second) in enumerate(zip(speech.phonemes[:-1], speech.phonemes[1:], strict=True)):
-        if first in ("p", "t", "k") and second[0] in VOWELS and speech.times[i, 1] == speech.times[i + 1, 0]:
-            at = speech.times[i + 1, 0]
-            assert _level(speech, at, at + 0.03) > 1.5 * _level(speech, at - 0.03, at)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_voiceless_stop_is_a_closure_and_then_its_burst(language):
+    """Every [p], [t], [k] between other sounds begins within 20 ms of the end of the sound before, is silent, and
+    releases before the next sound; so the release lies between its onset and its end."""
+    closures, bursts = [], []
+    for text in sentences(language, "train")[:10]:
+        said = synthesise(text, VOICE_OF[language])
+        for i in range(1, len(said.phonemes)):
+            start, end = (float(t) for t in said.times[i])
+            if said.phonemes[i] not in ("p", "t", "k") or said.phonemes[i - 1][0] not in VOWELS:
+                continue
+            if start - said.times[i - 1, 1] > 1e-3 or i + 1 == len(said.phonemes):
+                continue
+            samples = said.waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] / 32768
+            level = np.sqrt((samples[: len(samples) // 16 * 16].reshape(-1, 16) ** 2).mean(1))  # a millisecond each
+            closures.append(_level(said, start + 0.003, start + 0.018))
+            bursts.append(int(np.argmax(level > 4e-3)) / (1000 * (end - start)))
+            # The sound before it goes on until 20 ms before the closure at the latest.
+            assert _level(said, start - 0.02, start) > 1e-3
+    assert len(bursts) >= 5
+    assert np.mean(np.array(closures) < 2e-3) > 0.9
+    assert 0.3 < np.median(bursts) < 0.8  # of the phone: `articulation` parts the lips at 0.6
 
 
 @pytest.mark.parametrize("voice", ["xx-nowhere", "en-us+nobody"])
@@ -88,10 +106,9 @@ def test_no_sentence_or_voice_is_in_two_splits():
     assert all(len(sentences(language, split)) >= 2 for language in languages() for split in SPLITS)
 
 
-def _curves(speech: Speech, **options: float) -> np.ndarray:
-    return lip_curves(
-        speech.phonemes, speech.times, int(np.ceil(speech.seconds * FPS)), stressed=speech.stressed, **options
-    )
+def _curves(speech: Speech, style: Style | None = None, language: str = "") -> np.ndarray:
+    frames = int(np.ceil(speech.seconds * FPS))
+    return lip_curves(speech.phonemes, speech.times, frames, stressed=speech.stressed, style=style, language=language)
 
 
 def _column(curves: np.ndarray, name: str) -> np.ndarray:
@@ -101,7 +118,7 @@ def _column(curves: np.ndarray, name: str) -> np.ndarray:
 @pytest.mark.parametrize("rate", [120, 160, 260])  # at 260 words a minute a [b] lasts half a frame
 def test_every_bilabial_closes_the_lips(rate):
     speech = synthesise(TEXT, "en-us", rate)
-    curves = _curves(speech, effort=1.3)
+    curves = _curves(speech, Style(effort=1.3))
     opening = _column(curves, "jawOpen") - _column(curves, "mouthClose")
     bilabials = [t for p, t in zip(speech.phonemes, speech.times, strict=True) if p in "pbm"]
     assert len(bilabials) >= 10
@@ -122,13 +139,13 @@ def test_labiodentals_tuck_the_lower_lip(speech):
 def test_vowels_differ_and_silence_is_rest():
     def middle(vowel: str) -> dict[str, float]:
         curves = lip_curves((vowel,), np.array([[0.4, 0.8]]), 30)
-        assert not curves[:5].any() and np.abs(curves[-4:]).max() < 1e-3
+        assert np.abs(curves[:5]).max() < 2e-3 and np.abs(curves[-4:]).max() < 2e-3  # 0.2 s away
         return {name: float(curves[14, i]) for name, i in ARKIT_INDEX.items()}
 
     a, i, u = middle("ɑː"), middle("iː"), middle("uː")
     assert a["jawOpen"] > 3 * i["jawOpen"] and a["jawOpen"] > 3 * u["jawOpen"]
-    assert u["mouthPucker"] > 0.7 > i["mouthPucker"] + 0.6
-    assert i["mouthStretchLeft"] > 0.5 > a["mouthStretchLeft"]
+    assert u["mouthPucker"] > 0.5 > i["mouthPucker"] + 0.4
+    assert i["mouthStretchLeft"] > 0.4 > a["mouthStretchLeft"] + 0.15
 
 
 def test_consonants_take_the_rounding_of_their_neighbours():
@@ -145,59 +162,3 @@ def test_lip_curves_stay_in_the_lip_factor_and_move_at_a_human_speed(speech):
     assert curves.min() >= 0 and curves.max() <= 1
     # A jaw opens 10 mm in about 70 ms at most (0.4 of jawOpen's 25 mm in two frames); twice that is impossible.
     assert np.abs(np.diff(_column(curves, "jawOpen"))).max() < 0.4
-
-
-def test_gaze_and_eye_look_agree():
-    eyes = np.array([[12.0, -9.0, 3.0], [-15.0, 6.0, 0.0], [0.0, 0.0, 8.0]])
-    look = motion.eye_look(eyes)
-    out_left, in_left, in_right, out_right, up, down = (
-        _column(look, f"eyeLook{n}") for n in ("OutLeft", "InLeft", "InRight", "OutRight", "UpLeft", "DownRight")
-    )
-    # Yaw > 0 is image right, the person's left.
-    np.testing.assert_allclose((out_left - in_left) * motion.LOOK_FULL[0], eyes[:, 0] - eyes[:, 2] / 2, atol=1e-5)
-    np.testing.assert_allclose((in_right - out_right) * motion.LOOK_FULL[0], eyes[:, 0] + eyes[:, 2] / 2, atol=1e-5)
-    np.testing.assert_allclose((down - up) * motion.LOOK_FULL[1], eyes[:, 1], atol=1e-5)
-
-
-@pytest.mark.parametrize("emotion", EMOTIONS[1:])
-def test_speech_motion_is_plausible(speech, emotion):
-    lips = _curves(speech)
-    moves = motion.speech_motion(np.random.default_rng(4), lips, speech.times, speech.stressed, emotion)
-    assert moves.pose.dtype == moves.eyes.dtype == moves.expression.dtype == np.float32
-    assert moves.expression.min() >= 0 and moves.expression.max() <= 1
-    np.testing.assert_array_equal(moves.expression[:, motion.columns_of("lip")], lips[:, motion.columns_of("lip")])
-    # People turn their heads by up to about 100 degrees a second when they talk, and do not jump.
-    speed = np.abs(np.diff(moves.pose[:, :3], axis=0)) * FPS
-    assert 1.0 < speed.max() < 150
-    assert np.abs(np.diff(moves.pose[:, 3:], axis=0)).max() < 0.03
-    # Between saccades the gaze rests: most frames move by less than a degree.
-    assert np.median(np.abs(np.diff(moves.eyes, axis=0)).max(1)) < 1.0
-
-
-def test_blinks_are_as_frequent_and_short_as_in_people():
-    lids = motion.blinks(np.random.default_rng(0), 25 * 600)
-    closed = lids > 0.5
-    starts = np.flatnonzero(closed[1:] & ~closed[:-1])
-    assert 10 < len(starts) / 10 < 25  # a minute
-    lengths = [int(np.argmin(closed[s + 1 :])) / FPS for s in starts]
-    assert 0.08 <= np.median(lengths) <= 0.25
-    assert (lids[closed] > 0.9).any()
-
-
-def test_wide_motion_covers_its_range_and_redraw_changes_one_factor():
-    lips = np.zeros((24, 52), np.float32)
-    drawn = [motion.wide_motion(np.random.default_rng(i), lips) for i in range(200)]
-    pose = np.concatenate([d.pose for d in drawn]) - motion.REST_POSE
-    assert (np.abs(pose).max(0) <= motion.WIDE_POSE + 1e-5).all()
-    # A uniform distribution over -a .. a has a standard deviation of 0.577 a; 200 walks of about 2 independent values.
-    np.testing.assert_allclose(pose.std(0), 0.577 * motion.WIDE_POSE, rtol=0.12)
-    base, other = (
-        drawn[0],
-        motion.wide_motion(np.random.default_rng(999), motion.random_lips(np.random.default_rng(1), 24)),
-    )
-    for factor in ("lip", "pose", "gaze", "residual"):
-        new = motion.redraw(base, other, factor)
-        assert np.array_equal(new.pose, base.pose) == (factor != "pose")
-        assert np.array_equal(new.eyes, base.eyes) == (factor != "gaze")
-        changed = {FACTOR_OF[ARKIT_NAMES[i]] for i in np.flatnonzero((new.expression != base.expression).any(0))}
-        assert changed == (set() if factor == "pose" else {factor})

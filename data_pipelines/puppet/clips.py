@@ -10,16 +10,18 @@ import dataclasses
 import numpy as np
 
 from data_pipelines.puppet import motion
-from data_pipelines.puppet.articulation import lip_curves
+from data_pipelines.puppet.articulation import Style, lip_curves, random_style, vary
+from data_pipelines.puppet.emotion import EFFORT
 from data_pipelines.puppet.motion import Motion
 from data_pipelines.puppet.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
 from data_pipelines.puppet.speech import Speech, synthesise
+from data_pipelines.puppet.temperament import Temperament, random_temperament
 from demo_jax.factors import EMOTIONS, FACTORS
 from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 CLIPS_VERSION = "1"
 
-_KINDS = ("speech", "set", "identity", "voice")
+_KINDS = ("speech", "set", "identity", "voice", "style")
 _SHORTEST, _LONGEST = 4.0, 8.0  # seconds of a speech clip, as far as sentences allow
 _ENGLISH_SHARE = 0.7
 
@@ -122,14 +124,20 @@ def cut(sound: Sound, start: int, frames: int) -> Sound:
     )
 
 
-def _mouth(rng: np.random.Generator, sound: Sound) -> np.ndarray:
+def manner(seed: int, split: str, person: int) -> tuple[Style, Temperament]:
+    """How a person articulates and moves, in all of their clips."""
+    own = stream(seed, split, "style", person)
+    return random_style(own), random_temperament(own)
+
+
+def _mouth(rng: np.random.Generator, sound: Sound, style: Style, emotion: str = "neutral") -> np.ndarray:
     return lip_curves(
         sound.phonemes,
         sound.times,
         sound.frames,
         stressed=sound.stressed,
-        effort=float(rng.uniform(0.75, 1.25)),
-        asymmetry=float(np.clip(rng.normal(0, 0.4), -1, 1)),
+        style=vary(rng, style, EFFORT.get(emotion, 1.0)),
+        language=sound.language,
     )
 
 
@@ -139,7 +147,11 @@ def speech_clip(seed: int, split: str, index: int, people: int) -> Take:
     person = index % people
     sound = _speak(rng, seed, split, person, index)
     emotion = "neutral" if rng.random() < 0.4 else str(rng.choice(EMOTIONS[2:]))
-    moves = motion.speech_motion(rng, _mouth(rng, sound), sound.times, sound.stressed, emotion)
+    style, temperament = manner(seed, split, person)
+    lips = _mouth(rng, sound, style, emotion)
+    moves = motion.speech_motion(
+        rng, lips, sound.times, sound.stressed, emotion, waveform=sound.waveform, temperament=temperament
+    )
     return Take(
         clip_id=f"{split}-{index:06d}",
         person=person,
@@ -162,13 +174,14 @@ def probe_set(seed: int, split: str, index: int, people: int, frames: int) -> li
     whole = _speak(rng, seed, split, person, index)
     offset = int(rng.integers(max(1, whole.frames - frames + 1)))
     frames = min(frames, whole.frames)
-    base = motion.wide_motion(rng, _mouth(rng, whole)[offset : offset + frames])
+    style, _ = manner(seed, split, person)
+    base = motion.wide_motion(rng, _mouth(rng, whole, style)[offset : offset + frames])
     if rng.random() < 0.5:
         other_lips = motion.random_lips(rng, frames)
     else:
         other = _speak(rng, seed, split, second, index + 1)
         start = int(rng.integers(max(1, other.frames - frames + 1)))
-        other_lips = _mouth(rng, other)[start : start + frames]
+        other_lips = _mouth(rng, other, manner(seed, split, second)[0])[start : start + frames]
         other_lips = np.pad(other_lips, ((0, frames - len(other_lips)), (0, 0)), mode="edge")
     another = motion.wide_motion(rng, other_lips)
     name = f"{split}-set{index:05d}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from demo_jax.typing import SAMPLE_RATE, InputError
 
-SPEECH_VERSION = "1"
+SPEECH_VERSION = "2"
 
 _ESPEAK_RATE = 22_050
 _UP, _DOWN = 320, 441  # 22,050 * 320 / 441 = 16,000 exactly
@@ -30,6 +30,9 @@ _PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
 _STRESS_AND_TIES = str.maketrans("", "", "ˈˌʲ-\u0361\u200d")
 _PEAK = 0.5  # of full scale, after levelling
+_VOICELESS_STOPS = frozenset("ptkcqʈ")
+_LONG_CLOSURE, _FIRST_CLOSURE = 0.2, 0.05  # seconds, at most: of a doubled stop, and of one after a pause
+_SILENT = 16  # of 32768: digital silence and the ends of fades
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Speech:
 
     waveform   [S] int16, 16 kHz mono
     phonemes   P IPA texts without stress marks; pauses are left out
-    times      [P, 2] float32, start and end in seconds, in order, not overlapping
+    times      [P, 2] float32, start and end in seconds, in order, not overlapping; a stop begins with its closure
     stressed   [P] bool: carries primary stress
     """
 
@@ -127,6 +130,21 @@ def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tu
     return (np.concatenate(chunks) if chunks else np.zeros(0, np.int16)), events
 
 
+def _with_closures(raw: np.ndarray, events: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """eSpeak NG lets a voiceless stop begin with its burst and counts the silent closure to the sound before. Here, as
+    in phonetics, the stop begins with its closure: with the silence before the burst."""
+    out = list(events)
+    for i, (start, name) in enumerate(events):
+        if name.translate(_STRESS_AND_TIES)[:1] in _VOICELESS_STOPS:
+            least = out[i - 1][0] + 1 if i else 0
+            longest = _LONG_CLOSURE if i and events[i - 1][1] else _FIRST_CLOSURE
+            before = np.abs(raw[max(least, start - round(longest * _ESPEAK_RATE)) : start].astype(np.int64))
+            sounding = np.flatnonzero(before >= _SILENT)
+            silence = len(before) - 1 - sounding[-1] if len(sounding) else len(before)
+            out[i] = (start - silence, name)
+    return out
+
+
 def synthesise(text: str, voice: str = "en-us", rate: int = 160, pitch: int = 50, pitch_range: int = 50) -> Speech:
     """Speaks one text. The result depends on the arguments alone, to the byte.
 
@@ -142,6 +160,7 @@ def synthesise(text: str, voice: str = "en-us", rate: int = 160, pitch: int = 50
     raw, events = _speak(text, voice, rate, pitch, pitch_range)
     if not len(raw):
         raise InputError(f"nothing can be spoken of the text {text!r}.")
+    events = _with_closures(raw, events)
     wave = resample_poly(raw.astype(np.float64) / 32768.0, _UP, _DOWN)
     wave *= _PEAK / max(np.abs(wave).max(), 1e-3)
     starts = np.array([s for s, _ in events] + [len(raw)], np.float64) / _ESPEAK_RATE
