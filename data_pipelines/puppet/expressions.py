@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines.puppet import features, organs
 from data_pipelines.puppet.membrane import Membrane, Parts, mirror_map
-from data_pipelines.puppet.surface import MIRROR, bump, smoothstep
+from data_pipelines.puppet.surface import MIRROR, MOUTH_Y, bump, smoothstep
 from demo_jax.factors import ARKIT_INDEX, mirror_name
 
 JAW_DEGREES = 22.5  # of jawOpen = 1
@@ -49,6 +49,7 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
     left = smoothstep(-0.05, 0.15, xc)
     corner = smoothstep(0.02, 0.15, xc)
     half_left = smoothstep(-0.08, 0.08, xc)
+    bow = (mouth[contact, :, 1] - MOUTH_Y) * _along(0.3, 0.8, 1, 1, 1, 1, 1, 1, 1, 0.5, 0)  # rounded lips lie level
 
     def shape(dx: np.ndarray | float = 0.0, dy: np.ndarray | float = 0.0, dz: np.ndarray | float = 0.0) -> np.ndarray:
         return np.stack([np.broadcast_to(depth * d, x.shape) for d in (dx, dy, dz)], -1)
@@ -77,9 +78,11 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
         "jawForward": shape(dy=0.004 * carried, dz=0.050 * carried),
         "mouthClose": close,
         "mouthFunnel": shape(
-            -0.75 * gather * x, (0.040 * upper - 0.052 * lower) * s**0.8 * red, 0.030 * swell + 0.020 * flare * s
+            -0.75 * gather * x,
+            (0.028 * upper - 0.036 * lower) * s**0.8 * red - 0.6 * bow,
+            0.030 * swell + 0.020 * flare * s,
         ),
-        "mouthPucker": shape(-gather * x, 0.16 * y * red + 0.006 * (1 - s), 0.054 * swell + 0.012 * s * red),
+        "mouthPucker": shape(-gather * x, 0.16 * y * red - 0.9 * bow, 0.054 * swell + 0.012 * s * red),
         "mouthLeft": shape(0.060 - 0.010 * left, 0.012 * left - 0.004, -0.020 * left),
         "mouthSmileLeft": shape(
             0.050 * left, 0.056 * corner**1.3 + 0.004 * half_left - 0.6 * stretched * half_left, -0.036 * left
@@ -131,12 +134,12 @@ def _mouth(parts: Parts, points: np.ndarray, triangles: np.ndarray, out: Out) ->
     }
     cheeks = {
         "mouthSmileLeft": (
-            ((0.255, -0.185), (0.085, 0.065), (0.012, 0.040, 0.040)),
+            ((0.255, -0.205), (0.085, 0.055), (0.012, 0.036, 0.040)),
             ((0.17, -0.25), (0.022, 0.05), (0.0, 0.0, -0.008)),
         ),
         "mouthDimpleLeft": (((0.235, -0.335), (0.030, 0.035), (0.0, 0.0, -0.022)),),
         "mouthUpperUpLeft": (((0.13, -0.20), (0.05, 0.05), (0.004, 0.014, 0.010)),),
-        "mouthPucker": tuple(((side * 0.27, -0.33), (0.07, 0.09), (0.0, 0.0, -0.016)) for side in (-1, 1)),
+        "mouthPucker": tuple(((side * 0.27, -0.36), (0.07, 0.08), (0.0, 0.0, -0.008)) for side in (-1, 1)),
         "mouthShrugLower": (((0.0, -0.53), (0.09, 0.05), (0.0, 0.022, 0.010)),),
         "mouthFrownLeft": (((0.10, -0.54), (0.09, 0.05), (0.0, 0.012, 0.006)),),
     }
@@ -156,7 +159,6 @@ def _mouth(parts: Parts, points: np.ndarray, triangles: np.ndarray, out: Out) ->
 def _lids(parts: Parts, points: np.ndarray, out: Out) -> None:
     lids, lashes = parts["lid_left"], parts["lash_left"]
     neutral = features.lid_rings()
-    margin = features.EYE_POINTS // 2 + 1
     line = -15.0
     for name, upper, lower in (
         ("eyeBlinkLeft", line - 2.0, line + 0.5),
@@ -168,10 +170,10 @@ def _lids(parts: Parts, points: np.ndarray, out: Out) -> None:
         move = np.zeros_like(points)
         moved = features.lid_rings(upper, lower) - neutral
         move[lids] = moved.reshape(-1, 3)
-        lash = np.tile(moved[features.MARGIN_ROW, :margin], (organs.LASH_ROWS, 1)).reshape(organs.LASH_ROWS, margin, 3)
+        lash = np.repeat(moved[None, features.MARGIN_ROW, features.LASH_POINTS], organs.LASH_ROWS, 0)
         if name in ("eyeBlinkLeft", "eyeLookDownLeft"):  # the lashes of a closed eye hang down
             hang = 1.0 if name == "eyeBlinkLeft" else 0.3
-            stands = (points[lashes].reshape(lash.shape) - points[lashes][:margin])[2:] * [0.0, 1.0, 0.0]
+            stands = (points[lashes].reshape(lash.shape) - points[lashes][: lash.shape[1]])[2:] * [0.0, 1.0, 0.0]
             lash[2:] -= 1.5 * hang * stands
         move[lashes] = lash.reshape(-1, 3)
         if name == "eyeSquintLeft":

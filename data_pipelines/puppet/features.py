@@ -31,11 +31,11 @@ BORDER_RING, CONTACT_RING, CAVITY_RING = 3, 7, 10
 # Rows of a lid from the orbit's edge to the eyeball: share of the way from crease to margin, and distance from the
 # lid's sphere, of the upper and of the lower lid. Two rows before them bridge the way from the orbit.
 _LID_ROWS = (
-    (-0.22, 0.010, 0.004),  # the fold over the crease
-    (0.00, -0.006, 0.001),  # the crease
+    (-0.22, 0.010, 0.006),  # the fold over the crease
+    (0.00, -0.006, 0.002),  # the crease
     (0.14, 0.000, 0.003),
-    (0.40, 0.001, 0.005),
-    (0.68, 0.001, 0.005),
+    (0.40, 0.001, 0.004),
+    (0.68, 0.001, 0.004),
     (0.92, 0.001, 0.002),
     (1.00, -0.002, -0.003),  # the margin: landmarks 36-47
     (1.00, EYE_RADIUS + 0.001 - LID_RADIUS, EYE_RADIUS + 0.001 - LID_RADIUS),  # the margin's edge on the eyeball
@@ -44,7 +44,8 @@ _BRIDGES = (1 / 3, 2 / 3)
 LID_ROWS = len(_BRIDGES) + len(_LID_ROWS)
 MARGIN_ROW = LID_ROWS - 2
 LID_FOLLOWS = np.array([0.80, 0.50, 0.20] + [0.0] * (LID_ROWS - 3))  # share of the skin's movements each row takes
-CREASE_UP, CREASE_DOWN, MARGIN_UP, MARGIN_DOWN = 44.0, -46.0, 29.0, -22.0  # degrees, the rows' middles
+LASH_POINTS = slice(2, EYE_POINTS // 2)  # of the margin's ring: the upper lid between the corners
+CREASE_UP, CREASE_DOWN, MARGIN_UP, MARGIN_DOWN = 44.0, -39.0, 29.0, -22.0  # degrees, the rows' middles
 
 
 def ring_angle(points: int) -> np.ndarray:

@@ -159,7 +159,7 @@ def _skin(sketch: Sketch) -> None:
     loops = np.repeat([-1, 0, 1, 2], [f, m, e, e])
     points = skull(directions)
     under = 0.20 * smoothstep(-0.45, -0.65, points[:, 1]) * (points[:, 2] < 0.35)
-    shade = (1.0 - 0.62 * hollow(points)) * (1.0 - under)
+    shade = (1.0 - 0.35 * hollow(points)) * (1.0 - under)
     sketch.add("skin", points, tessellation.triangulate(directions, loops), Region.SKIN, shade)
 
     rings = np.arange((features.MOUTH_RINGS - 1) * m).reshape(-1, m)
@@ -207,7 +207,7 @@ def _parts(sketch: Sketch) -> None:
     sketch.add("tongue", *organs.tongue(), Region.TONGUE, 0.8)
     points, triangles, shade = organs.brow()
     sketch.add_pair("brow", points, triangles, Region.BROW, shade)
-    margin = features.lid_rings()[features.MARGIN_ROW, : features.EYE_POINTS // 2 + 1]
+    margin = features.lid_rings()[features.MARGIN_ROW, features.LASH_POINTS]
     sketch.add_pair("lash", *organs.lash(margin), Region.LASH)
     points, triangles, depth = organs.ear()
     sketch.add_pair("ear", points, triangles, Region.EAR, 1.0 - 0.45 * depth)

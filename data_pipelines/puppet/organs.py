@@ -123,8 +123,8 @@ def brow() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = np.linspace(0.0, 1.0, BROW_COLUMNS)
     x = 0.078 + 0.285 * u
     y = 0.176 + 0.052 * np.sin(np.pi * (0.10 + 0.74 * u)) - 0.034 * u**2
-    half = 0.026 * (0.42 + 0.58 * np.sin(np.pi * np.clip(0.24 + 0.64 * u, 0, 1))) * (1.0 - 0.72 * u**2.5)
-    half = half * smoothstep(-0.05, 0.10, u) ** 0.5
+    half = 0.026 * (0.50 + 0.50 * np.sin(np.pi * np.clip(0.30 + 0.60 * u, 0, 1))) * (1.0 - 0.72 * u**2.5)
+    half = half * smoothstep(-0.10, 0.08, u) ** 0.4
     hair = np.sin(2 * np.pi * (9.3 * u + 0.2)) + 0.6 * np.sin(2 * np.pi * (14.7 * u + 0.55))
     rows, shades = [], []
     for side in np.linspace(-1.0, 1.0, BROW_ROWS):
@@ -141,7 +141,8 @@ def lash(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The left upper lid's margin [K, 3], outer corner first -> its dark line with a flick: LASH_ROWS x K points."""
     away = (margin - EYE_CENTRE) / LID_RADIUS
     u = np.linspace(0.0, 1.0, len(margin))[:, None]
-    thick = 0.003 + 0.011 * np.sin(np.pi * u) ** 0.8 * (1.2 - 0.7 * u) + 0.010 * np.exp(-(((u - 0.10) / 0.09) ** 2))
+    thick = 0.003 + 0.011 * np.sin(np.pi * u) ** 0.8 * (1.2 - 0.7 * u) + 0.010 * np.exp(-(((u - 0.12) / 0.09) ** 2))
+    thick = thick * (0.15 + 0.85 * smoothstep(0.0, 0.14, u))
     curl = np.array([0.35, 1.0, 0.0]) * thick
     base = margin - away * 0.006
     rows = [

@@ -60,7 +60,11 @@ def _relief(points: np.ndarray) -> np.ndarray:
     chin = 0.098 * bump(points, (0.0, -0.570), (0.105, 0.068)) - 0.018 * bump(points, (0.0, -0.470), (0.11, 0.028))
     muzzle = 0.030 * bump(points, (0.0, MOUTH_Y), (0.15, 0.10))
     cheeks = 0.044 * bump(sides, (0.255, -0.205), (0.105, 0.085)) - 0.012 * bump(sides, (0.30, -0.36), (0.09, 0.08))
-    sockets = -0.030 * bump(sides, (0.205, 0.0), (0.12, 0.085)) - 0.012 * bump(sides, (0.090, 0.03), (0.035, 0.05))
+    sockets = (
+        -0.030 * bump(sides, (0.205, 0.0), (0.12, 0.085))
+        - 0.012 * bump(sides, (0.20, -0.13), (0.10, 0.03))
+        - 0.012 * bump(sides, (0.090, 0.03), (0.035, 0.05))
+    )
     ridge = 0.020 * bump(sides, (0.19, 0.165), (0.13, 0.045))
     return nose + tip + wings + creases + philtrum + chin + muzzle + cheeks + sockets + ridge
 
