@@ -1,6 +1,6 @@
 """What the linear head can do: its expression shapes under ARKit's names.
 
-Shapes of the mouth are given on the lips' rings; the skin around follows by a bi-harmonic solve on the mesh. Shapes of
+Shapes of the mouth are given on the lips' rings; the skin around follows like a stretched thin plate. Shapes of
 the lids turn about the eye, the others are soft pushes. Left is the person's left, x > 0. Nothing moves where a shape
 has no say: the bases are exactly zero there.
 """
@@ -64,8 +64,8 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
     close[contact + 2 :] = 0.0
 
     red = _along(0.2, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.0, 0.0)  # the lip itself rather than the skin by it
-    thin = _along(-0.15, -0.28, -0.42, -0.42, -0.40, -0.3, 0, 0, 0, 0, 0) * y
-    inward = _along(-0.002, -0.006, -0.012, -0.020, -0.026, -0.016, 0, 0, 0, 0, 0)
+    thin = _along(-0.18, -0.36, -0.58, -0.60, -0.56, -0.4, 0, 0, 0, 0, 0) * y
+    inward = _along(-0.002, -0.006, -0.012, -0.018, -0.022, -0.020, -0.016, -0.014, -0.012, 0, 0)
     roll = _along(-0.25, -0.55, -0.80, -0.86, -0.80, -0.6, 0, 0, 0, 0, 0) * y
     tuck = _along(-0.004, -0.010, -0.022, -0.038, -0.052, -0.052, -0.042, -0.044, -0.044, -0.020, 0) * s**0.5
     flare = _along(0.1, 0.25, 0.5, 0.8, 1.1, 1.3, 1.4, 1.2, 0.6, 0, 0)
@@ -94,10 +94,10 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
         "mouthRollLower": shape(dy=(roll + 0.006 * s * red) * lower, dz=tuck * lower),
         "mouthRollUpper": shape(dy=roll * upper, dz=(tuck - 0.2 * tuck) * upper),
         "mouthShrugLower": shape(
-            dy=0.030 * (0.3 + 0.7 * s), dz=_along(0.0, 0.004, 0.012, 0.018, 0.020, 0.014, 0.006, 0, 0, 0, 0) * lower * s
+            dy=0.038 * (0.3 + 0.7 * s), dz=_along(0.0, 0.004, 0.012, 0.018, 0.020, 0.014, 0.006, 0, 0, 0, 0) * lower * s
         ),
         "mouthShrugUpper": shape(
-            dy=0.022 * (0.2 + 0.8 * s),
+            dy=0.030 * (0.2 + 0.8 * s),
             dz=_along(0.004, 0.008, 0.014, 0.016, 0.014, 0.010, 0.004, 0, 0, 0, 0) * upper * s,
         ),
         "mouthLowerDownLeft": shape(

@@ -14,10 +14,11 @@ from data_pipelines.puppet.surface import MIRROR
 from demo_jax.factors import mirror_name
 
 Parts = dict[str, slice]
+_STIFF = 0.018  # face widths over which the skin bends rather than stretches; more overshoots beside the lips
 
 
 class Membrane:
-    """A bi-harmonic membrane on the skin's mesh: what is neither held nor carried follows smoothly."""
+    """A stretched thin plate on the skin's mesh: what is neither held nor carried follows smoothly."""
 
     def __init__(self, parts: Parts, points: np.ndarray, triangles: np.ndarray):
         self._count = parts["lid_right"].stop  # skin, mouth and lids are one mesh and come first
@@ -27,7 +28,7 @@ class Membrane:
 
     @cached_property
     def _matrix(self) -> sparse.csr_matrix:
-        """Laplacian' mass^-1 Laplacian, with cotangent weights that are kept positive."""
+        """Bending and tension; the Laplacian has cotangent weights that are kept positive."""
         corners = self._points[self._triangles]
         area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1)
         rows, columns, values = [], [], []
@@ -43,7 +44,8 @@ class Membrane:
         shape = (self._count, self._count)
         near = sparse.coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape)
         laplacian = sparse.diags(np.asarray(near.sum(1)).ravel()) - near.tocsr()
-        return (laplacian.T @ sparse.diags(1.0 / np.maximum(mass, 1e-6)) @ laplacian).tocsr()
+        bending = laplacian.T @ sparse.diags(1.0 / np.maximum(mass, 1e-6)) @ laplacian
+        return (bending + laplacian / _STIFF**2).tocsr()
 
     def follow(self, displacement: np.ndarray, still: np.ndarray, carried: np.ndarray) -> None:
         """Fills displacement [N, 3] in place, where neither `still` (zero) nor `carried` (as given), both [N] bool."""
