@@ -53,30 +53,35 @@ def rasterise(
     in the order of the triangles.
     """
     wide = depth.shape[0]
+    at = points * np.float32(scale)
     for f in range(triangles.shape[0]):
-        if chosen[f] == 0:
+        side = chosen[f]
+        if side == 0:
             continue
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay = points[a, 0] * scale - 0.5, points[a, 1] * scale - 0.5
-        bx, by = points[b, 0] * scale - 0.5, points[b, 1] * scale - 0.5
-        cx, cy = points[c, 0] * scale - 0.5, points[c, 1] * scale - 0.5
-        x0 = max(int(np.ceil(min(ax, bx, cx))), 0)
-        x1 = min(int(np.floor(max(ax, bx, cx))), wide - 1)
-        y0 = max(int(np.ceil(min(ay, by, cy))), 0)
-        y1 = min(int(np.floor(max(ay, by, cy))), wide - 1)
-        if x0 > x1 or y0 > y1:
+        ax, ay, bx, by, cx, cy = at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1]
+        x0 = max(int(np.ceil(min(ax, bx, cx) - np.float32(0.5))), 0)
+        x1 = min(int(np.floor(max(ax, bx, cx) - np.float32(0.5))), wide - 1)
+        if x0 > x1:
             continue
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)  # y is down: negative when the front shows
-        if abs(area) < 1e-9 or (chosen[f] == 1 and area > 0.0):
+        y0 = max(int(np.ceil(min(ay, by, cy) - np.float32(0.5))), 0)
+        y1 = min(int(np.floor(max(ay, by, cy) - np.float32(0.5))), wide - 1)
+        if y0 > y1:
+            continue
+        ux, uy, vx, vy = float(bx) - ax, float(by) - ay, float(cx) - ax, float(cy) - ay
+        area = ux * vy - uy * vx  # y is down: negative when the front shows
+        if abs(area) < 1e-9 or (side == 1 and area > 0.0):
             continue
         inverse = 1.0 / area
-        step_b, step_c = (cy - ay) * inverse, -(by - ay) * inverse
+        step_b, step_c = vy * inverse, -uy * inverse
         za, zb, zc = points[a, 2], points[b, 2] - points[a, 2], points[c, 2] - points[a, 2]
+        right = x0 + 0.5 - ax
         for y in range(y0, y1 + 1):
-            wb = ((x0 - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inverse
-            wc = ((bx - ax) * (y - ay) - (by - ay) * (x0 - ax)) * inverse
+            below = y + 0.5 - ay
+            wb = right * step_b - below * vx * inverse
+            wc = right * step_c + below * ux * inverse
             for x in range(x0, x1 + 1):
-                if wb >= -1e-6 and wc >= -1e-6 and wb + wc <= 1.0 + 1e-6:
+                if min(wb, wc, 1.0 - wb - wc) >= -1e-6:
                     z = np.float32(za + wb * zb + wc * zc)
                     if z > depth[y, x]:
                         number[y, x] = f

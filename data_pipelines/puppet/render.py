@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.puppet import dress, lighting, occlusion, raster, shading
+from data_pipelines.puppet import dress, lighting, occlusion, picture, raster, shading
 from data_pipelines.puppet.colours import vertex_albedo
 from data_pipelines.puppet.deform import (
     deformed_heads,
@@ -147,7 +147,7 @@ class Renderer:
         self._softness = lighting.softness(self.region)
         self._lamps = lighting.lamps(identity)
         self._light_axes = occlusion.axes_towards(self._lamps[0])
-        self._gamma = shading.gamma_table()
+        self._gamma = picture.gamma_table()
         self._eyes = eye_numbers(identity, self._neutral)
 
     def _open(self, rest: np.ndarray) -> np.ndarray:
@@ -171,7 +171,7 @@ class Renderer:
         overlay = np.empty((wide, wide) if self._glass.any() else (0, 0), np.int32)
         extra = np.stack([self._openness, self.gloss, self._softness], -1)
         surface = np.concatenate([self.albedo, extra], -1).astype(np.float32)
-        background = (np.asarray(self.background, np.float32) / np.float32(255.0)) ** np.float32(shading.GAMMA)
+        background = (np.asarray(self.background, np.float32) / np.float32(255.0)) ** np.float32(picture.GAMMA)
         for start in range(0, len(pose), _CHUNK):
             part = slice(start, start + _CHUNK)
             head = deformed_heads(self._neutral, expression[part], eyes[part])
@@ -197,7 +197,7 @@ class Renderer:
                     self._light_axes,
                     _SHADOW_TEXELS,
                 )
-                shading.picture(
+                picture.picture(
                     points, normals, surface, self.triangles, self._kinds, number, overlay, self.samples, background,
                     self._lamps, numbers[t], turns[t], balls[t], self._light_axes, shadows, self._gamma,
                     frames[start + t],
@@ -207,7 +207,7 @@ class Renderer:
     def _frame_numbers(
         self, head: np.ndarray, pose: np.ndarray, eyes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What shading.picture wants of every frame: [T, shading.FRAME], turns [T, 3, 3], eyes [T, 2, shading.EYE].
+        """What picture.picture wants of every frame: [T, shading.FRAME], turns [T, 3, 3], eyes [T, 2, shading.EYE].
 
         The frame's: 0 pixels of a face width, 1-2 the face centre in pixels, 3 gap of the lips in face widths, 4-5 the
         upper lip's y in pixels and the lips' depth, 6-8 the hair's crown in pixels and depth.
