@@ -13,6 +13,7 @@ from data_pipelines.puppet import deform, dress, lighting, occlusion, shading
 from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity, random_identity
 from data_pipelines.puppet.render import Renderer
+from data_pipelines.puppet.worn import Part, join
 
 REST = (np.array([[0.0, 0.0, 0.0, 0.0, 0.0, np.log(2.1)]]), np.zeros((1, 52)), np.zeros((1, 3)))
 
@@ -70,7 +71,9 @@ def test_light_comes_from_where_the_identity_says() -> None:
     sides = []
     for x in (-0.6, 0.6):
         direction = np.array([x, 0.45, 0.66])
-        identity = drawn_identity(light=tuple(direction / np.linalg.norm(direction)), hair_style="crop")
+        identity = drawn_identity(
+            light=tuple(direction / np.linalg.norm(direction)), hair_style="buzz", beard_style="none"
+        )
         frame = Renderer(identity, 96).render(*REST)[0].astype(float).sum(-1)
         sides.append(frame[40:62, 26:42].mean() / frame[40:62, 54:70].mean())
     assert sides[0] > 1.1 and sides[1] < 1 / 1.1
@@ -117,7 +120,7 @@ def test_glass_tints_what_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> Non
     clear = Renderer(drawn_identity(), 64).render(*REST)[0]
     points, triangles = plate(0.9, 0.3)
     number = len(points)
-    pane = dress.Part(
+    pane = Part(
         points=points,
         triangles=triangles,
         region=np.full(number, Region.GLASS),
@@ -125,8 +128,8 @@ def test_glass_tints_what_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> Non
         follow=np.ones(number),
         carrier=np.full(number, -1),
     )
-    body = dress.body
-    monkeypatch.setattr(dress, "body", lambda identity: dress.join(body(identity), pane))
+    dressed = dress.dressed
+    monkeypatch.setattr(dress, "dressed", lambda identity: join(dressed(identity), pane))
     renderer = Renderer(drawn_identity(), 64)
     glass = renderer.region == Region.GLASS
     assert glass.sum() == number

@@ -1,8 +1,9 @@
 """Lamps and materials: what shading.py needs to know of an identity's light and of every region's surface.
 
 The light of a puppet: a key light with shadows, from `identity.light` and as warm as `identity.warmth`; a soft fill
-from the other side in the complementary tint; a rim light from behind, opposite the key; and the sky and the ground,
-tinted by the background, dimmed by ambient occlusion.
+from the other side in the complementary tint; a rim light from behind, opposite the key, faint unless `identity.rim`
+colours it; and the sky and the ground, tinted by the background, dimmed by ambient occlusion. `identity.light_strength`
+scales the key, `identity.fill` the fill, the sky and the ground.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _GLOSS = {
     Region.BROW: 0.10,
     Region.FRAME: 0.80,
     Region.METAL: 1.6,
-    Region.GLASS: 1.0,
+    Region.GLASS: 0.3,
 }
 # light that goes on beyond the terminator; above 1 the surface is thin and glows
 _SOFT = {
@@ -125,14 +126,14 @@ def lamps(identity: Identity) -> np.ndarray:
     return np.stack(
         [
             key,
-            1.42 * (1.0 + warm + [0.02, 0.0, -0.03]),
+            1.42 * identity.light_strength * (1.0 + warm + [0.02, 0.0, -0.03]),
             half / np.linalg.norm(half),
             fill / np.linalg.norm(fill),
-            0.26 * (1.0 - 1.2 * warm),
+            0.26 * identity.fill * (1.0 - 1.2 * warm),
             rim / np.linalg.norm(rim),
-            0.95 * (1.0 - warm) * (0.6 + 0.6 * backdrop),
-            0.34 + 0.30 * backdrop,
-            np.array([0.17, 0.14, 0.125]) + 0.12 * backdrop,
+            0.7 * (1.0 - warm) * (0.6 + 0.6 * backdrop) + 2.2 * np.array(identity.rim) ** 2.2,
+            identity.fill * (0.34 + 0.30 * backdrop),
+            identity.fill * (np.array([0.17, 0.14, 0.125]) + 0.12 * backdrop),
             glint / np.linalg.norm(glint),
         ]
     )
