@@ -164,8 +164,8 @@ def _lids(parts: Parts, points: np.ndarray, out: Out) -> None:
         ("eyeBlinkLeft", line - 2.0, line + 0.5),
         ("eyeWideLeft", 38.0, -25.5),
         ("eyeSquintLeft", 21.5, -11.0),
-        ("eyeLookDownLeft", 15.0, -26.0),
-        ("eyeLookUpLeft", 37.0, -20.0),
+        ("eyeLookDownLeft", 9.0, -29.0),
+        ("eyeLookUpLeft", 38.0, -18.5),
     ):
         move = np.zeros_like(points)
         moved = features.lid_rings(upper, lower) - neutral

@@ -168,9 +168,9 @@ def _skin(sketch: Sketch) -> None:
     cap = np.stack([back, np.roll(back, -1), np.full(m, rings.size)], -1)
     number = np.arange(1, features.MOUTH_RINGS)
     region = np.select(
-        [number < features.BORDER_RING, number <= features.CONTACT_RING + 1], [Region.SKIN, Region.LIP], Region.MOUTH
+        [number < features.BORDER_RING, number <= features.CONTACT_RING], [Region.SKIN, Region.LIP], Region.MOUTH
     )
-    shade = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.92, 0.70, 0.62, 0.60, 0.35, 0.15])
+    shade = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.90, 0.52, 0.42, 0.45, 0.35, 0.15])
     middle = mouth[-1].mean(0, keepdims=True) * [[0, 1, 1]] - [[0, 0, 0.02]]
     part = sketch.add(
         "mouth",
