@@ -33,8 +33,8 @@ def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.nda
     ahead = smoothstep(0.05, 0.25, z)
     out = moustache * _moustache(x, y, half, mouth_y, nose_y) * ahead
     below = smoothstep(mouth_y - 0.02, mouth_y - 0.10, y)
-    chin = smoothstep(1.0, 0.72, x / (0.85 * half)) * below * ahead
-    beside = np.exp(-0.5 * ((x - 1.18 * half) / (0.13 * half)) ** 2) * smoothstep(nose_y - 0.02, nose_y - 0.09, y)
+    chin = smoothstep(1.0, 0.72, x / (0.95 * half)) * below * ahead
+    beside = np.exp(-0.5 * ((x - 1.18 * half) / (0.20 * half)) ** 2) * smoothstep(nose_y - 0.02, nose_y - 0.09, y)
     beside = beside * smoothstep(chin_y - 0.02, chin_y + 0.05, y) * ahead
     out = np.maximum(out, goatee * np.maximum(chin, beside))
     if cheeks:
@@ -48,16 +48,22 @@ def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.nda
 def _moustache(x: np.ndarray, y: np.ndarray, half: float, mouth_y: float, nose_y: float) -> np.ndarray:
     top = nose_y - 0.012 - 0.05 * (x / half) ** 2
     low = np.where(x > 0.8 * half, mouth_y - 0.03, mouth_y)
-    return smoothstep(0.012, -0.022, y - top) * smoothstep(-0.03, 0.0, y - low) * smoothstep(1.35, 1.02, x / half)
+    return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.32, 1.08, x / half)
 
 
 def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:
     """0 on the red of the lips and at its border, 1 a little away [N]."""
-    half = 0.5 * np.linalg.norm(marks[54] - marks[48])
-    middle = 0.5 * (marks[51] + marks[57])
-    tall = 0.5 * (marks[51, 1] - marks[57, 1])
-    away = np.hypot((points[:, 0] - middle[0]) / (half + 0.012), (points[:, 1] - middle[1]) / (tall + 0.010))
-    return np.where(points[:, 2] > 0.1, smoothstep(1.0, 1.22, away), 1.0)
+    outline = marks[48:60, :2]
+    ends = np.roll(outline, -1, 0)
+    way = ends - outline
+    away = points[:, None, :2] - outline
+    along = np.clip((away * way).sum(-1) / (way**2).sum(-1), 0.0, 1.0)
+    near = np.linalg.norm(away - along[..., None] * way, axis=-1).min(1)
+    spans = (outline[:, 1] > points[:, 1:2]) != (ends[:, 1] > points[:, 1:2])
+    left = points[:, :1] < outline[:, 0] + (points[:, 1:2] - outline[:, 1]) * way[:, 0] / (way[:, 1] + 1e-12)
+    inside = (spans & left).sum(1) % 2 == 1
+    free = np.where(inside, 0.0, smoothstep(0.007, 0.030, near))
+    return np.where(points[:, 2] > 0.1, free, 1.0)
 
 
 def beard(identity: Identity) -> Part:
@@ -92,8 +98,8 @@ def beard(identity: Identity) -> Part:
     return part(
         worn,
         number[used],
-        np.where(grown > 0.45, Region.BEARD, Region.SKIN),
-        np.where(grown > 0.45, 0.95 + 0.20 * lumps + 0.12 * curls(at, rng, 150.0), 1.0),
+        np.where(grown > 0.80, Region.BEARD, Region.SKIN),
+        1.0 + np.minimum(grown, 1.0) * (0.16 * lumps + 0.10 * curls(at, rng, 150.0)),
         1.0,
         vertices,
     )

@@ -181,6 +181,9 @@ def face(rng: np.random.Generator, who: Person, skin: Fields, hair: Fields) -> F
     elif make_up == "lipstick":
         lips = np.array(colour(str(rng.choice(["b3202e", "9c2547", "c23b3b", "a83a58", "7e1f35", "c2506e"]))))
         lids = 0.55 * tone + 0.45 * np.array(colour(str(rng.choice(["7a5560", "6a5a52", "8a6a78", "5a5a6a"]))))
+    lips = np.clip(lips, 0.02, 0.98)
+    unlike = float(np.abs(lips - tone).max())
+    lips = tone + (lips - tone) * max(1.0, 0.12 / unlike)  # speech is read from the lips
     return {
         "lips": as_colour(lips),
         "make_up": make_up,

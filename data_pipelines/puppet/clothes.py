@@ -90,7 +90,7 @@ def _bands(style: str, turn: np.ndarray) -> list[Band]:
             line = 0.03 + _vee(turn, 0.20, 0.5)
             return [(line, skin, 0.9), (end, cloth, 1.0)]
         case "blazer":
-            line, lapel = 0.03 + _vee(turn, 0.14, 0.5), 0.10 + _vee(turn, 0.80, 0.80)
+            line, lapel = 0.03 + _vee(turn, 0.16, 0.5), 0.06 + _vee(turn, 0.85, 0.62)
             return [(line, skin, 0.9), (np.maximum(lapel, line + 0.02), shirt, 1.0),
                     (np.minimum(lapel + 0.12, 0.97), cloth, 0.84), (end, cloth, 1.0)]  # fmt: skip
         case "hoodie":

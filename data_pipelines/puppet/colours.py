@@ -55,29 +55,5 @@ def complexion(identity: Identity, linear: np.ndarray, points: np.ndarray, marks
     out = linear * (1.0 - (identity.blush * flush * front)[:, None] * np.array([0.02, 0.42, 0.36]))
     hollow = bump(sides, (marks[45, 0] * 0.62 + 0.02, eye_y - 0.105), (0.085, 0.026)) * front
     out *= 1.0 - (identity.tired * hollow)[:, None] * np.array([0.22, 0.30, 0.20])
-    out *= 1.0 - (identity.wrinkles * _creases(sides, marks) * front)[:, None] * np.array([0.34, 0.42, 0.44])
-    if identity.freckles:
-        rng = np.random.default_rng(identity.skin_seed)
-        spots = rng.uniform(size=len(points)) > 0.55
-        where = bump(sides, (0.16, nose[1] + 0.02), (0.15, 0.075)) * front * spots
-        out *= 1.0 - (identity.freckles * where)[:, None] * np.array([0.26, 0.38, 0.46])
     grown = np.minimum(density(identity, points, marks), 0.92)[:, None]
     return out + grown * (np.array(identity.beard) ** 2.2 * 0.9 - out)
-
-
-def _creases(sides: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Where an old face is lined [N] (0-1): forehead, beside the eyes, from nose to mouth; |x| for x in `sides`."""
-    x, y = sides[:, 0], sides[:, 1]
-    brow, wing, corner = marks[[19, 24], 1].mean(), marks[35], marks[54]
-    lines = np.zeros(len(sides))
-    for height in (0.075, 0.125, 0.175):
-        lines += np.exp(-0.5 * ((y - brow - height - 0.02 * np.cos(9 * x)) / 0.012) ** 2) * smoothstep(0.30, 0.18, x)
-    along = np.clip((y - corner[1] + 0.04) / (wing[1] - corner[1] + 0.05), 0.0, 1.0)
-    fold = corner[0] + 0.035 + (wing[0] - corner[0]) * along**1.4
-    lines += np.exp(-0.5 * ((x - fold) / 0.017) ** 2) * smoothstep(0.0, 0.15, along) * smoothstep(1.0, 0.9, along)
-    eye = marks[45]
-    spread = np.abs(y - eye[1]) / np.maximum(x - eye[0] + 0.03, 1e-3)
-    feet = 0.5 + 0.5 * np.cos(14.0 * np.arctan(spread))
-    return np.clip(
-        lines + feet * np.exp(-0.5 * ((x - eye[0] - 0.045) / 0.025) ** 2) * (np.abs(y - eye[1]) < 0.07), 0, 1
-    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from data_pipelines.puppet.backdrop import background
 from data_pipelines.puppet.beard import beard
 from data_pipelines.puppet.clothes import body
-from data_pipelines.puppet.extras import earrings, glasses, headwear, moles
+from data_pipelines.puppet.extras import earrings, glasses, headwear
 from data_pipelines.puppet.hair import hair
 from data_pipelines.puppet.identity import Identity
+from data_pipelines.puppet.marks import skin_marks
 from data_pipelines.puppet.worn import Part, join
 
 __all__ = ["Part", "background", "dressed", "join"]
@@ -23,5 +24,5 @@ def dressed(identity: Identity) -> Part:
         glasses(identity),
         headwear(identity, locks),
         earrings(identity),
-        moles(identity),
+        skin_marks(identity),
     )

@@ -1,4 +1,4 @@
-"""Glasses, hats and headbands, earrings and moles: placed by the identity's own eyes, ears and hair."""
+"""Glasses, hats and headbands, earrings: placed by the identity's own eyes, ears and hair."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LENSES = {
 
 
 def glasses(identity: Identity) -> Part:
-    """Two rims before the eyes, a bridge on the nose, temples to the ears; no panes."""
+    """Two rims before the eyes, panes in them, a bridge on the nose, temples to the ears."""
     if identity.glasses == "none":
         return _NOTHING
     head, points = puppet_head(), neutral_head(identity)
@@ -43,6 +43,9 @@ def glasses(identity: Identity) -> Part:
     path = np.stack([x, y, bent], -1)
     shade = np.repeat(np.where(rim > 0.012, 0.9, 1.0), 6)
     pieces = [part(*tube(path, rim, 0.8 * rim, _OUT, closed=True, sides=6), Region.FRAME, shade)]
+    pane = np.concatenate([[path.mean(0) + [0.0, 0.0, 0.006]], path])
+    k = np.arange(40)
+    pieces.append(part(pane, np.stack([np.zeros(40, int), 1 + k, 1 + (k + 1) % 40], -1), Region.GLASS))
     hinge = path[np.argmax(x + 0.25 * y)]
     at = np.linspace(0.0, 1.0, 12)[:, None]
     side = np.stack([ear[0] + 0.035 + 0 * at, hinge[1] + 0.02 + 0 * at, ear[2] + 0.05 + 0 * at], -1)[:, 0]
@@ -130,26 +133,3 @@ def earrings(identity: Identity) -> Part:
         case _:
             piece = part(*ball(lobe, np.full(3, 0.021), 7, 12), Region.METAL)
     return join(piece, mirror(piece))
-
-
-def moles(identity: Identity) -> Part:
-    """Small dark discs on the skin, away from eyes and mouth; they move with it."""
-    head, points = puppet_head(), neutral_head(identity)
-    marks = points[head.landmarks]
-    rng = np.random.default_rng(identity.skin_seed)
-    skin = np.arange(len(points))[head.parts["skin"]]
-    at = points[skin]
-    far = np.linalg.norm(at[:, None] - marks[None, 17:], axis=-1).min(1) > 0.07
-    open_ = (at[:, 2] > 0.25) & (at[:, 1] < 0.38) & (at[:, 1] > marks[8, 1]) & (at[:, 1] < 0.9 * marks[19, 1]) & far
-    pieces = [_NOTHING]
-    turn = 2 * np.pi * np.arange(8) / 8
-    for vertex in rng.choice(skin[open_], identity.moles, replace=False):
-        normal = points[vertex] / np.linalg.norm(points[vertex])
-        side = np.cross([0.0, 1.0, 0.0], normal)
-        side /= np.linalg.norm(side)
-        ring = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * np.cross(normal, side)
-        disc = np.concatenate([[0.006 * normal], rng.uniform(0.008, 0.013) * ring - 0.002 * normal])
-        k = np.arange(8)
-        fan = np.stack([np.zeros(8, int), 1 + k, 1 + (k + 1) % 8], -1)
-        pieces.append(part(points[vertex] + disc, fan, Region.SKIN, 0.38, 1.0, int(vertex)))
-    return join(*pieces)

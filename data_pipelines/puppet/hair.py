@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from data_pipelines.puppet import tresses
-from data_pipelines.puppet.head import Region
+from data_pipelines.puppet.deform import neutral_head
+from data_pipelines.puppet.head import Region, puppet_head
 from data_pipelines.puppet.identity import Identity, placed
 from data_pipelines.puppet.surface import bump, grid_triangles, skull, smoothstep
 from data_pipelines.puppet.worn import Part, curls, join, part
@@ -34,7 +35,7 @@ class Cut:
     temple: float = 3.0
     top: float = 0.07
     sides: float = 0.05
-    taper: float = 0.30
+    taper: float = 0.42
     comb: str = "radial"
     parting: float = 0.0
     quiff: float = 0.0
@@ -49,24 +50,24 @@ CUTS = {
     "bald": Cut(),
     "buzz": Cut(top=0.016, sides=0.012, rough=0.0, temple=5.0, taper=0.15),
     "receding": Cut(front=0.45, top=0.03, sides=0.045, side=98.0),
-    "crop": Cut(top=0.065, sides=0.035, comb="forward", rough=0.005),
+    "crop": Cut(top=0.065, sides=0.035, comb="back", rough=0.005, taper=0.36),
     "caesar": Cut(front=0.345, top=0.06, sides=0.035, comb="forward", rough=0.004, temple=0.0, taper=0.16),
     "side part": Cut(top=0.085, sides=0.040, comb="part", parting=0.17, quiff=0.02),
     "slick": Cut(front=0.455, top=0.055, sides=0.030, comb="back", rough=0.003, temple=6.0),
     "quiff": Cut(front=0.45, top=0.075, sides=0.032, comb="back", quiff=0.085, rough=0.005),
     "undercut": Cut(front=0.445, top=0.105, sides=0.014, comb="part", parting=0.22, quiff=0.04, rough=0.005),
-    "flat top": Cut(front=0.45, top=0.17, sides=0.030, comb="curl", rough=0.006, locks=42.0, taper=0.22),
+    "flat top": Cut(front=0.45, top=0.17, sides=0.030, comb="curl", rough=0.014, locks=56.0, taper=0.22),
     "tousled": Cut(front=0.40, top=0.105, sides=0.065, comb="forward", rough=0.018, locks=17.0),
     "pixie": Cut(front=0.37, top=0.085, sides=0.050, comb="part", parting=0.20, side=103.0, rough=0.006, taper=0.2),
-    "curly": Cut(front=0.415, top=0.135, sides=0.075, comb="curl", rough=0.022, locks=24.0),
-    "afro": Cut(front=0.43, top=0.27, sides=0.22, comb="curl", rough=0.014, locks=34.0, taper=0.42, side=104.0),
+    "curly": Cut(front=0.415, top=0.135, sides=0.075, comb="curl", rough=0.030, locks=44.0),
+    "afro": Cut(front=0.43, top=0.27, sides=0.22, comb="curl", rough=0.026, locks=52.0, taper=0.42, side=104.0),
     "bob": Cut(top=0.075, sides=0.070, comb="part", parting=0.0, length=0.40, side=101.0),
-    "fringe bob": Cut(front=0.325, top=0.075, sides=0.070, comb="forward", length=0.36, temple=-4.0, taper=0.13),
+    "fringe bob": Cut(front=0.325, top=0.075, sides=0.070, comb="forward", length=0.36, temple=-2.0, taper=0.13),
     "shoulder": Cut(top=0.080, sides=0.065, comb="part", parting=0.12, length=0.62, wave=0.012, flare=0.05),
     "long": Cut(top=0.070, sides=0.060, comb="part", parting=0.02, length=1.00),
-    "fringe long": Cut(front=0.325, top=0.075, sides=0.060, comb="forward", length=1.0, temple=-4.0, taper=0.13),
+    "fringe long": Cut(front=0.325, top=0.075, sides=0.060, comb="forward", length=1.0, temple=-2.0, taper=0.13),
     "wavy": Cut(top=0.085, sides=0.070, comb="part", parting=0.14, length=0.88, wave=0.034, flare=0.08),
-    "curls": Cut(front=0.42, top=0.125, sides=0.105, comb="curl", rough=0.020, locks=22.0, length=0.62, flare=0.14),
+    "curls": Cut(front=0.42, top=0.125, sides=0.105, comb="curl", rough=0.030, locks=40.0, length=0.62, flare=0.14),
     "bun": Cut(top=0.050, sides=0.040, comb="up", rough=0.003),
     "man bun": Cut(front=0.45, top=0.045, sides=0.030, comb="up", rough=0.003, temple=5.0),
     "low bun": Cut(top=0.060, sides=0.048, comb="part", parting=0.0, rough=0.003),
@@ -83,6 +84,7 @@ def hair(identity: Identity) -> Part:
     cut = CUTS[identity.hair_style]
     if identity.headwear == "beanie":  # pressed flat under it
         cut = dataclasses.replace(cut, top=min(cut.top, 0.035), sides=min(cut.sides, 0.04), quiff=0.0, front=0.445)
+    cut = dataclasses.replace(cut, front=max(cut.front, _brow_top(identity) + 0.075))  # brows may be raised
     rng = np.random.default_rng(identity.hair_seed)
     pieces = [] if identity.hair_style == "bald" else [_cap(cut, identity.hair_style, rng)]
     pieces += tresses.tied(identity.hair_style, rng)
@@ -90,6 +92,13 @@ def hair(identity: Identity) -> Part:
         return part(np.zeros((0, 3)), np.zeros((0, 3)), Region.HAIR)
     worn = join(*pieces)
     return dataclasses.replace(worn, points=placed(identity, worn.points))
+
+
+def _brow_top(identity: Identity) -> float:
+    """The brows' height in the sculptor's units of the mean head."""
+    head = puppet_head()
+    brows, ears = neutral_head(identity)[head.landmarks[17:27], 1], head.mean[head.landmarks[[0, 16]], 1]
+    return float(brows.max() + ears.mean()) * head.width + float(head.origin[1])
 
 
 def tilted(polar: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -130,8 +139,8 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
     ragged = _noise(turn / (2 * np.pi), rng, 46.0) * (1.1 if cut.comb != "curl" else 0.8)
     edge = hairline(cut, turn) + ragged
     u = _ROWS[:, None]
-    start = 1.0 if style != "receding" else _crown_gap(turn)
-    polar = np.deg2rad(start + np.maximum(edge - start, 0.0) * u)
+    start = np.minimum(edge, 1.0 if style != "receding" else _crown_gap(turn))
+    polar = np.deg2rad(start + (edge - start) * u)
     ray = tilted(polar, turn)
     base = skull(ray.reshape(-1, 3)).reshape(ray.shape)
     x, y, z = np.moveaxis(base, -1, 0)
@@ -140,7 +149,7 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
         locks = curls(base, rng, cut.locks)
     else:
         locks = _noise(strand, rng, cut.locks / 6.0)
-    fine = _noise(strand, rng, 22.0) if cut.comb != "curl" else curls(base, rng, 2.2 * cut.locks)
+    fine = _noise(strand, rng, 11.0) if cut.comb != "curl" else curls(base, rng, 1.5 * cut.locks)
     high = smoothstep(0.05, 0.58, y)
     layer = cut.sides + (cut.top - cut.sides) * high
     if style == "flat top":
@@ -150,7 +159,11 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
         layer = layer + cut.quiff * bump(base, (0.10 * side, 0.60, 0.42), (0.26, 0.14, 0.22))
     if cut.parting or (cut.comb == "part" and not cut.quiff):
         layer = layer * (1.0 + 0.30 * smoothstep(0.0, 0.4, -side * (x - side * cut.parting)) * (cut.parting > 0) * high)
-    fade = np.sqrt(1.0 - np.clip((u - 1.0 + cut.taper) / cut.taper, 0.0, 1.0) ** 2)
+    thin = np.clip((u - 1.0 + cut.taper) / cut.taper, 0.0, 1.0)
+    if cut.comb in ("forward", "curl"):  # ends hang over the forehead
+        fade = np.sqrt(1.0 - thin**2)
+    else:  # combed away from it, hair rises from its roots
+        fade = 1.0 - thin * (0.35 + 0.65 * thin)
     if style == "receding":
         fade = fade * smoothstep(0.0, 0.25, u)
     layer = (layer + cut.rough * locks) * fade
@@ -162,7 +175,7 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
     falls = _falls(turn) * (cut.length > 0)
     if cut.length:
         points = _curtain(points, cut, falls, locks, turn)
-    strands = 0.14 * locks + 0.13 * fine
+    strands = 0.14 * locks + 0.13 * fine if cut.comb != "curl" else 0.24 * locks + 0.10 * fine
     gloss = 0.20 * np.exp(-0.5 * ((y - 0.46) / 0.08) ** 2) * (cut.comb != "curl")
     shade = (1.0 + strands + gloss) * dark * (0.78 + 0.22 * smoothstep(-0.9, 0.3, points[..., 1]))
     region = np.full(layer.shape, Region.HAIR)

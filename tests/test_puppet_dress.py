@@ -1,0 +1,223 @@
+"""What puppets wear, measured in pixels: faces stay readable, beards move with the jaw, people differ."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from data_pipelines.puppet import casting
+from data_pipelines.puppet.backdrop import BACKDROPS, background
+from data_pipelines.puppet.beard import BEARDS, beard, density
+from data_pipelines.puppet.deform import deformed_heads, neutral_head
+from data_pipelines.puppet.dress import dressed
+from data_pipelines.puppet.extras import glasses
+from data_pipelines.puppet.hair import CUTS, hair
+from data_pipelines.puppet.head import Region, puppet_head
+from data_pipelines.puppet.identity import Identity, describe, random_identity
+from data_pipelines.puppet.palette import brightness
+from data_pipelines.puppet.render import Renderer
+from demo_jax.factors import ARKIT_INDEX
+
+REST = (np.array([[0, 0, 0, 0, 0, np.log(2.1)]]), np.zeros((1, 52)), np.zeros((1, 3)))
+
+
+def drawn(seed: int, **changes: object) -> Identity:
+    return dataclasses.replace(random_identity(np.random.default_rng(seed)), **changes)
+
+
+def turned(yaw: float, pitch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.array([[yaw, pitch, 0, 0, 0, np.log(2.1)]]), *REST[1:]
+
+
+def seen(identity: Identity, poses: np.ndarray, regions: tuple[Region, ...], worn: bool) -> np.ndarray:
+    """[T] how much of the head's vertices of these regions shows, painted white in a black picture, by pixels.
+
+    Without what is worn its triangles are left out; the body is left out in either case, so that light is the same.
+    """
+    head = puppet_head()
+    renderer = Renderer(identity, 96, 2)
+    if not worn:
+        keep = (renderer.triangles < len(head.mean)).all(-1)
+        for name in ("triangles", "_kinds", "_glass", "_solid", "_casters"):
+            setattr(renderer, name, np.ascontiguousarray(getattr(renderer, name)[keep]))
+    renderer.gloss = np.zeros_like(renderer.gloss)
+    renderer.background = np.zeros_like(renderer.background)
+    motion = poses, np.zeros((len(poses), 52)), np.zeros((len(poses), 3))
+    pictures = []
+    for value in (0.0, 1.0):
+        renderer.albedo = np.zeros_like(renderer.albedo)
+        renderer.albedo[renderer.region == Region.GLASS] = 1.0
+        renderer.albedo[: len(head.mean)][np.isin(head.region, regions)] = value
+        pictures.append(renderer.render(*motion).astype(int).sum(-1))
+    return ((pictures[1] - pictures[0]) > 40).sum((1, 2))
+
+
+def test_the_same_generator_gives_the_same_identity() -> None:
+    one, same, other = drawn(7), drawn(7), drawn(8)
+    for field in dataclasses.fields(Identity):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(same, field.name))
+    assert describe(one) == describe(same) and one.hair_seed != other.hair_seed
+
+
+def test_an_aspect_does_not_depend_on_how_much_another_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [drawn(seed) for seed in range(6)]
+    plain = casting.clothes
+
+    def wasteful(rng: np.random.Generator, who: casting.Person) -> dict:
+        rng.uniform(size=17)
+        return plain(rng, who)
+
+    monkeypatch.setattr(casting, "clothes", wasteful)
+    after = [drawn(seed) for seed in range(6)]
+    assert any(a.clothes_style != b.clothes_style or a.clothes != b.clothes for a, b in zip(before, after, strict=True))
+    for a, b in zip(before, after, strict=True):
+        for name in ("age", "skin", "hair_style", "hair", "beard_style", "glasses", "background", "light", "rim"):
+            assert getattr(a, name) == getattr(b, name)
+        np.testing.assert_array_equal(a.shape, b.shape)
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[Identity]:
+    return [drawn(seed) for seed in range(400)]
+
+
+def test_people_differ(crowd: list[Identity]) -> None:
+    counts = {key: collections.Counter(describe(i)[key] for i in crowd) for key in describe(crowd[0])}
+    assert set(counts["hair_style"]) == set(CUTS)
+    assert set(counts["background"]) == set(BACKDROPS)
+    assert set(counts["beard"]) == set(BEARDS)
+    for key, least, most in (  # shares of 400; five standard deviations of a share of 0.05 are 0.055
+        ("hair_style", 0.002, 0.12),
+        ("background", 0.015, 0.15),
+        ("clothes", 0.02, 0.25),
+        ("skin", 0.08, 0.26),
+        ("undertone", 0.08, 0.45),
+        ("hair_colour", 0.005, 0.35),
+        ("iris", 0.03, 0.45),
+        ("age", 0.05, 0.55),
+    ):
+        shares = [n / len(crowd) for n in counts[key].values()]
+        assert least <= min(shares) and max(shares) <= most, (key, counts[key])
+    bare = {key: counts[key]["none"] / len(crowd) for key in ("glasses", "beard", "headwear", "earrings", "make_up")}
+    assert 0.78 < bare["glasses"] < 0.88 and 0.65 < bare["beard"] < 0.85 and 0.85 < bare["headwear"] < 0.97
+    assert 0.6 < bare["earrings"] < 0.9 and 0.5 < bare["make_up"] < 0.8
+    assert len({tuple(describe(i).values()) for i in crowd}) > 395
+
+
+def test_people_are_coherent(crowd: list[Identity]) -> None:
+    for i in crowd:
+        if i.age < 18:
+            assert i.beard_style == "none" and i.hair_style not in ("bald", "receding")
+            assert i.hair_group not in ("grey", "white")
+        skin = brightness(i.skin)
+        assert brightness(i.brows) < 0.75 * skin  # expressions are read from the brows
+        assert np.abs(np.array(i.lips) - i.skin).max() > 0.07  # and speech from the lips
+        if i.hair_style != "bald":
+            assert abs(brightness(i.hair) - skin) > 0.10
+        assert 0.5 <= i.light_strength <= 1.5 and 0.5 <= i.fill <= 1.5
+
+
+def test_parts_are_valid(crowd: list[Identity]) -> None:
+    head = puppet_head()
+    largest = 0
+    for identity in crowd[:60]:
+        worn = dressed(identity)
+        number = len(worn.points)
+        largest = max(largest, number)
+        for values in (worn.region, worn.shade, worn.follow, worn.carrier):
+            assert values.shape == (number,)
+        assert np.isfinite(worn.points).all() and worn.triangles.min() >= 0 and worn.triangles.max() < number
+        assert set(np.unique(worn.region)) <= set(Region)
+        assert worn.carrier.min() >= -1 and worn.carrier.max() < len(head.mean)
+        assert worn.shade.min() > 0 and worn.shade.max() <= 2.0
+        assert worn.follow.min() >= 0 and worn.follow.max() <= 1
+        assert (worn.follow[worn.carrier >= 0] == 1).all()
+    assert largest < 9000
+
+
+@pytest.mark.parametrize("style", sorted(set(CUTS) - {"bald"}))
+def test_every_haircut_covers_the_crown_and_not_the_face(style: str) -> None:
+    identity = drawn(3, hair_style=style, headwear="none")
+    worn, points = hair(identity), neutral_head(identity)
+    marks = points[puppet_head().landmarks]
+    assert len(worn.points) > 1000 and (worn.region == Region.HAIR).mean() > 0.9
+    before = worn.points[worn.points[:, 2] > 0.30]
+    assert before[:, 1].min() > marks[17:27, 1].max() + 0.01  # the forehead's hair ends above the brows
+    assert worn.points[:, 1].max() > 0.6 or style == "receding"
+
+
+def test_hair_glasses_and_hats_leave_eyes_and_mouth_visible() -> None:
+    poses = np.concatenate([turned(yaw, pitch)[0] for yaw, pitch in ((0, 0), (25, 5), (-25, -10), (12, 18))])
+    for seed in range(24):
+        identity = drawn(100 + seed, glasses=("none", "round", "square", "thin", "browline")[seed % 5])
+        for regions, least in (((Region.IRIS, Region.PUPIL), 0.80), ((Region.LIP,), 0.93)):
+            free, covered = (seen(identity, poses, regions, worn) for worn in (False, True))
+            assert free.min() > 8
+            assert (covered >= least * free - 2).all(), (seed, regions, free, covered)
+
+
+def test_no_hair_pokes_through_the_face_of_a_turned_head() -> None:
+    for seed in range(8):
+        identity = drawn(200 + seed)
+        poses = np.concatenate([turned(yaw, pitch)[0] for yaw, pitch in ((40, 0), (-40, 0), (0, 25), (0, -25))])
+        for regions, least in (((Region.IRIS, Region.PUPIL), 0.6), ((Region.LIP,), 0.85)):
+            free, covered = (seen(identity, poses, regions, worn) for worn in (False, True))
+            assert (covered >= least * free - 2).all(), (seed, regions, free, covered)
+
+
+@pytest.mark.parametrize("style", ["moustache", "goatee", "short beard", "full beard", "long beard"])
+def test_beards_follow_the_jaw_and_leave_the_lips_free(style: str) -> None:
+    identity = drawn(11, beard_style=style)
+    worn, head = beard(identity), puppet_head()
+    assert (worn.carrier >= 0).all() and len(worn.points) > 20
+    expression = np.zeros((1, 52))
+    expression[0, ARKIT_INDEX["jawOpen"]] = 1.0
+    rest = neutral_head(identity)
+    moved = deformed_heads(rest, expression, np.zeros((1, 3)))[0] - rest
+    fall = -moved[worn.carrier, 1]
+    chin = -moved[head.landmarks[8], 1]
+    assert chin > 0.1
+    if style == "moustache":
+        assert np.median(fall) < 0.4 * chin  # its ends hang beside the corners of the mouth
+    else:
+        assert fall.max() > 0.9 * chin
+    assert not np.isin(head.region[worn.carrier], (Region.LIP, Region.MOUTH)).any()
+    lips = rest[head.region == Region.LIP]
+    assert density(identity, lips, rest[head.landmarks]).max() < 0.25
+
+
+def test_a_beard_hides_neither_lips_nor_teeth() -> None:
+    for style in ("moustache", "full beard", "long beard"):
+        identity = drawn(21, beard_style=style, hair_style="crop", headwear="none", glasses="none")
+        for regions in ((Region.LIP,), (Region.LIP, Region.TEETH, Region.TONGUE)):
+            free, covered = (seen(identity, turned(15, 5)[0], regions, worn) for worn in (False, True))
+            assert covered[0] >= 0.9 * free[0]
+
+
+def test_glasses_rest_before_the_eyes_and_reach_the_ears() -> None:
+    head = puppet_head()
+    for seed in range(5):
+        identity = drawn(seed, glasses="round")
+        worn, points = glasses(identity), neutral_head(identity)
+        eye, ear = points[head.eye_centres[0]], points[head.landmarks[16]]
+        frame = worn.points[worn.region == Region.FRAME]
+        before = frame[np.abs(frame[:, 0] - eye[0]) < 0.10]
+        assert before[:, 2].min() > points[head.lids, 2].max()  # in front of the lids
+        assert np.abs(frame - ear).sum(-1).min() < 0.15
+        assert not beard(dataclasses.replace(identity, beard_style="none")).points.size
+    assert not glasses(drawn(1, glasses="none")).points.size
+
+
+@pytest.mark.parametrize("style", sorted(BACKDROPS))
+def test_a_background_is_the_same_at_every_size(style: str) -> None:
+    identity = drawn(5, background_style=style)
+    small, large = background(identity, 64), background(identity, 256)
+    assert small.dtype == np.float32 and small.min() >= 0 and small.max() <= 255
+    pooled = large.reshape(64, 4, 64, 4, 3).mean((1, 3))
+    assert np.abs(pooled - small).mean() < 4.0  # of 255: what a soft edge a pixel wide may differ
+    assert np.abs(pooled - small).mean() < 0.2 * small.std() + 0.5
+    assert np.array_equal(small, background(identity, 64))
+    assert not np.array_equal(small, background(dataclasses.replace(identity, background=(identity.skin,) * 3), 64))
