@@ -47,8 +47,8 @@ def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.nda
 
 def _moustache(x: np.ndarray, y: np.ndarray, half: float, mouth_y: float, nose_y: float) -> np.ndarray:
     top = nose_y - 0.012 - 0.05 * (x / half) ** 2
-    low = np.where(x > 0.8 * half, mouth_y - 0.03, mouth_y)
-    return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.32, 1.08, x / half)
+    low = mouth_y - 0.02 * smoothstep(0.7, 1.0, x / half)
+    return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.20, 1.0, x / half)
 
 
 def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:

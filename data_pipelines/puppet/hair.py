@@ -183,6 +183,7 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
     shade[-1] = np.where(falls > 0.1, shade[-1], 0.94)
     follow = 1.0 - 0.85 * smoothstep(-0.22, -0.95, points[..., 1]) * (cut.length > 0)
     triangles = grid_triangles(len(_ROWS), _COLUMNS, closed=True)[:, ::-1]
+    triangles = triangles[((edge - start) > 3.0)[triangles % _COLUMNS].all(-1)]  # where hair has receded, none is left
     return part(points, triangles, region, np.clip(shade, 0.45, 1.6), follow)
 
 
