@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
 from data_pipelines import schema
-from data_pipelines.schema import CodeRecord
+from data_pipelines.schema import ClipRecord, CodeRecord
 from data_pipelines.sources import ClipFolder, Records, ShardedRecords, index_name
 from demo_jax.typing import InputError
 
@@ -53,6 +54,20 @@ def open_records(data_dir: str | os.PathLike, split: str) -> Records:
     raise InputError(f"{data_dir} has no split {split!r}; it has {', '.join(splits_of(data_dir))}.")
 
 
+def probe_records(data_dir: str | os.PathLike, split: str) -> Iterator[ClipRecord]:
+    """The records of a puppet corpus whose factors are drawn independently of each other, frame by frame: what a probe
+    or a measure of leakage is fitted to. No training batch holds them.
+
+    Raises:
+      InputError: no such folder or split, or it holds no probes.
+    """
+    records = open_records(data_dir, split)
+    found = [i for i, piece in enumerate(records.pieces) if piece.variant == schema.PROBE]
+    if not found:
+        raise InputError(f"{data_dir}, {split}: there are no probe records; only a puppet corpus has them.")
+    return (records[i] for i in found)
+
+
 def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
     """The splits of a folder of clip records, shards or motion codes: train, val, test first, then others by name.
 
@@ -68,7 +83,7 @@ def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
     if not found:
         raise InputError(
             f"{data_dir} holds no data: there is no SPLIT/clips, SPLIT/codes or TFDS dataset in it. "
-            "Make some with data_pipelines.prepare, puppet.builder or encode."
+            "Make some with data_pipelines.prepare, data_pipelines.puppet or encode."
         )
     usual = [split for split in ("train", "val", "test") if split in found]
     return (*usual, *sorted(found.difference(usual)))

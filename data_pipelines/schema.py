@@ -30,7 +30,8 @@ _ARRAY_FIELDS = (
     "pose", "expression", "gaze", "lips", "landmarks", "boxes", "confidence", "crop", "waveform", "phoneme_times",
     "identity",
 )  # fmt: skip
-_VARIANTS = ("", "base", "reidentity", "redrawn:lip", "redrawn:pose", "redrawn:gaze", "redrawn:residual")
+PROBE = "probe"  # the variant of takes whose frames and factors are independent; no training batch holds them
+_VARIANTS = ("", "base", "reidentity", "redrawn:lip", "redrawn:pose", "redrawn:gaze", "redrawn:residual", PROBE)
 
 
 def _empty(*shape: int, dtype: type = np.float32) -> np.ndarray:
@@ -71,7 +72,7 @@ class ClipRecord:
     phonemes: tuple[str, ...] = ()  # P, IPA
     phoneme_times: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, 2))  # [P, 2] seconds in the piece
     set_id: str = ""  # puppet sets share it
-    variant: str = ""  # "", base, reidentity, redrawn:FACTOR
+    variant: str = ""  # "", base, reidentity, redrawn:FACTOR, probe
     base_piece: int = -1  # the piece of the base clip that a variant was drawn from, or -1
     identity: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0))  # [N] shape coefficients
     coefficients: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # model -> [T, M], a foreign 3DMM

@@ -71,6 +71,10 @@ def _phoneme(arrays: Arrays, t: int) -> int:
 
 
 def _voiced(arrays: Arrays, start: int, end: int) -> bool:
+    """Whether somebody speaks: by the phonemes where they are known (noise may be as loud), else by the level."""
+    times = arrays["phoneme_times"]
+    if len(times):
+        return bool(((times[:, 0] < end / FPS) & (times[:, 1] > start / FPS)).any())
     sound = arrays["waveform"][start * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME].astype(np.float32) / 32768
     return bool(np.sqrt(np.mean(np.square(sound))) > 10 ** (VOICED_DB / 20))
 

@@ -1,6 +1,6 @@
 """One clip of the puppet corpus as tracks and sound: a pure function of (seed, split, kind, index).
 
-Nothing here draws a pixel; `build` renders what `speech_clip` and `probe_set` return.
+Nothing here draws a pixel; `build` renders what `speech_clip`, `probe_set` and `probe_take` return.
 """
 
 from __future__ import annotations
@@ -9,42 +9,29 @@ import dataclasses
 
 import numpy as np
 
+from data_pipelines.augmentation import augment_speech
 from data_pipelines.puppet import motion
 from data_pipelines.puppet.articulation import Style, lip_curves, random_style, vary
-from data_pipelines.puppet.emotion import EFFORT
+from data_pipelines.puppet.emotion import EFFORT, EMOTION_TEMPO
 from data_pipelines.puppet.motion import Motion
-from data_pipelines.puppet.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
-from data_pipelines.puppet.speech import Speech, synthesise
+from data_pipelines.puppet.probe import independent_motion
+from data_pipelines.puppet.sentences import SPLITS, VARIANTS, languages
 from data_pipelines.puppet.temperament import Temperament, random_temperament
+from data_pipelines.puppet.utterances import LONGEST, Sound, Voice, cut, nothing_said, random_voice, utterance
+from data_pipelines.schema import PROBE
 from demo_jax.factors import EMOTIONS, FACTORS
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME
 
-CLIPS_VERSION = "1"
+CLIPS_VERSION = "2"
 
-_KINDS = ("speech", "set", "identity", "voice", "style")
-_SHORTEST, _LONGEST = 4.0, 8.0  # seconds of a speech clip, as far as sentences allow
-_ENGLISH_SHARE = 0.7
+ENGLISH_SHARE = 0.4  # of the clips in which somebody speaks; the other languages share the rest alike
+AUGMENTED_SHARE = 0.5  # of those of the train split
+_KINDS = ("speech", "set", "identity", "voice", "style", "probe", "heard")
 
 
 def stream(seed: int, split: str, kind: str, index: int) -> np.random.Generator:
     """The generator of one clip, set, identity or voice: independent of every other and of the order of work."""
     return np.random.default_rng([seed, SPLITS.index(split), _KINDS.index(kind), index])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sound:
-    """What is heard in a clip of T frames: waveform [T * 640] int16, phonemes P, times [P, 2] s, stressed [P] bool."""
-
-    waveform: np.ndarray
-    phonemes: tuple[str, ...]
-    times: np.ndarray
-    stressed: np.ndarray
-    language: str
-    text: str
-
-    @property
-    def frames(self) -> int:
-        return len(self.waveform) // SAMPLES_PER_FRAME
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,56 +59,20 @@ def speaker_name(split: str, person: int) -> str:
     return f"puppet-{split}-{person:04d}"
 
 
-def _speak(rng: np.random.Generator, seed: int, split: str, person: int, turn: int) -> Sound:
-    """An utterance in the person's voice, with silence around it and a little room noise. The languages besides English
-    take turns, so that a small corpus has all of them."""
-    own = stream(seed, split, "voice", person)  # a person keeps a voice; rate and pitch vary around it
-    variant = VARIANTS[split][person % len(VARIANTS[split])]
-    base_rate, base_pitch = own.integers(135, 190), own.integers(30, 70)
+def voice(seed: int, split: str, person: int) -> Voice:
+    """A person keeps a voice; the voice variants of the split take turns."""
+    variants = VARIANTS[split]
+    return random_voice(stream(seed, split, "voice", person), variants[person % len(variants)])
+
+
+def _speak(
+    rng: np.random.Generator, seed: int, split: str, person: int, turn: int, seconds: float, emotion: str = "neutral"
+) -> Sound:
+    """An utterance of the person. The languages besides English take turns, so that a small corpus has all of them."""
     others = [name for name in languages() if not name.startswith("en")]
     english = ("en", "en-gb")[int(rng.integers(2))]
-    language = english if rng.random() < _ENGLISH_SHARE else others[turn % len(others)]
-    texts = sentences(language, split)
-    rate, pitch = int(base_rate + rng.integers(-12, 13)), int(base_pitch + rng.integers(-6, 7))
-    spread = int(rng.integers(35, 75))
-
-    def say(text: str) -> Speech:
-        return synthesise(text, f"{VOICE_OF[language]}+{variant}", rate, pitch, spread)
-
-    first, second = (texts[i] for i in rng.choice(len(texts), 2, replace=False))
-    text, speech = first, say(first)
-    if speech.seconds < _SHORTEST:
-        both = say(f"{first} {second}")
-        if both.seconds <= _LONGEST:
-            text, speech = f"{first} {second}", both
-    lead, tail = rng.uniform(0.2, 0.6, 2)
-    frames = int(np.ceil((lead + speech.seconds + tail) * FPS))
-    wave = np.zeros(frames * SAMPLES_PER_FRAME)
-    start = round(lead * SAMPLE_RATE)
-    wave[start : start + len(speech.waveform)] = speech.waveform * 10 ** (rng.uniform(-9, 4) / 20)
-    wave += rng.standard_normal(len(wave)) * 32768 * 10 ** (rng.uniform(-78, -58) / 20)
-    return Sound(
-        waveform=np.clip(np.round(wave), -32768, 32767).astype(np.int16),
-        phonemes=speech.phonemes,
-        times=speech.times + np.float32(start / SAMPLE_RATE),
-        stressed=speech.stressed,
-        language=language.split("-")[0],
-        text=text,
-    )
-
-
-def cut(sound: Sound, start: int, frames: int) -> Sound:
-    """The part of a sound from one frame on; phonemes that overlap it keep the part inside, relative to its start."""
-    low, high = start / FPS, (start + frames) / FPS
-    inside = (sound.times[:, 1] > low + 1e-6) & (sound.times[:, 0] < high - 1e-6)
-    kept = np.flatnonzero(inside)
-    return dataclasses.replace(
-        sound,
-        waveform=sound.waveform[start * SAMPLES_PER_FRAME : (start + frames) * SAMPLES_PER_FRAME],
-        phonemes=tuple(sound.phonemes[i] for i in kept),
-        times=(np.clip(sound.times[kept], low, high) - low).astype(np.float32),
-        stressed=sound.stressed[kept],
-    )
+    language = english if rng.random() < ENGLISH_SHARE else others[turn % len(others)]
+    return utterance(rng, voice(seed, split, person), language, split, seconds=seconds, tempo=EMOTION_TEMPO[emotion])
 
 
 def manner(seed: int, split: str, person: int) -> tuple[Style, Temperament]:
@@ -141,17 +92,39 @@ def _mouth(rng: np.random.Generator, sound: Sound, style: Style, emotion: str = 
     )
 
 
+def is_idle(index: int) -> bool:
+    """Whether a clip shows somebody who says nothing: one in 32."""
+    return index % 32 == 20
+
+
+def is_augmented(seed: int, split: str, index: int) -> bool:
+    """Whether the sound of a clip has been through a room, a microphone or a telephone: AUGMENTED_SHARE of those of the
+    train split in which somebody speaks, so that val and test measure the same whatever augmentation does."""
+    drawn = stream(seed, split, "heard", index).random() < AUGMENTED_SHARE
+    return split == "train" and not is_idle(index) and bool(drawn)
+
+
 def speech_clip(seed: int, split: str, index: int, people: int) -> Take:
-    """Clip number `index` of a split in which `people` identities take turns."""
+    """Clip number `index` of a split in which `people` identities take turns.
+
+    The motion follows the clean sound, whatever is heard of it in the end.
+    """
     rng = stream(seed, split, "speech", index)
     person = index % people
-    sound = _speak(rng, seed, split, person, index)
     emotion = "neutral" if rng.random() < 0.4 else str(rng.choice(EMOTIONS[2:]))
+    seconds = float(rng.uniform(4, LONGEST - 1.5))  # the last sentence goes beyond it
+    if is_idle(index):
+        sound = nothing_said(rng, round(seconds * FPS))
+    else:
+        sound = _speak(rng, seed, split, person, index + index // people, seconds, emotion)
     style, temperament = manner(seed, split, person)
     lips = _mouth(rng, sound, style, emotion)
     moves = motion.speech_motion(
         rng, lips, sound.times, sound.stressed, emotion, waveform=sound.waveform, temperament=temperament
     )
+    if is_augmented(seed, split, index):
+        heard = augment_speech(stream(seed, split, "heard", index).spawn(1)[0], sound.waveform)
+        sound = dataclasses.replace(sound, waveform=heard)
     return Take(
         clip_id=f"{split}-{index:06d}",
         person=person,
@@ -162,6 +135,25 @@ def speech_clip(seed: int, split: str, index: int, people: int) -> Take:
     )
 
 
+def probe_take(seed: int, split: str, index: int, people: int, frames: int) -> Take:
+    """Probe number `index`: frames of one person in which no factor tells anything of another, without sound."""
+    rng = stream(seed, split, "probe", index)
+    person = index % people
+    style, _ = manner(seed, split, person)
+    spoken = [_mouth(rng, _speak(rng, seed, split, person, index + i, 0.0), style) for i in range(3)]
+    sound = dataclasses.replace(nothing_said(rng, frames), waveform=np.zeros(frames * SAMPLES_PER_FRAME, np.int16))
+    name = f"{split}-probe{index:05d}"
+    return Take(
+        clip_id=name,
+        person=person,
+        motion=independent_motion(rng, np.concatenate(spoken), frames),
+        sound=sound,
+        context=sound.waveform,
+        set_id=name,
+        variant=PROBE,
+    )
+
+
 def probe_set(seed: int, split: str, index: int, people: int, frames: int) -> list[Take]:
     """Set number `index`: a base, the base with each factor redrawn, and the base's motion on a second identity.
 
@@ -169,9 +161,9 @@ def probe_set(seed: int, split: str, index: int, people: int, frames: int) -> li
     does, to the same sound. Frame t of all takes correspond.
     """
     rng = stream(seed, split, "set", index)
-    person = int(rng.integers(people))
+    person = index % people
     second = int((person + rng.integers(1, people)) % people) if people > 1 else person
-    whole = _speak(rng, seed, split, person, index)
+    whole = _speak(rng, seed, split, person, index, 2.0)
     offset = int(rng.integers(max(1, whole.frames - frames + 1)))
     frames = min(frames, whole.frames)
     style, _ = manner(seed, split, person)
@@ -179,7 +171,7 @@ def probe_set(seed: int, split: str, index: int, people: int, frames: int) -> li
     if rng.random() < 0.5:
         other_lips = motion.random_lips(rng, frames)
     else:
-        other = _speak(rng, seed, split, second, index + 1)
+        other = _speak(rng, seed, split, second, index + 1, 2.0)
         start = int(rng.integers(max(1, other.frames - frames + 1)))
         other_lips = _mouth(rng, other, manner(seed, split, second)[0])[start : start + frames]
         other_lips = np.pad(other_lips, ((0, frames - len(other_lips)), (0, 0)), mode="edge")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from data_pipelines.puppet.sentences_english import ENGLISH
 from data_pipelines.puppet.sentences_other import OTHERS
 
-SENTENCES_VERSION = "1"
+SENTENCES_VERSION = "2"
 SPLITS = ("train", "val", "test")
 
 # Language code of the record -> eSpeak NG voice.
@@ -17,14 +17,18 @@ VOICE_OF = {
     "nl": "nl",
 }  # fmt: skip
 
-# eSpeak NG's voice variants: another vocal tract, breath and melody. Each belongs to one split.
+# eSpeak NG's voice variants: another vocal tract, breath and melody. Robots and voices that are hard to understand are
+# left out, a whisper is in. Each belongs to one split, and so do those that sound nearly alike.
 VARIANTS = {
     "train": (
-        "m1", "m2", "m3", "m5", "m6", "f1", "f2", "f4", "Andy", "Annie", "Mike", "Michael", "Alicia", "linda", "steph",
-        "max", "ed", "travis", "Gene", "Jacky",
+        "m1", "m2", "m3", "m5", "m6", "m8", "f1", "f2", "f4", "Andy", "Annie", "Mike", "Michael", "Alicia", "linda",
+        "steph", "max", "ed", "travis", "Gene", "Jacky", "Gene2", "Denis", "Diogo", "Henrique", "Mario", "Reed",
+        "RicishayMax", "RicishayMax3", "adam", "antonio", "aunty", "boris", "grandma", "grandpa", "ian", "iven",
+        "iven3", "john", "marcelo", "miguel", "mike2", "pedro", "quincy", "rob", "robert", "sandro", "zac", "david",
+        "kaukovalta", "steph3", "whisper",
     ),
-    "val": ("m4", "f3", "Lee", "steph2"),
-    "test": ("m7", "f5", "Andrea", "Alex", "edward", "anika"),
+    "val": ("m4", "f3", "Lee", "shelby", "gustave", "norbert"),
+    "test": ("m7", "f5", "Andrea", "Alex", "edward", "anika", "belinda", "victor", "pablo", "paul"),
 }  # fmt: skip
 
 

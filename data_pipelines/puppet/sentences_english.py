@@ -177,4 +177,142 @@ The problem with this umbrella is that it only opens indoors.
 Please move the plant, because it blocks the view of the bay.
 The gardener shaped the hedge like a whale with a fountain.
 Half of the team was ill, but they still won by five points.
+Really? I thought the museum was free on the first Sunday.
+No way! You finished the whole puzzle in one afternoon?
+Well, if nobody minds, I will take the window seat.
+Good morning! Did you sleep well in the new bed?
+Sorry, could you say that again a little more slowly?
+Of course I remember you; we shared a boat to the island.
+What a beautiful bowl! Did you make it yourself?
+Be careful with that box, it is full of old records.
+Why on earth would anybody paint a bathroom black?
+Yes, please, and a small pot of mint tea as well.
+Oh, how wonderful! The cherry trees are already in flower.
+How far is it from here to the foot of the mountain?
+Stop! The bridge ahead is closed for repairs.
+I suppose you are right, but I still prefer the old one.
+Who left the freezer open overnight?
+You must be joking! That vase is worth more than my car.
+Let me think about it for a moment.
+Five more minutes, please, the film is nearly over.
+When will the bus to the airport be here?
+Both of us were wrong, as it turns out.
+Thank goodness! I was afraid I had lost my passport.
+Which of these two photographs do you like better?
+It was nothing, really; anyone would have done the same.
+Hurry up, or we will miss the beginning of the show!
+Do you believe that whales can recognise each other's voices?
+Never mind, we can always try again on Wednesday.
+Hello, this is the front desk, how may I help you?
+My goodness, look at the size of that pumpkin!
+Would anyone like the last piece of blueberry pie?
+I beg your pardon, I did not mean to push you.
+What if we moved the sofa to the other side of the room?
+Perfect! That is exactly the shade of blue I wanted.
+She asked me twice, and twice I could not answer.
+Isn't it strange that nobody ever uses this door?
+Keep going, you are almost at the top!
+I have no idea where the wolves go during the summer.
+Where did you put the scissors after you wrapped the gift?
+He bowed, he smiled, and then he dropped the whole tray.
+Enough for today; we will move the wardrobe tomorrow.
+Who would like to feed the goats this morning?
+A fool could see that the shelf is not level.
+Please forgive me, I completely forgot about our appointment.
+How many people fit into that tiny elevator?
+Bravo! I have never heard it played with so much feeling.
+Maybe it is a badger, or maybe just a very round cat.
+The robin built her nest inside an abandoned boot.
+You were supposed to beat the eggs before adding the flour.
+Above the roof of the mill, two storks were circling.
+We measured the room four times and got four different results.
+Do me a favour and water the basil while I am away.
+The chimney sweep waved from the roof, black from top to toe.
+Her voice was so low that we all leaned forward to hear it.
+If you whistle near the stable, the pony comes running.
+Purple clouds piled up behind the town hall.
+The poem has only four lines, but I can never remember the third.
+My thumb hurts because I missed the nail with the hammer.
+They argued about the route until the petrol was gone.
+The cook threw a pinch of pepper over his shoulder.
+From the balcony you can watch the boats come in at dusk.
+Whoever borrowed my ladder, please bring it back!
+The vet says that our old rabbit needs fewer carrots.
+In the beginning the violins whisper, and in the end they shout.
+The pharmacy is open, but the shoe shop has moved.
+Two boys were blowing soap bubbles from the top of the slide.
+Some say the lake has no bottom; I say nobody ever measured it.
+She folded the map the wrong way, as everyone does.
+There is a photograph of the whole family in front of the barn.
+Our flight was full of people in wonderful woollen hats.
+The thief took the frame and left the painting on the floor.
+I would never have found the path without your footprints.
+A good joke needs a pause just before the end.
+Few things smell better than bread on a frosty morning.
+Whose turn is it to choose the music?
+The puppy chewed up my homework. Honestly, it really did!
+Move your pawn, Paul, we do not have all evening.
+Mum bought a pump for the pond, and papa put it together.
+The bumblebee bumped into the window and buzzed off again.
+Above all, never leave five hungry foxes alone with the food.
+We vowed to leave the very same evening, fog or no fog.
+Phoebe found the fifth volume behind a vase of violets.
+Who knew that you could grow rice on a rooftop?
+The wooden wheel went round with a woeful sound.
+You choose the shoes, and I will choose the route.
+Blue shoes, brown boots, and not one pair that fits.
+The owl flew over the low wall without a sound.
+The wolf in the story was only ever looking for company.
+Snow on the roof always makes the whole house quiet.
+Now that you mention it, the room does look larger.
+Our mayor wore a yellow raincoat to her own wedding.
+I owe you an apology and probably a new umbrella.
+Half past seven? That is far too early for me!
+Say what you like, but this soup has been burned.
+The baker's boy pedalled uphill with a basket of buns.
+My best pupil builds model planes from matches and paper.
+Papa made up a bedtime story about a bear with a big umbrella.
+Nobody moved, nobody spoke, and then the lamp went out.
+Have a look at this beetle; it shines like a drop of oil.
+There must be some mistake: I ordered the mushroom pie.
+We were about to leave when the phone rang four times.
+What happened to the fountain that used to stand here?
+Once the paint is dry, we can hang the mirror.
+Could somebody please turn the volume down a bit?
+I can hardly believe that you walked all that way barefoot!
+The waiter forgot our water, but he brought us five forks.
+Our cat thinks that every cushion belongs to her.
+The new nurse is kind, quick and very good with numbers.
+Unless the fog lifts, none of the planes can leave.
+Mind the step! Too late, I am afraid.
+First wash the rice, then leave it alone for an hour.
+The mirror made the small room look like a ballroom.
+They say hello to every dog, but never to the owners.
+Do you want the good news first, or the bad news?
+A mouse had moved into the piano and was raising a family.
+I swear that I locked the door before I went upstairs.
+The longer you wait, the more it will cost.
+Fine, you win! The map was upside down all the time.
+Would you rather be able to fly or to breathe under water?
+On the way back we counted only three red lights.
+The swing squeaks, the gate squeaks, and so does my bike.
+Tomorrow will be warmer, with a few showers in the evening.
+My uncle can bake, sew and juggle, but he cannot park.
+What do you mean, there is no more coffee?
+Far away, somebody was chopping wood in a steady rhythm.
+The bell rang, the doors flew open, and out they all poured.
+The professor wrote one word on the board and sat down.
+I love this song! Turn it up and open the windows.
+Is it me, or is the floor moving under our feet?
+The parcel was larger than the postwoman who carried it.
+Between you and me, I have never liked beetroot.
+You may put up your tent anywhere above the waterfall.
+Marble is cold, wood is warm, and this chair is neither.
+Watch out for the puddle! Oh well, wet feet again.
+That is the funniest thing I have heard all week.
+Every Wednesday, the choir practises above the butcher's shop.
+I will call you as soon as we arrive at the harbour.
+The bronze horse in the square has been polished by a million hands.
+Please stay for supper; there is plenty for everyone.
+Why not? It might even be fun.
 """.splitlines()
