@@ -19,8 +19,9 @@ import numpy as np
 
 from data_pipelines.extraction.face import FaceFinder
 from data_pipelines.puppet.articulation import contact_frame
-from data_pipelines.puppet.build import Parameters, person
+from data_pipelines.puppet.build import person
 from data_pipelines.puppet.clips import Take, speech_clip
+from data_pipelines.puppet.plan import Parameters
 from data_pipelines.puppet.render import Renderer, measure
 from data_pipelines.schema import write_atomically
 

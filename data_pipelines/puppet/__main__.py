@@ -7,28 +7,30 @@ import os
 import sys
 from pathlib import Path
 
-from data_pipelines.puppet.build import Parameters, build
+from data_pipelines.puppet.build import build
+from data_pipelines.puppet.plan import Parameters
 from demo_jax.typing import CommandParser, exits_with_two
 
 _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/puppet
-      half an hour at 64 pixels, 90 identities: some minutes on two cores
-  python -m data_pipelines.puppet --out data/large --hours 2 --size 128 --people 240,30,50
-  python -m data_pipelines.puppet --out data/tiny --hours 0.01 --people 4,2,2 --workers 1
+      two hours at 128 pixels, 300 identities: about an hour on two cores
+  python -m data_pipelines.puppet --out data/small --hours 0.5 --size 64 --people 60,10,20
+  python -m data_pipelines.puppet --out data/tiny --hours 0.01 --size 64 --people 4,2,2
 
-DIR/train, DIR/val and DIR/test each get clips/*.npz (clip records, docs/data.md) and dataset_info.json. The three share
-no identity, voice variant or sentence. Running the same command again finishes what was interrupted."""
+DIR/train, DIR/val and DIR/test each get clips/*.npz (clip records, docs/data.md) and dataset_info.json, and share no
+identity, voice variant or sentence; DIR/datasheet.html shows what there is. Running the same command again finishes
+what was interrupted."""
 
 
 def _people(text: str) -> tuple[int, int, int]:
     parts = text.split(",")
     if len(parts) != 3 or not all(p.strip().isdigit() for p in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not three counts such as 60,10,20")
+        raise argparse.ArgumentTypeError(f"{text!r} is not three counts such as 230,20,50")
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
 @exits_with_two
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = CommandParser(
         prog="python -m data_pipelines.puppet",
         description="Generates the puppet corpus: synthetic heads that speak, with exact ground truth.",
@@ -68,11 +70,17 @@ def main(arguments: list[str] | None = None) -> None:
         set_share=args.set_share,
         set_frames=args.set_frames,
     )
-    infos = build(args.out, parameters, args.workers)
+    try:
+        infos = build(args.out, parameters, args.workers)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the same command goes on where this one stopped.\n")
+        return 130
     for split, info in infos.items():
         counts = info["counts"]
         line = f"{split}: {counts['clips']} clips, {counts['hours']:.3f} hours, {counts['identities']} identities\n"
         sys.stdout.write(line)
+    sys.stdout.write(f"what there is: {args.out / 'datasheet.html'}\n")
+    return 0
 
 
 if __name__ == "__main__":

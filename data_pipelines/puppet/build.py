@@ -1,7 +1,7 @@
-"""Builds the puppet corpus: clip records in DIR/<split>/clips and DIR/<split>/dataset_info.json.
+"""Builds the puppet corpus: clip records in DIR/<split>/clips, DIR/<split>/dataset_info.json and DIR/datasheet.html.
 
-Every clip and set is a pure function of the parameters and its number, so that it can be made alone, in any process,
-in any order; a finished one is recognised by its first piece, which is written last.
+Every clip, set and probe is a pure function of the parameters and its number, so that it can be made alone, in any
+process, in any order; a finished one is recognised by its first piece, which is written last.
 """
 
 from __future__ import annotations
@@ -12,92 +12,36 @@ import hashlib
 import itertools
 import json
 import math
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import shutil
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data_pipelines.augmentation import AUGMENTATION_VERSION
 from data_pipelines.puppet.articulation import ARTICULATION_VERSION
-from data_pipelines.puppet.clips import CLIPS_VERSION, Take, cut, probe_set, speaker_name, speech_clip, stream
+from data_pipelines.puppet.clips import CLIPS_VERSION, Take, probe_take, speaker_name, stream
+from data_pipelines.puppet.datasheet import write_datasheet
 from data_pipelines.puppet.motion import MOTION_VERSION
-from data_pipelines.puppet.sentences import SENTENCES_VERSION, SPLITS, VARIANTS, languages, sentences
+from data_pipelines.puppet.plan import Job, Parameters, by_person, duration
+from data_pipelines.puppet.sentences import SENTENCES_VERSION
 from data_pipelines.puppet.speech import SPEECH_VERSION
-from data_pipelines.schema import MAX_PIECE_FRAMES, SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
-from demo_jax.typing import FPS, InputError
+from data_pipelines.puppet.utterances import cut
+from data_pipelines.puppet.workers import Report, run_all
+from data_pipelines.schema import MAX_PIECE_FRAMES, SCHEMA_VERSION, ClipRecord, pack, write_atomically, write_clip
+from demo_jax.typing import InputError
 
 if TYPE_CHECKING:
     from data_pipelines.puppet.identity import Identity
+    from data_pipelines.puppet.render import Renderer
 
 HEAD_VERSION = "2"  # of head, identities and renderer: raised with every change of a shape or a pixel
 
-_MEAN_SECONDS = 6.9  # of a speech clip, measured; turns hours into a number of clips
-_SET_VARIANTS = 6
-_SPLIT_SHARE = {"train": 0.8, "val": 0.08, "test": 0.12}
 _QUALITY = 95
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Parameters:
-    """What decides the corpus. Raises InputError when a value is impossible."""
-
-    hours: float = 0.5  # of all splits and variants together
-    size: int = 64  # pixels of the square frames
-    seed: int = 0
-    people: tuple[int, int, int] = (60, 10, 20)  # identities in train, val, test
-    set_share: float = 0.2  # of the frames: redrawn sets
-    set_frames: int = 24  # of each take of a set
-
-    def __post_init__(self) -> None:
-        if not 0 < self.hours <= 1000:
-            raise InputError(f"--hours {self.hours}: give more than 0 and at most 1000 hours.")
-        if not 32 <= self.size <= 1024:
-            raise InputError(f"--size {self.size}: frames are 32 to 1024 pixels wide.")
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: a seed is 0 or more.")
-        if min(self.people) < 1:
-            raise InputError(f"--people {self.people}: every split needs at least one identity.")
-        if not 0 <= self.set_share < 1:
-            raise InputError(f"--set-share {self.set_share}: a share is at least 0 and below 1.")
-        if not 1 <= self.set_frames <= MAX_PIECE_FRAMES:
-            raise InputError(f"--set-frames {self.set_frames}: a piece has 1 to {MAX_PIECE_FRAMES} frames.")
-
-    def people_in(self, split: str) -> int:
-        return self.people[SPLITS.index(split)]
-
-    def jobs(self) -> list[Job]:
-        """Every clip and set of the corpus."""
-        out = []
-        for split in SPLITS:
-            frames = self.hours * 3600 * FPS * _SPLIT_SHARE[split]
-            clips = max(1, round(frames * (1 - self.set_share) / (_MEAN_SECONDS * FPS)))
-            sets = math.ceil(frames * self.set_share / (_SET_VARIANTS * self.set_frames))
-            out += [Job(split=split, kind="speech", index=i) for i in range(clips)]
-            out += [Job(split=split, kind="set", index=i) for i in range(sets)]
-        return out
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """One clip ("speech") or one set ("set")."""
-
-    split: str
-    kind: str
-    index: int
-
-    @property
-    def last_written(self) -> str:
-        """The key of the record that is written last, and so proves that the job is done."""
-        clip_id = f"{self.index:06d}" if self.kind == "speech" else f"set{self.index:05d}-base"
-        return f"{self.split}-{clip_id}-0000"
-
-    def takes(self, parameters: Parameters) -> list[Take]:
-        people = parameters.people_in(self.split)
-        if self.kind == "speech":
-            return [speech_clip(parameters.seed, self.split, self.index, people)]
-        return probe_set(parameters.seed, self.split, self.index, people, parameters.set_frames)
+_WORTH_MEASURING = 5000  # frames: fewer are made before an estimate would be
+_TRIAL_FRAMES = 16
 
 
 def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord]:
@@ -105,12 +49,12 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
     import simplejpeg
 
     from data_pipelines.extraction.audio import LogMel
-    from data_pipelines.puppet.render import Renderer, measure
+    from data_pipelines.puppet.render import measure
 
     identity = person(seed, split, take.person)
     moves, total = take.motion, take.motion.frames
     truth = measure(identity, moves.pose, moves.expression, moves.eyes, size)
-    pictures = Renderer(identity, size).render(moves.pose, moves.expression, moves.eyes)
+    pictures = _renderer(seed, split, take.person, size).render(moves.pose, moves.expression, moves.eyes)
     log_mel = LogMel()
     features = log_mel(take.context)[take.offset : take.offset + total]
     gaze = np.concatenate([moves.eyes[:, :2], truth.openings], 1).astype(np.float32)
@@ -157,12 +101,22 @@ def person(seed: int, split: str, number: int) -> Identity:
     return random_identity(stream(seed, split, "identity", number))
 
 
-def run_job(job: Job, parameters: Parameters, folder: Path) -> int:
-    """Writes the records of one job, the first piece last. Returns how many frames it has."""
-    made = [r for take in job.takes(parameters) for r in records(take, job.split, parameters.seed, parameters.size)]
-    for record in reversed(made):
-        write_clip(folder / job.split, record)
-    return sum(record.length for record in made)
+@functools.lru_cache(maxsize=2)
+def _renderer(seed: int, split: str, number: int, size: int) -> Renderer:
+    """Setting one up takes as long as some ten frames; the jobs of a person follow each other."""
+    from data_pipelines.puppet.render import Renderer
+
+    return Renderer(person(seed, split, number), size)
+
+
+def run_jobs(jobs: Sequence[Job], report: Report, *, parameters: Parameters, folder: Path) -> None:
+    """Writes the records of some jobs, each job's first piece last. Reports frames."""
+    for job in jobs:
+        takes = job.takes(parameters)
+        made = [r for take in takes for r in records(take, job.split, parameters.seed, parameters.size)]
+        for record in reversed(made):
+            write_clip(folder / job.split, record)
+        report(sum(record.length for record in made))
 
 
 def fingerprint(parameters: Parameters) -> dict:
@@ -179,6 +133,7 @@ def fingerprint(parameters: Parameters) -> dict:
             "sentences": SENTENCES_VERSION,
             "clips": CLIPS_VERSION,
             "head": HEAD_VERSION,
+            "augmentation": AUGMENTATION_VERSION,
             "features/logmel": LogMel().version,
         },
     }
@@ -193,30 +148,56 @@ def build(folder: Path, parameters: Parameters, workers: int, progress: bool = T
     """
     from tqdm import tqdm
 
+    if workers < 1:
+        raise InputError(f"--workers {workers}: at least one process has to work.")
     identity = fingerprint(parameters)
     _claim(folder, identity)
     every = parameters.jobs()
     todo = [j for j in every if not (folder / j.split / "clips" / f"{j.last_written}.npz").exists()]
-    with tqdm(total=len(every), initial=len(every) - len(todo), unit="clip", disable=not progress) as bar:
-        if workers <= 1:
-            for job in todo:
-                run_job(job, parameters, folder)
-                bar.update()
-        elif todo:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                futures = [pool.submit(run_job, job, parameters, folder) for job in todo]
-                try:
-                    for future in as_completed(futures):
-                        future.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-    infos = {split: _info(folder / split, split, parameters, identity) for split in SPLITS}
-    for split, info in infos.items():
-        write_atomically(folder / split / "dataset_info.json", json.dumps(info, indent=1).encode())
+    frames, left = (sum(job.frames(parameters) for job in jobs) for jobs in (every, todo))
+    try:
+        if left >= _WORTH_MEASURING:
+            new_person, frame, size = _trial(parameters)
+            _check_space(folder, left * size)
+            people = len(by_person(todo, parameters)) + sum(job.kind == "set" for job in todo)
+            seconds = (left * frame + people * new_person) / workers
+            if progress:
+                tqdm.write(
+                    f"{left:,} of {frames:,} frames of {parameters.size} px are to be made: about "
+                    f"{left * size / 1e9:.1f} GB, {duration(seconds)} with {workers} free cores."
+                )
+        work = functools.partial(run_jobs, parameters=parameters, folder=folder)
+        with tqdm(total=frames, initial=frames - left, unit=" frames", disable=not progress) as bar:
+            run_all(work, by_person(todo, parameters), workers, bar.update)
+            bar.total = bar.n  # how long the clips are is known only now
+        infos = write_datasheet(folder, parameters, identity, every)
+        for half_written in folder.glob("*/clips/.*.tmp"):
+            half_written.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error}); make room or choose another folder.") from error
     return infos
+
+
+def _trial(parameters: Parameters) -> tuple[float, float, float]:
+    """Seconds for a new person, seconds and bytes for a frame, measured. It also gets the renderer compiled."""
+    people = max(2, parameters.people_in("val"))
+    spent, size = [], 0
+    for number in (0, 1, 1):  # the first compiles, the second sets a person up, the third only draws
+        take = probe_take(parameters.seed, "val", number, people, _TRIAL_FRAMES)
+        start = time.perf_counter()
+        made = list(records(take, "val", parameters.seed, parameters.size))
+        spent.append(time.perf_counter() - start)
+        size = sum(len(pack(record)) for record in made)
+    return spent[1] - spent[2], spent[2] / _TRIAL_FRAMES, size / _TRIAL_FRAMES
+
+
+def _check_space(folder: Path, needed: float) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < 1.05 * needed:
+        raise InputError(
+            f"{folder}: about {needed / 1e9:.1f} GB will be written, but {free / 1e9:.1f} GB are free; make room, or "
+            "choose another folder, fewer --hours or a smaller --size."
+        )
 
 
 def _claim(folder: Path, identity: dict) -> None:
@@ -230,33 +211,3 @@ def _claim(folder: Path, identity: dict) -> None:
             write_atomically(path, json.dumps(identity, indent=1).encode())
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{folder} cannot be used for the corpus ({error}); choose another folder.") from error
-
-
-def _info(folder: Path, split: str, parameters: Parameters, identity: dict) -> dict:
-    clips, frames, people = set(), 0, set()
-    pieces = sorted((folder / "clips").glob("*.npz"))
-    for path in pieces:
-        with np.load(path) as arrays:
-            frames += len(arrays["frame_offsets"]) - 1
-            clips.add(str(arrays["clip_id"]))
-            people.add(str(arrays["speaker_id"]))
-    return {
-        "corpus": "puppet",
-        "split": split,
-        "fingerprint": identity,
-        "counts": {
-            "pieces": len(pieces),
-            "clips": len(clips),
-            "frames": frames,
-            "hours": round(frames / FPS / 3600, 4),
-            "identities": len(people),
-            "voice_variants": len(VARIANTS[split]),
-            "sentences": sum(len(sentences(language, split)) for language in languages() if language != "en-gb"),
-        },
-        "datasheet": {
-            "source": "Generated by data_pipelines.puppet: a procedural head that speaks with eSpeak NG voices.",
-            "licence": "Apache-2.0, as the code that generates it; the sentences were written for this project.",
-            "consent": "No person is shown or heard: faces, voices and sentences are synthetic.",
-            "rejected": [],
-        },
-    }
