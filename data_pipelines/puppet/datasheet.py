@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import html
 import io
 import json
@@ -179,13 +178,12 @@ def _charts(parameters: Parameters, contents: list[Contents]) -> list[str]:
 
 def _identities(parameters: Parameters) -> dict[str, Counter[str]]:
     """Attribute -> value -> how many identities have it."""
-    from data_pipelines.puppet.identity import random_identity
+    from data_pipelines.puppet.identity import describe, random_identity
 
     out: dict[str, Counter[str]] = {}
     for split in SPLITS:
         for number in range(parameters.people_in(split)):
             someone = random_identity(stream(parameters.seed, split, "identity", number))
-            for name, value in dataclasses.asdict(someone).items():
-                if isinstance(value, str):
-                    out.setdefault(name.replace("_", " "), Counter())[value] += 1
+            for name, value in describe(someone).items():
+                out.setdefault(name.replace("_", " "), Counter())[value] += 1
     return out
