@@ -220,18 +220,18 @@ def _coefficients(channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.n
 
     free = (1 - closed) * (1 - tuck)
     jaw = channel["jaw"] * (1 - 0.5 * closed)
-    jaw = jaw * (1 - tuck) + np.minimum(jaw, 0.07) * tuck
+    jaw = jaw * (1 - tuck) + np.minimum(jaw, 0.05) * tuck
     put("jawOpen", jaw)
     # mouthClose = jawOpen brings the lips together over the open jaw.
-    put("mouthClose", jaw * np.maximum(closed, 0.6 * tuck))
+    put("mouthClose", jaw * np.maximum(closed, 0.8 * tuck))
     put("jawForward", 0.5 * channel["forward"] * free)
-    put("mouthPucker", channel["pucker"] * (1 - 0.35 * closed) * (1 - 0.5 * tuck))
+    put("mouthPucker", channel["pucker"] * (1 - 0.35 * closed) * (1 - 0.5 * tuck) + 0.05 * closed)
     put("mouthFunnel", channel["funnel"] * free)
     put("mouthRollLower", 0.65 * tuck * (1 - closed) + 0.18 * closed)
     put("mouthRollUpper", 0.15 * closed)
-    put_both("mouthStretch", channel["stretch"] * (1 - 0.6 * closed))
+    put_both("mouthStretch", channel["stretch"] * (1 - 0.8 * closed))
     put_both("mouthLowerDown", channel["lower"] * free)
-    put_both("mouthUpperUp", (channel["upper"] * (1 - tuck) + 0.22 * style.upper * tuck) * (1 - closed))
+    put_both("mouthUpperUp", (channel["upper"] * (1 - tuck) + 0.18 * tuck) * (1 - closed))
     put_both("mouthPress", 0.35 * closed)
     return np.clip(out, 0, 1).astype(np.float32)
 

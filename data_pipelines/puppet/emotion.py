@@ -13,13 +13,13 @@ from demo_jax.typing import FPS
 # Emotion -> coefficients at full intensity; a name without a side means both.
 FACES: dict[str, dict[str, float]] = {
     "neutral": {},
-    "happy": {"mouthSmile": 0.7, "cheekSquint": 0.5, "eyeSquint": 0.25, "mouthDimple": 0.15, "browOuterUp": 0.12},
-    "sad": {"browInnerUp": 0.7, "mouthFrown": 0.55, "eyeSquint": 0.1, "browDown": 0.1},
-    "angry": {"browDown": 0.85, "noseSneer": 0.3, "eyeSquint": 0.35, "mouthFrown": 0.25},
-    "surprised": {"browInnerUp": 0.75, "browOuterUp": 0.8, "eyeWide": 0.65},
-    "fearful": {"browInnerUp": 0.85, "browOuterUp": 0.3, "eyeWide": 0.6, "mouthFrown": 0.2, "browDown": 0.15},
-    "disgusted": {"noseSneer": 0.8, "browDown": 0.45, "cheekSquint": 0.35, "mouthFrown": 0.3, "eyeSquint": 0.25},
-    "contempt": {"mouthSmileLeft": 0.5, "mouthDimpleLeft": 0.5, "browOuterUpRight": 0.3, "eyeSquint": 0.1},
+    "happy": {"mouthSmile": 0.85, "cheekSquint": 0.6, "eyeSquint": 0.3, "mouthDimple": 0.2, "browOuterUp": 0.15},
+    "sad": {"browInnerUp": 0.95, "mouthFrown": 0.9, "eyeSquint": 0.15, "browDown": 0.15},
+    "angry": {"browDown": 1.0, "noseSneer": 0.45, "eyeSquint": 0.4, "mouthFrown": 0.5},
+    "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.8},
+    "fearful": {"browInnerUp": 1.0, "browOuterUp": 0.35, "eyeWide": 0.75, "mouthFrown": 0.35, "browDown": 0.2},
+    "disgusted": {"noseSneer": 1.0, "browDown": 0.55, "cheekSquint": 0.4, "mouthFrown": 0.5, "eyeSquint": 0.3},
+    "contempt": {"mouthSmileLeft": 0.6, "mouthDimpleLeft": 0.6, "browOuterUpRight": 0.5, "eyeSquint": 0.15},
 }  # fmt: skip
 
 # Emotion -> by what the rate of speech (words a minute) is multiplied.
@@ -56,10 +56,10 @@ def droop(emotion: str) -> float:
 def intensity(rng: np.random.Generator, frames: int) -> np.ndarray:
     """[T] 0-1: waves of an emotion: onset within a second, apex, offset within two, never quite gone."""
     seconds, at = frames / FPS, -rng.uniform(0, 3)
-    level = rng.uniform(0.25, 0.5)
+    level = rng.uniform(0.3, 0.55)
     times, jumps, lengths = [], [], []
     while at < seconds:
-        height = rng.uniform(0.6, 1.0) - level
+        height = rng.uniform(0.7, 1.0) - level
         onset, apex, offset = rng.uniform(0.35, 0.9), rng.uniform(0.8, 3.0), rng.uniform(0.7, 1.8)
         times += [at, at + onset + apex]
         jumps += [height, -height]

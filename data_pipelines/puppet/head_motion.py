@@ -31,8 +31,8 @@ def head_motion(
     amount = np.array([t.turn, t.nod, t.tilt]) * liveliness
     base = np.array(t.habit) + of_base.normal(0, (5.0, 2.5, 1.8))
     gate = (0.45 + 0.55 * speech.talking)[:, None]
-    slow = smooth_noise(of_drift, frames, 3, 2.0 * t.tempo * tempo) * (2.8, 1.4, 1.6)
-    quick = wander(of_drift, frames, 3, 0.9 * t.tempo * tempo, 1.0) * (1.15, 0.75, 0.85)
+    slow = smooth_noise(of_drift, frames, 3, 2.0 * t.tempo * tempo) * (4.2, 1.7, 2.3)
+    quick = wander(of_drift, frames, 3, 0.9 * t.tempo * tempo, 1.0) * (1.6, 0.75, 1.15)
     angles = base + amount * (slow + gate * quick)
     angles += amount * _accents(of_accent, speech, frames)
     angles += np.sqrt(amount) * _phrases(of_phrase, speech, frames, t.tempo * tempo)
@@ -72,7 +72,7 @@ def _accents(rng: np.random.Generator, speech: Prosody, frames: int) -> np.ndarr
     if not count:
         return out
     given = rng.random(count) < 0.25 + 0.6 * speech.strength
-    size = given * rng.gamma(3.0, 1.0, count) * (0.5 + speech.strength)
+    size = given * rng.gamma(3.0, 0.75, count) * (0.5 + speech.strength)
     width = rng.uniform(0.06, 0.12, count)
     at = speech.accents + rng.normal(0, 0.03, count)
     out[:, 1] += bumps(frames, at, size, width)

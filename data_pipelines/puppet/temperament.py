@@ -50,22 +50,22 @@ def random_temperament(rng: np.random.Generator) -> Temperament:
     def about_one(spread: float) -> float:
         return float(np.exp(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread)))
 
-    lively = about_one(0.45)
+    lively = about_one(0.5)
     yaw, pitch, roll = rng.normal(0, (3.5, 3.0, 1.8))
     return Temperament(
-        turn=lively * about_one(0.35),
+        turn=lively * about_one(0.45),
         nod=lively * about_one(0.3),
-        tilt=lively * about_one(0.35),
+        tilt=lively * about_one(0.45),
         sway=lively * about_one(0.35),
         tempo=about_one(0.15),
         habit=(float(yaw), float(pitch), float(roll)),
         neck=float(rng.uniform(0.15, 0.65)),
         nape=float(rng.uniform(-0.2, 0.2)),
-        blinks=float(np.clip(19 * about_one(0.5), 6, 45)),
-        looks=float(np.clip(75 * about_one(0.35), 30, 130)),
+        blinks=float(np.clip(19 * about_one(0.55), 5, 45)),
+        looks=float(np.clip(62 * about_one(0.45), 22, 130)),
         aversion=float(rng.beta(2, 3)),
         distance=float(rng.uniform(60, 100)),
-        hold=float(rng.uniform(0.82, 0.98)),
+        hold=float(rng.uniform(0.75, 0.98)),
         brow=about_one(0.4),
         lids=float(rng.beta(1.5, 15)),
         smile=float(rng.beta(1.2, 14)),
