@@ -168,7 +168,8 @@ def main() -> None:
     if args.json:
         groups = {"puppets": puppets} | ({"real": real} if real is not None else {})
         sizes = {n: {k: g[k] for k in ("people", "clips", "minutes", "noise")} for n, g in groups.items()}
-        args.json.write_text(json.dumps({"rows": rows, **sizes}, indent=1) + "\n")
+        rounded = json.loads(json.dumps({"rows": rows, **sizes}), parse_float=lambda text: float(f"{float(text):.4g}"))
+        args.json.write_text(json.dumps(rounded, indent=1) + "\n")
     if args.figure and real is not None:
         figure(args.figure, rows, puppets, real)
 

@@ -220,10 +220,10 @@ def _coefficients(channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.n
 
     free = (1 - closed) * (1 - tuck)
     jaw = channel["jaw"] * (1 - 0.5 * closed)
-    jaw = jaw * (1 - tuck) + np.minimum(jaw, 0.05) * tuck
+    jaw = jaw * (1 - 0.6 * tuck)
     put("jawOpen", jaw)
     # mouthClose = jawOpen brings the lips together over the open jaw.
-    put("mouthClose", jaw * np.maximum(closed, 0.8 * tuck))
+    put("mouthClose", jaw * np.maximum(closed, 0.85 * tuck))
     put("jawForward", 0.5 * channel["forward"] * free)
     put("mouthPucker", channel["pucker"] * (1 - 0.35 * closed) * (1 - 0.5 * tuck) + 0.05 * closed)
     put("mouthFunnel", channel["funnel"] * free)

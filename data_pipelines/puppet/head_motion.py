@@ -16,6 +16,7 @@ from demo_jax.factors import rotation_matrix
 
 REST_POSE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.75], np.float32)  # z: the face is 47 % of the crop wide
 POSE_LIMITS = np.array([40.0, 25.0, 22.0, 0.10, 0.08, 0.2])
+_LARGEST_NOD = 9.0  # degrees
 _CAMERA = 6.0  # face widths from the camera: how much a head that comes forward grows
 
 
@@ -34,7 +35,8 @@ def head_motion(
     slow = smooth_noise(of_drift, frames, 3, 2.0 * t.tempo * tempo) * (4.2, 1.7, 2.3)
     quick = wander(of_drift, frames, 3, 0.9 * t.tempo * tempo, 1.0) * (1.6, 0.75, 1.15)
     angles = base + amount * (slow + gate * quick)
-    angles += amount * _accents(of_accent, speech, frames)
+    nods = amount * _accents(of_accent, speech, frames)
+    angles += _LARGEST_NOD * np.tanh(nods / _LARGEST_NOD)
     angles += np.sqrt(amount) * _phrases(of_phrase, speech, frames, t.tempo * tempo)
     # Nobody turns further away because they are lively: large angles are compressed towards the limits.
     limit = POSE_LIMITS[:3]
