@@ -32,27 +32,34 @@ def turned(yaw: float, pitch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.array([[yaw, pitch, 0, 0, 0, np.log(2.1)]]), *REST[1:]
 
 
-def seen(identity: Identity, poses: np.ndarray, regions: tuple[Region, ...], worn: bool) -> np.ndarray:
-    """[T] how much of the head's vertices of these regions shows, painted white in a black picture, by pixels.
+def seen(identity: Identity, poses: np.ndarray, *groups: tuple[Region, ...], jaw: float = 0.0) -> list[np.ndarray]:
+    """For each group of the head's regions [2, T]: pixels that show it, without and with what is worn.
 
-    Without what is worn its triangles are left out; the body is left out in either case, so that light is the same.
+    It is painted white in a black picture; without what is worn, its triangles and the body's are left out.
     """
     head = puppet_head()
-    renderer = Renderer(identity, 96, 2)
-    if not worn:
-        keep = (renderer.triangles < len(head.mean)).all(-1)
-        for name in ("triangles", "_kinds", "_glass", "_solid", "_casters"):
-            setattr(renderer, name, np.ascontiguousarray(getattr(renderer, name)[keep]))
+    renderer = Renderer(identity, 80, 2)
     renderer.gloss = np.zeros_like(renderer.gloss)
     renderer.background = np.zeros_like(renderer.background)
-    motion = poses, np.zeros((len(poses), 52)), np.zeros((len(poses), 3))
-    pictures = []
-    for value in (0.0, 1.0):
+    expression = np.zeros((len(poses), 52))
+    expression[:, ARKIT_INDEX["jawOpen"]] = jaw
+    motion = poses, expression, np.zeros((len(poses), 3))
+
+    def picture(regions: tuple[Region, ...]) -> np.ndarray:
         renderer.albedo = np.zeros_like(renderer.albedo)
-        renderer.albedo[renderer.region == Region.GLASS] = 1.0
-        renderer.albedo[: len(head.mean)][np.isin(head.region, regions)] = value
-        pictures.append(renderer.render(*motion).astype(int).sum(-1))
-    return ((pictures[1] - pictures[0]) > 40).sum((1, 2))
+        renderer.albedo[renderer.region == Region.GLASS] = 1.0  # clear
+        renderer.albedo[: len(head.mean)][np.isin(head.region, regions)] = 1.0
+        return renderer.render(*motion).astype(int).sum(-1)
+
+    def pixels() -> list[np.ndarray]:
+        black = picture(())
+        return [(picture(group) - black > 40).sum((1, 2)) for group in groups]
+
+    covered = pixels()
+    keep = (renderer.triangles < len(head.mean)).all(-1)
+    for name in ("triangles", "_kinds", "_glass", "_solid", "_casters"):
+        setattr(renderer, name, np.ascontiguousarray(getattr(renderer, name)[keep]))
+    return [np.stack(pair) for pair in zip(pixels(), covered, strict=True)]
 
 
 def test_the_same_generator_gives_the_same_identity() -> None:
@@ -123,7 +130,7 @@ def test_people_are_coherent(crowd: list[Identity]) -> None:
 def test_parts_are_valid(crowd: list[Identity]) -> None:
     head = puppet_head()
     largest = 0
-    for identity in crowd[:60]:
+    for identity in crowd[:30]:
         worn = dressed(identity)
         number = len(worn.points)
         largest = max(largest, number)
@@ -149,23 +156,23 @@ def test_every_haircut_covers_the_crown_and_not_the_face(style: str) -> None:
     assert worn.points[:, 1].max() > 0.6 or style == "receding"
 
 
+EYES, LIPS = (Region.IRIS, Region.PUPIL), (Region.LIP,)
+
+
 def test_hair_glasses_and_hats_leave_eyes_and_mouth_visible() -> None:
     poses = np.concatenate([turned(yaw, pitch)[0] for yaw, pitch in ((0, 0), (25, 5), (-25, -10), (12, 18))])
-    for seed in range(24):
+    for seed in range(20):
         identity = drawn(100 + seed, glasses=("none", "round", "square", "thin", "browline")[seed % 5])
-        for regions, least in (((Region.IRIS, Region.PUPIL), 0.80), ((Region.LIP,), 0.93)):
-            free, covered = (seen(identity, poses, regions, worn) for worn in (False, True))
-            assert free.min() > 8
-            assert (covered >= least * free - 2).all(), (seed, regions, free, covered)
+        for (free, covered), least in zip(seen(identity, poses, EYES, LIPS), (0.80, 0.93), strict=True):
+            assert free.min() > 5
+            assert (covered >= least * free - 2).all(), (seed, free, covered)  # 2 pixels: shadows of rims and hair
 
 
 def test_no_hair_pokes_through_the_face_of_a_turned_head() -> None:
+    poses = np.concatenate([turned(yaw, pitch)[0] for yaw, pitch in ((40, 0), (-40, 0), (0, 25), (0, -25))])
     for seed in range(8):
-        identity = drawn(200 + seed)
-        poses = np.concatenate([turned(yaw, pitch)[0] for yaw, pitch in ((40, 0), (-40, 0), (0, 25), (0, -25))])
-        for regions, least in (((Region.IRIS, Region.PUPIL), 0.6), ((Region.LIP,), 0.85)):
-            free, covered = (seen(identity, poses, regions, worn) for worn in (False, True))
-            assert (covered >= least * free - 2).all(), (seed, regions, free, covered)
+        for (free, covered), least in zip(seen(drawn(200 + seed), poses, EYES, LIPS), (0.6, 0.85), strict=True):
+            assert (covered >= least * free - 2).all(), (seed, free, covered)
 
 
 @pytest.mark.parametrize("style", ["moustache", "goatee", "short beard", "full beard", "long beard"])
@@ -192,9 +199,8 @@ def test_beards_follow_the_jaw_and_leave_the_lips_free(style: str) -> None:
 def test_a_beard_hides_neither_lips_nor_teeth() -> None:
     for style in ("moustache", "full beard", "long beard"):
         identity = drawn(21, beard_style=style, hair_style="crop", headwear="none", glasses="none")
-        for regions in ((Region.LIP,), (Region.LIP, Region.TEETH, Region.TONGUE)):
-            free, covered = (seen(identity, turned(15, 5)[0], regions, worn) for worn in (False, True))
-            assert covered[0] >= 0.9 * free[0]
+        for free, covered in seen(identity, turned(15, 5)[0], LIPS, (Region.TEETH, Region.TONGUE), jaw=0.6):
+            assert free[0] > 5 and covered[0] >= 0.9 * free[0] - 1
 
 
 def test_glasses_rest_before_the_eyes_and_reach_the_ears() -> None:
