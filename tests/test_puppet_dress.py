@@ -188,7 +188,7 @@ def test_beards_follow_the_jaw_and_leave_the_lips_free(style: str) -> None:
     chin = -moved[head.landmarks[8], 1]
     assert chin > 0.1
     if style == "moustache":
-        assert np.median(fall) < 0.4 * chin  # its ends hang beside the corners of the mouth
+        assert np.median(fall) < 0.4 * chin
     else:
         assert fall.max() > 0.9 * chin
     assert not np.isin(head.region[worn.carrier], (Region.LIP, Region.MOUTH)).any()

@@ -46,9 +46,9 @@ def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.nda
 
 
 def _moustache(x: np.ndarray, y: np.ndarray, half: float, mouth_y: float, nose_y: float) -> np.ndarray:
-    top = nose_y - 0.012 - 0.05 * (x / half) ** 2
-    low = mouth_y - 0.02 * smoothstep(0.7, 1.0, x / half)
-    return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.20, 1.0, x / half)
+    top = nose_y - 0.006 - 0.012 * (x / half) ** 2
+    low = mouth_y + 0.012 * smoothstep(0.7, 1.0, x / half)  # it ends above the corners of the mouth
+    return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.26, 1.08, x / half)
 
 
 def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:
     spans = (outline[:, 1] > points[:, 1:2]) != (ends[:, 1] > points[:, 1:2])
     left = points[:, :1] < outline[:, 0] + (points[:, 1:2] - outline[:, 1]) * way[:, 0] / (way[:, 1] + 1e-12)
     inside = (spans & left).sum(1) % 2 == 1
-    free = np.where(inside, 0.0, smoothstep(0.007, 0.030, near))
+    free = np.where(inside, 0.0, smoothstep(0.005, 0.017, near))
     return np.where(points[:, 2] > 0.1, free, 1.0)
 
 
