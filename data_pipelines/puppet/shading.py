@@ -74,7 +74,7 @@ def _eye(p, lamps, frame, turn, eye):
         for c in RGB:
             p[3 + c] *= factor
     elif gz > 0.0:
-        factor = 1.0 - 0.30 * ramp(1.22, 1.0, ring)
+        factor = 0.92 - 0.28 * ramp(1.22, 1.0, ring)
         for c in RGB:
             p[3 + c] *= factor
     out = ramp(0.35, 0.95, np.sqrt(hx * hx + 0.6 * hy * hy))
@@ -186,12 +186,12 @@ def light(kind, p, lamps, frame, turn, eyes, light_axes, shadows, out):
             warm = 0.10 if c == 0 else 0.018 if c == 1 else 0.0
             value += albedo * lamps[1, c] * warm * soft * band * openness
             if c == 0:
-                value += albedo * 0.5 * thin * lamps[1, c]
+                value += albedo * 0.24 * thin * lamps[1, c] * openness * (0.4 + 0.6 * shadow)
         out[c] = value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def tone(x: float) -> float:
     """Linear light -> linear display, 0-1: straight in the shadows, a shoulder that never quite clips."""
-    x = 0.6 * max(x, 0.0)
+    x = 0.57 * max(x, 0.0)
     return min(x * (2.2 * x + 0.10) / (x * (2.2 * x + 0.62) + 0.10), 1.0)
