@@ -52,6 +52,8 @@ def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
     tracks = []
     for index in range(people * clips):
         take = speech_clip(seed, "train", index, people)
+        if not take.sound.phonemes:
+            continue  # the real clips are of people who talk
         moves = take.motion
         truth = measure(person(seed, "train", take.person), moves.pose, moves.expression, moves.eyes, 256)
         track = Track(

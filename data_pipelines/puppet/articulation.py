@@ -35,7 +35,7 @@ ARTICULATION_VERSION = "2"
 
 _RATE = 200  # grid of the curves, Hz
 _APPROACH, _RELEASE = 0.085, 0.065  # seconds in which a closure is approached and released
-_LIPS_BLUR = 1.35  # of the lips' window over the jaw's
+_LIPS_BLUR = 1.55  # of the lips' window over the jaw's
 _BREATH = 0.25  # seconds without a phone before which nobody breathes in
 
 

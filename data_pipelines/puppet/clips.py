@@ -118,10 +118,13 @@ def speech_clip(seed: int, split: str, index: int, people: int) -> Take:
     else:
         sound = _speak(rng, seed, split, person, index + index // people, seconds, emotion)
     style, temperament = manner(seed, split, person)
-    lips = _mouth(rng, sound, style, emotion)
-    moves = motion.speech_motion(
-        rng, lips, sound.times, sound.stressed, emotion, waveform=sound.waveform, temperament=temperament
-    )
+    if is_idle(index):
+        moves = motion.idle_motion(rng, sound.frames, emotion, style=style, temperament=temperament)
+    else:
+        lips = _mouth(rng, sound, style, emotion)
+        moves = motion.speech_motion(
+            rng, lips, sound.times, sound.stressed, emotion, waveform=sound.waveform, temperament=temperament
+        )
     if is_augmented(seed, split, index):
         heard = augment_speech(stream(seed, split, "heard", index).spawn(1)[0], sound.waveform)
         sound = dataclasses.replace(sound, waveform=heard)
