@@ -11,7 +11,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 REAL := out/real
 
-.PHONY: help demo test check real clean lock
+.PHONY: help demo test check real ablations clean lock
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/'
@@ -46,6 +46,10 @@ real: $(INSTALLED)  ## make real DATA=folder [PORTRAIT=picture AUDIO=sound]: pre
 	$(PY) -m data_pipelines.excerpt --data $(REAL)/records --out $(REAL)
 	$(PY) sample.py --checkpoint $(REAL)/flow --portrait "$(or $(PORTRAIT),$(REAL)/portrait.png)" \
 		--audio "$(or $(AUDIO),$(REAL)/speech.wav)" --out $(REAL)/sample.mp4
+
+ablations: $(INSTALLED)  ## make ablations DATA=folder: which of stage 1's losses matter; goes on where it stopped
+	@test -n "$(DATA)" || { echo "error: say which puppet corpus to use: make ablations DATA=folder" >&2; exit 2; }
+	$(PY) -m benchmarks.ablations --data "$(DATA)" --out out/ablations
 
 lock:  ## pin the dependencies again (needs uv)
 	@echo "# Every dependency of demo_jax[dev], pinned for Python 3.11 to 3.13. Made by: make lock" > .lock.tmp

@@ -24,6 +24,7 @@ from etils import epath
 from ml_collections import config_flags
 
 from data_pipelines import pipeline
+from data_pipelines.augment import Augment
 from demo_jax import rng, sharding
 from demo_jax.checkpoint import SCHEMA, fingerprint, load_model, space_checkpointable
 from demo_jax.codes import load_space
@@ -33,8 +34,9 @@ from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
+from demo_jax.training.stage1 import stage1_losses
 from demo_jax.training.state import create, make_optimizer
-from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
+from demo_jax.training.steps import make_step, stage2_losses
 from demo_jax.typing import InputError, PyTree, say_error
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
@@ -67,7 +69,12 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
         init=init,
         step=make_step(functools.partial(stage1_losses, model, config), config, optimizer),
         batches=lambda start: batches(
-            "train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
+            "train",
+            seed=config.seed,
+            start_step=start,
+            augment=Augment(**dataclasses.asdict(config.augment)),
+            workers=config.data.workers,
+            **_process(),
         ),
         evaluate=stage1_validation(config, validation, workdir),
         meta={

@@ -4,6 +4,7 @@ python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --co
 """
 
 from demo_jax.config import (
+    AugmentConfig,
     AutoEncoderConfig,
     DataConfig,
     OptimizerConfig,
@@ -29,8 +30,9 @@ def get_config():
                 projection=128,
                 dtype="bfloat16",
             ),
-            loss=Stage1LossConfig(swap=0.0, cross_identity=0.0),  # real video has no true renders
-            data=DataConfig(batch_size=128, set_batch_size=0, workers=16),
+            loss=Stage1LossConfig(cycle=0.1),
+            augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
+            data=DataConfig(batch_size=128, set_batch_size=32, workers=16),  # sets are composites
             optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=2_000, ema_decay=0.9999),
         )
     )

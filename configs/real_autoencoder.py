@@ -7,7 +7,15 @@ About 20 minutes on one CPU core. With 11 minutes of video of 60 people, on held
 source 26.5), within mouth and eye boxes 25.7 (copying 24.2).
 """
 
-from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict
+from demo_jax.config import (
+    AugmentConfig,
+    AutoEncoderConfig,
+    DataConfig,
+    OptimizerConfig,
+    Stage1Config,
+    Stage1LossConfig,
+    as_config_dict,
+)
 
 
 def get_config():
@@ -15,7 +23,9 @@ def get_config():
         Stage1Config(
             steps=1_500,
             model=AutoEncoderConfig(size=64),
-            data=DataConfig(batch_size=16, set_batch_size=0),  # real video has no redrawn sets
+            loss=Stage1LossConfig(cycle=0.1),
+            augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
+            data=DataConfig(batch_size=12, set_batch_size=6),  # sets are composites of two frames
             optimizer=OptimizerConfig(learning_rate=8e-4),
         )
     )

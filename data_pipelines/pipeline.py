@@ -17,6 +17,7 @@ import grain
 import numpy as np
 
 from data_pipelines import transforms
+from data_pipelines.augment import Augment
 from data_pipelines.catalog import (
     code_paths,
     codes_info,
@@ -39,6 +40,7 @@ __all__ = [
 
 _LAST_STEP = 2**40
 _PLAIN, _SETS, _CODES = range(3)  # separate the random streams
+_AS_IT_IS = Augment()
 
 
 class Batches:
@@ -116,6 +118,7 @@ def stage1_batches(
     size: int,
     lip_window: int = 5,
     feature: str = "logmel",
+    augment: Augment = _AS_IT_IS,
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 0,
@@ -123,18 +126,19 @@ def stage1_batches(
     """Pictures, truth and sound for the motion auto-encoder. Sizes are of the global batch; rows are this process's.
 
     Plain examples, b = batch_size / process_count rows; t is a random frame, s a random frame of the same clip:
-      source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t),
-      source_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code, NaN = not measured),
-      driving_boxes [b, 2, 4] float32 (mouth, eyes at t, pixels of S), audio [b, W, A] float32, clip_hash [b] int32,
-      time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash, -1 unknown),
-      confidence [b] float32
-    Set examples, when set_batch_size > 0 (a puppet corpus): set_source, set_driving, set_redrawn,
-      set_reidentity_source, set_reidentity [., S, S, 3] u8 (base at s, base at t, redrawn at t, second identity at s
-      and t), each with its _calibrated [., 13]; set_factor [.] int32 (which of FACTORS is redrawn) and
-      set_boxes [., 2, 4].
+      source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
+      target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
+      source_calibrated, target_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code,
+      NaN = not measured), driving_boxes [b, 2, 4] float32 (mouth, eyes at t, pixels of the target), audio [b, W, A]
+      float32, clip_hash [b] int32, time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash,
+      -1 unknown), confidence [b] float32
+    Set examples, when set_batch_size > 0: set_source, set_driving, set_redrawn, set_reidentity_source, set_reidentity
+      [., S, S, 3] u8 (base at s, base at t, redrawn at t, second identity at s and t), each with its _calibrated
+      [., 13]; set_factor [.] int32 (which of FACTORS is redrawn) and set_boxes [., 2, 4]. Where the corpus has no sets
+      (real video), set_redrawn is a composite of two frames, and there is no second identity.
 
     Raises:
-      InputError: the folder, split, feature or sets are missing, or a size is impossible.
+      InputError: the folder, split or feature is missing, or a size is impossible.
     """
     records = open_records(data_dir, split)
     for piece in records.pieces:
@@ -153,12 +157,7 @@ def stage1_batches(
     driving = [i for same in clips.values() for i in same if records.pieces[i].length >= lip_window]
     if not driving:
         raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
-    sets = _group_sets(records) if set_batch_size else []
-    if set_batch_size and not sets:
-        raise InputError(
-            f"{data_dir}, {split}: there are no sets of redrawn factors; only a puppet corpus has them. "
-            "Set set_batch_size to 0."
-        )
+    sets = (_group_sets(records) or [{"base": i} for i in driving]) if set_batch_size else []
     # One frame is decoded now, so that a model too large for the records is refused before training starts.
     decode_frame(records[driving[0]].frames[0], size)
     return Batches(
@@ -172,6 +171,7 @@ def stage1_batches(
             size=size,
             lip_window=lip_window,
             feature=feature,
+            augment=augment,
         ),
         start_step,
         workers,
@@ -198,6 +198,7 @@ class _Stage1:
     size: int
     lip_window: int
     feature: str
+    augment: Augment
 
     def __call__(self, step: int) -> Example:
         batch = transforms.stack([self._plain(*row) for row in self.plain_rows(step)])
@@ -212,18 +213,29 @@ class _Stage1:
         driving = self.records.read(index, transforms.arrays_for_driving(self.feature))
         source = driving if other == index else self.records.read(other, transforms.arrays_for_source())
         return transforms.plain_example(
-            rng, driving, source, size=self.size, lip_window=self.lip_window, feature=self.feature
+            rng,
+            driving,
+            source,
+            size=self.size,
+            lip_window=self.lip_window,
+            feature=self.feature,
+            augment=self.augment,
         )
 
     def _set(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
         group = self.sets[item]
+        if "reidentity" not in group:
+            arrays = self.records.read(group["base"], transforms.arrays_for_composite())
+            return transforms.composite_example(rng, arrays, size=self.size, augment=self.augment)
         variant = str(rng.choice(sorted(name for name in group if name.startswith("redrawn:"))))
         base, redrawn, reidentity = (
             self.records.read(group[name], transforms.arrays_for_source()) for name in ("base", variant, "reidentity")
         )
         factor = FACTORS.index(variant.removeprefix("redrawn:"))
-        return transforms.set_example(rng, base, redrawn, reidentity, factor=factor, size=self.size)
+        return transforms.set_example(
+            rng, base, redrawn, reidentity, factor=factor, size=self.size, augment=self.augment
+        )
 
 
 def stage2_batches(

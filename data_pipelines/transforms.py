@@ -12,7 +12,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from demo_jax.factors import calibrated_code
+from data_pipelines import augment as augmentation
+from data_pipelines.augment import Augment
+from demo_jax.factors import FACTORS, calibrated_code
 from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
 
 # Louder than this over the window is speech, not room noise: dB of full scale, root mean square.
@@ -50,11 +52,15 @@ def _frame(arrays: Arrays, t: int, size: int) -> np.ndarray:
     return decode_frame(arrays["frame_bytes"][start:end].tobytes(), size)
 
 
+def _scale(arrays: Arrays, t: int, size: int) -> np.float32:
+    """Pixels of a `size` frame per pixel of the record."""
+    start, end = arrays["frame_offsets"][t : t + 2]
+    return np.float32(size / simplejpeg.decode_jpeg_header(arrays["frame_bytes"][start:end].tobytes())[0])
+
+
 def _boxes(arrays: Arrays, t: int, size: int) -> np.ndarray:
     """[2, 4] float32 in pixels of a `size` frame."""
-    start, end = arrays["frame_offsets"][t : t + 2]
-    height = simplejpeg.decode_jpeg_header(arrays["frame_bytes"][start:end].tobytes())[0]
-    return arrays["boxes"][t] * np.float32(size / height)
+    return arrays["boxes"][t] * _scale(arrays, t, size)
 
 
 def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
@@ -88,25 +94,45 @@ def arrays_for_source() -> tuple[str, ...]:
     return _SOURCE_ARRAYS
 
 
+def arrays_for_composite() -> tuple[str, ...]:
+    """The record arrays that composite sets are made from."""
+    return (*_SOURCE_ARRAYS, "landmarks")
+
+
 def arrays_for_driving(feature: str) -> tuple[str, ...]:
     """The record arrays that a driving window with its sound is read from."""
     return (*_SOURCE_ARRAYS, *_SOUND_ARRAYS, f"features/{feature}")
 
 
 def plain_example(
-    rng: np.random.Generator, driving: Arrays, source: Arrays, *, size: int, lip_window: int, feature: str
+    rng: np.random.Generator,
+    driving: Arrays,
+    source: Arrays,
+    *,
+    size: int,
+    lip_window: int,
+    feature: str,
+    augment: Augment,
 ) -> Example:
-    """A random source frame of one piece and a random window of another piece (or the same) of its clip."""
+    """A random source frame of one piece and a random window of another piece (or the same) of its clip.
+
+    The window is recoloured, shifted and enlarged, with its truth; the target is its middle frame as it was.
+    """
     length = len(driving["pose"])
     first = int(rng.integers(length - lip_window + 1))
     centre, window = first + lip_window // 2, slice(first, first + lip_window)
     s = int(rng.integers(len(source["pose"])))
-    return {
+    frames = np.stack([_frame(driving, t, size) for t in range(first, first + lip_window)])
+    truth = _calibrated(driving, window)
+    example = {
         "source": _frame(source, s, size),
-        "driving": np.stack([_frame(driving, t, size) for t in range(first, first + lip_window)]),
+        "driving": frames,
+        "target": frames[lip_window // 2],
         "source_calibrated": _calibrated(source, s),
-        "driving_calibrated": _calibrated(driving, window),
+        "driving_calibrated": truth,
+        "target_calibrated": truth[lip_window // 2],
         "driving_boxes": _boxes(driving, centre, size),
+        "driving_shift": np.zeros(3, np.float32),
         "audio": driving[f"features/{feature}"][window].astype(np.float32),
         "clip_hash": np.array(stable_hash(str(driving["clip_id"])), np.int32),
         "time": np.array(int(driving["piece"]) * 64 + centre, np.int32),
@@ -114,10 +140,27 @@ def plain_example(
         "phoneme": np.array(_phoneme(driving, centre), np.int32),
         "confidence": np.asarray(driving["confidence"][centre]),
     }
+    if rng.random() < augment.mirror:
+        example = augmentation.mirror_example(example, size)
+    if augment.shift or augment.zoom:
+        shift = augmentation.draw_shift(rng, augment)
+        example["driving"] = np.stack([augmentation.shift_picture(f, shift) for f in example["driving"]])
+        example["driving_calibrated"] = augmentation.shift_truth(example["driving_calibrated"], shift)
+        example["driving_shift"] = shift
+    if augment.colour:
+        example["driving"] = augmentation.recolour(rng, example["driving"], augment.colour)
+    return example
 
 
 def set_example(
-    rng: np.random.Generator, base: Arrays, redrawn: Arrays, reidentity: Arrays, *, factor: int, size: int
+    rng: np.random.Generator,
+    base: Arrays,
+    redrawn: Arrays,
+    reidentity: Arrays,
+    *,
+    factor: int,
+    size: int,
+    augment: Augment,
 ) -> Example:
     """One puppet set at two different frames s (source) and t (driving). Frame t of all variants correspond."""
     length = min(len(a["pose"]) for a in (base, redrawn, reidentity))
@@ -131,7 +174,48 @@ def set_example(
     }
     example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
     example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
-    return example | {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
+    example |= {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
+    return _augment_set(rng, example, size, augment)
+
+
+def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, augment: Augment) -> Example:
+    """A set for video that has none: frame t of a piece, redrawn with the mouth or the eyes of another of its frames.
+
+    There is no second identity. Without two frames that show a face the set says nothing (its factor is the residual,
+    and nothing is redrawn).
+    """
+    length, usable = len(arrays["pose"]), arrays["confidence"] > 0
+    s = int(rng.integers(length))
+    t = int(rng.choice(np.flatnonzero(usable))) if usable.any() else int(rng.integers(length))
+    picture, truth = _frame(arrays, t, size), _calibrated(arrays, t)
+    redrawn, redrawn_truth, factor = picture, truth, "residual"
+    if usable.sum() > 1:
+        factor = ("lip", "gaze")[int(rng.integers(2))]
+        u = augmentation.lender(rng, arrays["pose"][:, :3], usable, t)
+        scale = _scale(arrays, t, size)
+        other, landmarks = _frame(arrays, u, size), arrays["landmarks"] * scale
+        redrawn = augmentation.compose(factor, picture, landmarks[t], other, landmarks[u])
+        redrawn_truth = augmentation.compose_truth(factor, truth, _calibrated(arrays, u))
+    example = {
+        "set_source": _frame(arrays, s, size),
+        "set_driving": picture,
+        "set_redrawn": redrawn,
+        "set_source_calibrated": _calibrated(arrays, s),
+        "set_driving_calibrated": truth,
+        "set_redrawn_calibrated": redrawn_truth,
+        "set_factor": np.array(FACTORS.index(factor), np.int32),
+        "set_boxes": _boxes(arrays, t, size),
+    }
+    return _augment_set(rng, example, size, augment)
+
+
+def _augment_set(rng: np.random.Generator, example: Example, size: int, augment: Augment) -> Example:
+    """All mirrored or none; of the pictures only `set_driving`, which is never a target, is recoloured."""
+    if rng.random() < augment.mirror:
+        example = augmentation.mirror_example(example, size)
+    if augment.colour:
+        example["set_driving"] = augmentation.recolour(rng, example["set_driving"], augment.colour)
+    return example
 
 
 def code_example(

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from demo_jax.factors import FactorLayout
+from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.typing import InputError
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class DataConfig:
     path: str = ""  # stage 1: the folder of the corpus; stage 2: the folder that data_pipelines.encode wrote
     feature: str = "logmel"  # audio feature, by its name in the records
     batch_size: int = 16  # of all devices together
-    set_batch_size: int = 8  # stage 1: examples from puppet sets, beside batch_size; 0 for corpora without sets
+    set_batch_size: int = 8  # stage 1: sets of pictures beside batch_size; true renders for puppets, else composites
     workers: int = 0  # Grain worker processes; 0 reads in this one
 
     def __post_init__(self) -> None:
@@ -132,24 +132,52 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What is done to stage 1's training pictures; validation sees them as they are."""
+
+    mirror: float = 0.5  # share of examples
+    colour: float = 0.05  # of driving pictures: largest change of gain
+    shift: float = 0.0  # of driving pictures, crop widths: for video, where pose varies little
+    zoom: float = 0.0  # of driving pictures, largest logarithm of the enlargement
+
+    def __post_init__(self) -> None:
+        _check_range(self, "augment.", "mirror", 0, 1)
+        _check_range(self, "augment.", "colour shift zoom", 0, 0.5)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage1LossConfig:
-    """Weights; 0 leaves a term out."""
+    """Weights; 0 leaves a term out, with all that only it needs."""
 
     reconstruction: float = 1.0
-    structure: float = 0.2  # of 1 - SSIM over three scales, within reconstruction
+    structure: float = 0.2  # of 1 - SSIM over three scales, within every picture's loss
+    sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 4.0  # extra weight of mouth and eye boxes in L1
     supervision: float = 0.5  # L1 to the calibrated coordinates
     lip_contrast: float = 0.05  # InfoNCE between lips and audio
-    temperature: float = 0.1
+    gaze_contrast: float = 0.02  # same gaze, other factors redrawn, against other gazes
+    temperature: float = 0.1  # of both contrasts
     swap: float = 1.0  # one factor taken from a redrawn picture, against its true render
     cross_identity: float = 1.0  # motion on a second identity, against its true render
+    consistency: float = 0.2  # L1: redrawing one factor leaves the other blocks of the code as they were
+    identity: float = 0.1  # L1: two identities with the same motion have the same code
+    cross_covariance: float = 0.2  # squared correlation of coordinates in different blocks
+    cosine: float = 0.01  # squared cosine between projections of the factors' codes
+    cycle: float = 0.0  # L1: what the encoder reads in a made picture is what was asked for; for video without sets
     true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
+    true_lips: float = 0.25  # share of samples whose decoder gets the true calibrated lips
+    merged: tuple[str, ...] = ()  # factors without a block of their own: their coordinates count as residual
 
     def __post_init__(self) -> None:
-        weights = "reconstruction structure region supervision lip_contrast swap cross_identity"
+        weights = (
+            "reconstruction structure sharpness region supervision lip_contrast gaze_contrast swap cross_identity "
+            "consistency identity cross_covariance cosine cycle"
+        )
         _check_range(self, "loss.", weights, 0)
         _check_range(self, "loss.", "temperature", 1e-3)
-        _check_range(self, "loss.", "true_control", 0, 1)
+        _check_range(self, "loss.", "true_control true_lips", 0, 1)
+        if not set(self.merged) <= set(FACTORS[:3]):
+            raise InputError(f"loss.merged is {self.merged}; it may name {', '.join(FACTORS[:3])}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,6 +233,7 @@ class RunConfig:
 class Stage1Config(RunConfig):
     model: AutoEncoderConfig = AutoEncoderConfig()
     loss: Stage1LossConfig = Stage1LossConfig()
+    augment: AugmentConfig = AugmentConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -51,10 +51,12 @@ FACTOR_OF: dict[str, str] = {name: _factor_of(name) for name in ARKIT_NAMES}
 
 
 def mirror_name(name: str) -> str:
-    """The name that `name` becomes in a mirrored picture: Left and Right change places."""
-    if name.endswith("Left"):
-        return name[:-4] + "Right"
-    return name[:-5] + "Left" if name.endswith("Right") else name
+    """The name that `name` becomes in a mirrored picture: Left and Right (left and right) change places."""
+    for a, b in (("Left", "Right"), ("left", "right")):
+        for old, new in ((a, b), (b, a)):
+            if name.endswith(old):
+                return name.removesuffix(old) + new
+    return name
 
 
 # The permutation p with mirrored[..., i] = expression[..., p[i]].
@@ -98,6 +100,11 @@ class FactorLayout:
         return self.lip, self.pose, self.gaze, self.residual
 
     @property
+    def used(self) -> tuple[str, ...]:
+        """The factors that have coordinates: all, or all but the residual."""
+        return tuple(f for f, n in zip(FACTORS, self.sizes, strict=True) if n)
+
+    @property
     def slices(self) -> dict[str, slice]:
         """Factor name -> its coordinates in a code [..., K]."""
         ends = np.cumsum(self.sizes)
@@ -123,6 +130,19 @@ CALIBRATED_SCALE = np.concatenate([LIPS_SCALE, POSE_SCALE, GAZE_SCALE])
 def calibrated_code(lips: np.ndarray, pose: np.ndarray, gaze: np.ndarray) -> np.ndarray:
     """Record arrays [..., 3], [..., 6], [..., 4] -> calibrated code coordinates [..., 13] float32 (NaN stays NaN)."""
     return (np.concatenate([lips, pose, gaze], -1) / CALIBRATED_SCALE).astype(np.float32)
+
+
+# A mirrored picture's calibrated code is code[..., CALIBRATED_MIRROR] * CALIBRATED_MIRROR_SIGN: yaw, roll, x and gaze
+# yaw change sign, the openings of the eyes change places.
+CALIBRATED_MIRROR = np.array([CALIBRATED_NAMES.index(mirror_name(n)) for n in CALIBRATED_NAMES])
+CALIBRATED_MIRROR_SIGN = np.array(
+    [-1.0 if name in ("yaw", "roll", "x", "gaze_yaw") else 1.0 for name in CALIBRATED_NAMES], np.float32
+)
+
+
+def mirror_calibrated(code: np.ndarray) -> np.ndarray:
+    """Calibrated codes [..., 13] (or the record's values, unscaled) -> those of the mirrored picture."""
+    return code[..., CALIBRATED_MIRROR] * CALIBRATED_MIRROR_SIGN
 
 
 def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:

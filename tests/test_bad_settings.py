@@ -101,7 +101,7 @@ def test_a_work_directory_that_cannot_be_written_is_refused(tmp_path):
 def test_a_stage_fed_with_the_other_ones_data_is_refused(tmp_path):
     write_clip(tmp_path / "train", synthetic.clip())
     data, one = DataConfig(path=str(tmp_path)), MeshConfig(data=1, tensor=8)
-    with pytest.raises(InputError, match="there are no sets of redrawn factors"):
+    with pytest.raises(InputError, match="32 x 32 px cannot serve a model of 64 px"):
         train.run(as_config_dict(Stage1Config(data=data, mesh=one)), str(tmp_path / "run"))
     with pytest.raises(InputError, match="is not a checkpoint"):
         train.run(as_config_dict(Stage2Config(data=data, autoencoder=str(tmp_path))), str(tmp_path / "run"))

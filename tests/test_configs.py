@@ -18,8 +18,9 @@ from demo_jax.factors import FactorLayout
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
+from demo_jax.training.stage1 import stage1_losses
 from demo_jax.training.state import create, make_optimizer
-from demo_jax.training.steps import make_step, stage1_losses, stage2_losses
+from demo_jax.training.steps import make_step, stage2_losses
 from demo_jax.typing import InputError
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
@@ -35,6 +36,9 @@ def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
     batch = {
         "source": shape(b, s, s, 3, dtype=jnp.uint8),
         "driving": shape(b, w, s, s, 3, dtype=jnp.uint8),
+        "driving_shift": shape(b, 3),
+        "target": shape(b, s, s, 3, dtype=jnp.uint8),
+        "target_calibrated": shape(b, 13),
         "source_calibrated": shape(b, 13),
         "driving_calibrated": shape(b, w, 13),
         "driving_boxes": shape(b, 2, 4),
@@ -96,6 +100,40 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
     full = name.startswith("full_")
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(after.params))
     assert (count > 4e7) == full and (not full or c.model.dtype == "bfloat16")
+
+
+def test_the_128_px_model_keeps_its_budget():
+    """At most 8 M parameters, and 1.5 GFLOP to decode a frame (the source is encoded once per portrait)."""
+    c = from_config_dict(importlib.import_module("configs.puppet_128_autoencoder").get_config()).model
+    model, picture, code = AutoEncoder(c), shape(1, c.size, c.size, 3), shape(1, c.layout.size)
+    window = shape(1, c.lip_window, c.size, c.size, 3), shape(1, c.lip_window, AUDIO)
+    variables = jax.eval_shape(model.init, jax.random.key(0), picture, *window)
+    assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) <= 8e6
+
+    def apply(method):
+        return functools.partial(model.apply, method=method)
+
+    pyramid = jax.eval_shape(apply(AutoEncoder.encode_source), variables, picture)
+    lowered = jax.jit(apply(AutoEncoder.decode)).lower(variables, pyramid, code, code)
+    flops = lowered.cost_analysis()["flops"]
+    assert 0.3e9 < flops <= 1.5e9  # less than the lower bound and XLA has not counted the convolutions
+
+
+@pytest.mark.parametrize("variant", ["full", "joint", "no_lip_block", "paper_split"])
+def test_a_whole_step_of_an_ablation_has_fitting_shapes(variant):
+    c = from_config_dict(importlib.import_module("configs.ablation_autoencoder").get_config(variant))
+    model, s, w = AutoEncoder(c.model), c.model.size, c.model.lip_window
+    variables = jax.eval_shape(
+        model.init, jax.random.key(0), shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
+    )
+    losses = functools.partial(stage1_losses, model, c)
+    terms = jax.eval_shape(losses, variables["params"], stage1_shapes(c), jax.random.key(0))
+    missing = {
+        "joint": {"supervision", "lip_contrast", "gaze_contrast", "cosine"},
+        "no_lip_block": {"lip_contrast"},
+    }.get(variant, set())
+    asked = {"reconstruction", "supervision", "lip_contrast", "gaze_contrast", "swap", "consistency", "cosine"}
+    assert asked & set(terms) == asked - missing
 
 
 def test_config_dict_round_trip():

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from demo_jax.losses.contrastive import comparable, lip_info_nce
-from demo_jax.losses.reconstruction import box_mask, multiscale_structure, picture_loss, psnr, ssim, weighted_l1
+from demo_jax.losses.reconstruction import (
+    box_mask,
+    gradient_l1,
+    multiscale_structure,
+    picture_loss,
+    psnr,
+    ssim,
+    weighted_l1,
+)
 
 
 def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
@@ -18,7 +26,7 @@ def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
 def test_equal_pictures_cost_nothing():
     a = pictures(0)
     boxes = jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
-    np.testing.assert_allclose(picture_loss(a, a, boxes, region=4.0, structure=0.2), 0, atol=1e-6)
+    np.testing.assert_allclose(picture_loss(a, a, boxes, region=4.0, structure=0.2, sharpness=1.0), 0, atol=1e-6)
     np.testing.assert_allclose(ssim((a + 1) / 2, (a + 1) / 2), 1, atol=1e-5)
 
 
@@ -44,6 +52,22 @@ def test_weighted_l1_is_a_weighted_mean():
     w, d = np.asarray(weight), np.abs(np.asarray(a) - np.asarray(b))
     expected = [np.average(d[i].mean(-1), weights=w[i, :, :, 0]) for i in range(2)]
     np.testing.assert_allclose(weighted_l1(a, b, weight), expected, rtol=1e-5)
+
+
+def test_the_gradient_loss_of_a_ramp_is_its_slope():
+    ramp = jnp.broadcast_to(0.01 * jnp.arange(32.0)[None, None, :, None], (2, 32, 32, 3))
+    a = pictures(2)
+    # Each halving doubles the slope per pixel; the other direction is flat.
+    np.testing.assert_allclose(gradient_l1(a + ramp, a), (0.01 + 0.02 + 0.04) / 3 / 2, rtol=1e-3)
+    np.testing.assert_allclose(gradient_l1(a + 0.3, a), 0, atol=1e-6)  # a constant has no gradient
+
+
+def test_a_picture_loss_is_the_sum_of_its_shares():
+    a, b, boxes = pictures(0), pictures(1), jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
+    whole = picture_loss(a, b, boxes, region=4.0, structure=0.2, sharpness=0.7)
+    plain = picture_loss(a, b, boxes, region=4.0, structure=0.0, sharpness=0.0)
+    np.testing.assert_allclose(whole, plain + 0.2 * multiscale_structure(a, b) + 0.7 * gradient_l1(a, b), rtol=1e-5)
+    np.testing.assert_allclose(plain, weighted_l1(a, b, 1 + 4 * box_mask(boxes, 32)), rtol=1e-6)
 
 
 def test_psnr_of_a_known_error_and_within_a_mask():

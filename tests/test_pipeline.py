@@ -112,8 +112,10 @@ def test_stage1_shapes_and_dtypes(records: Path):
     expected = {
         "source": (np.uint8, (8, 16, 16, 3)), "driving": (np.uint8, (8, 5, 16, 16, 3)),
         "source_calibrated": (np.float32, (8, 13)), "driving_calibrated": (np.float32, (8, 5, 13)),
-        "driving_boxes": (np.float32, (8, 2, 4)), "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)),
-        "time": (np.int32, (8,)), "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
+        "target": (np.uint8, (8, 16, 16, 3)), "target_calibrated": (np.float32, (8, 13)),
+        "driving_shift": (np.float32, (8, 3)), "driving_boxes": (np.float32, (8, 2, 4)),
+        "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)), "time": (np.int32, (8,)),
+        "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
         "confidence": (np.float32, (8,)), "set_factor": (np.int32, (4,)), "set_boxes": (np.float32, (4, 2, 4)),
     }  # fmt: skip
     for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
@@ -174,6 +176,20 @@ def test_set_pictures_correspond(records: Path):
         np.testing.assert_allclose((levels["set_redrawn"] - redrawn) / 2, t, atol=0.5)
         factors |= set(batch["set_factor"].tolist())
     assert factors == {FACTORS.index("lip"), FACTORS.index("pose")}
+
+
+def test_a_corpus_without_sets_gives_composites(tmp_path: Path):
+    write_clip(tmp_path / "train", synthetic.clip())
+    batch = take(make(tmp_path, 1), 1)[0]
+    assert batch["set_redrawn"].shape == (4, 16, 16, 3) and "set_reidentity" not in batch
+    assert set(batch["set_factor"].tolist()) <= {FACTORS.index("lip"), FACTORS.index("gaze")}
+
+
+def test_augmentation_too_is_a_function_of_the_step(records: Path):
+    some = transforms.Augment(mirror=0.5, colour=0.1, shift=0.05, zoom=0.1)
+    whole = take(make(records, 1, augment=some), 3)
+    assert_equal(whole[2], take(make(records, 1, augment=some, start_step=2), 1)[0])
+    assert whole[0]["driving_shift"].any(1).all() and not np.array_equal(whole[0]["driving"][:, 2], whole[0]["target"])
 
 
 def test_frames_without_a_face_have_no_truth_and_silence_is_not_voiced(tmp_path: Path):
@@ -275,12 +291,6 @@ def test_what_cannot_be_used_is_named(records: Path, codes: Path, tmp_path: Path
     for call, message in cases:
         with pytest.raises(InputError, match=message):
             call()
-
-
-def test_a_corpus_without_sets_is_refused_when_sets_are_wanted(tmp_path: Path):
-    write_clip(tmp_path / "train", synthetic.clip())
-    with pytest.raises(InputError, match="no sets of redrawn factors"):
-        make(tmp_path, 1)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path):

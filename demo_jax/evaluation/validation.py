@@ -25,8 +25,9 @@ from demo_jax.losses.reconstruction import box_mask, psnr
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.training.stage1 import Blocks, stage1_losses, swap_factor
 from demo_jax.training.state import TrainState
-from demo_jax.training.steps import stage1_losses, stage2_losses, swap_factor
+from demo_jax.training.steps import stage2_losses
 from demo_jax.typing import SAMPLE_RATE
 
 Batch = dict[str, np.ndarray]
@@ -94,14 +95,14 @@ def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict
         name: model.apply({"params": params}, to_float(batch[name]), method=AutoEncoder.encode_motion)
         for name in ("set_source", "set_driving", "set_redrawn")
     }
-    mixed = swap_factor(encode["set_driving"], encode["set_redrawn"], batch["set_factor"], config.model.layout)
+    blocks = Blocks(layout=config.model.layout, merged=config.loss.merged)
+    mixed = swap_factor(encode["set_driving"], encode["set_redrawn"], batch["set_factor"], blocks)
     pyramid = model.apply({"params": params}, to_float(batch["set_source"]), method=AutoEncoder.encode_source)
     swapped = model.apply({"params": params}, pyramid, encode["set_source"], mixed, method=AutoEncoder.decode)
-    crossed = reconstruct(model, params, batch["set_reidentity_source"], batch["set_driving"])
-    more = [
-        to_float(batch["set_driving"]), to_float(batch["set_redrawn"]), swapped,
-        to_float(batch["set_reidentity"]), crossed,
-    ]  # fmt: skip
+    more = [to_float(batch["set_driving"]), to_float(batch["set_redrawn"]), swapped]
+    if "set_reidentity" in batch:
+        crossed = reconstruct(model, params, batch["set_reidentity_source"], batch["set_driving"])
+        more += [to_float(batch["set_reidentity"]), crossed]
     return [c[:rows] for c in shown] + more
 
 

@@ -1,4 +1,7 @@
-"""Bidirectional InfoNCE between lips and audio (DEMO's lip factor; van den Oord et al. 2018)."""
+"""Contrastive losses: InfoNCE between lips and audio (van den Oord et al. 2018), and cosine contrast of gaze.
+
+DEMO (arXiv 2510.10650) learns its lip factor by the first, in both directions, and its gaze factor by the second.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 MIN_DISTANCE = 6  # frames: nearer windows of one clip look and sound alike
+MIN_ANGLE = 5.0  # degrees: nearer directions of gaze look alike
 
 
 def comparable(clip: jax.Array, time: jax.Array, voiced: jax.Array, phoneme: jax.Array) -> jax.Array:
@@ -47,3 +51,37 @@ def lip_info_nce(
 
     (a, right_a), (b, right_b) = one_way(logits), one_way(logits.T)
     return (a + b) / 2, (right_a + right_b) / 2
+
+
+def gaze_contrast(
+    anchors: jax.Array, positives: jax.Array, candidates: jax.Array, negatives: jax.Array, temperature: float
+) -> tuple[jax.Array, jax.Array]:
+    """InfoNCE by cosine similarity: an anchor is nearer to its positive (same gaze) than to other gazes.
+
+    Args:
+      anchors, positives: embeddings [B, E].
+      candidates: embeddings [M, E] that negatives are taken from.
+      negatives: [B, M] bool (`other_gaze`); rows without any are left out.
+
+    Returns:
+      The mean loss, and the share of anchors whose positive scores highest (0 and 0 if no row has negatives).
+    """
+    anchors, positives, candidates = (
+        x / jnp.linalg.norm(x + 1e-8, axis=-1, keepdims=True) for x in (anchors, positives, candidates)
+    )
+    matching = jnp.sum(anchors * positives, -1, keepdims=True) / temperature
+    others = jnp.where(negatives, anchors @ candidates.T / temperature, -1e9)
+    usable = jnp.any(negatives, 1)
+    count = jnp.maximum(jnp.sum(usable), 1)
+    loss = jax.nn.logsumexp(jnp.concatenate([matching, others], 1), 1) - matching[:, 0]
+    right = matching[:, 0] > jnp.max(others, 1)
+    return jnp.sum(loss * usable) / count, jnp.sum(right * usable) / count
+
+
+def other_gaze(anchors: jax.Array, candidates: jax.Array, usable: jax.Array) -> jax.Array:
+    """Which candidates look elsewhere: gaze yaw and pitch [B, 2] and [M, 2] in degrees, NaN = not known -> [B, M] bool.
+
+    True where both are known, the anchor is `usable` [B] and the directions are more than MIN_ANGLE apart.
+    """
+    angle = jnp.linalg.norm(anchors[:, None] - candidates[None], axis=-1)
+    return (angle > MIN_ANGLE) & usable[:, None]  # a comparison with NaN is false

@@ -11,6 +11,8 @@ from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
 
+FACTOR_EMBEDDING = 32  # width of the projections by which factors are compared
+
 
 class AutoEncoder(nn.Module):
     """Use through `apply(variables, ..., method=AutoEncoder.encode_motion)` and so on; images are -1..1, float32."""
@@ -27,6 +29,8 @@ class AutoEncoder(nn.Module):
         self.audio_projection = nn.Sequential(
             [nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)]
         )
+        self.gaze_projection = nn.Dense(FACTOR_EMBEDDING)
+        self.factor_projections = [nn.Dense(FACTOR_EMBEDDING) for _ in self.config.layout.used]
 
     def encode_motion(self, images: jax.Array) -> jax.Array:
         """[B, S, S, 3] -> codes [B, K]."""
@@ -48,12 +52,25 @@ class AutoEncoder(nn.Module):
         """Audio features of the same frames [B, W, A] -> embeddings [B, projection]."""
         return self.audio_projection(audio.reshape(audio.shape[0], -1).astype(jnp.float32))
 
+    def embed_gaze(self, gaze_codes: jax.Array) -> jax.Array:
+        """Gaze blocks [B, gaze] -> embeddings [B, 32] for the cosine contrast. The bias matters: straight ahead is 0,
+        and has no direction without it."""
+        return self.gaze_projection(gaze_codes)
+
+    def embed_factors(self, codes: jax.Array) -> list[jax.Array]:
+        """Codes [B, K] -> one embedding [B, 32] for each factor that has coordinates (the paper's cosine term)."""
+        layout = self.config.layout
+        blocks = [codes[..., layout.slices[f]] for f in layout.used]
+        return [p(x) for p, x in zip(self.factor_projections, blocks, strict=True)]
+
     def __call__(self, source: jax.Array, driving: jax.Array, audio: jax.Array) -> jax.Array:
         """Touches every parameter, to initialise: source [B, S, S, 3], driving [B, W, S, S, 3], audio [B, W, A]."""
         b, w = driving.shape[:2]
         codes = self.encode_motion(driving.reshape(b * w, *driving.shape[2:])).reshape(b, w, -1)
         self.embed_lips(codes[..., self.config.layout.slices["lip"]])
         self.embed_audio(audio)
+        self.embed_gaze(codes[:, 0, self.config.layout.slices["gaze"]])
+        self.embed_factors(codes[:, 0])
         return self.decode(self.encode_source(source), self.encode_motion(source), codes[:, w // 2])
 
 

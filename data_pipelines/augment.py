@@ -1,0 +1,141 @@
+"""Pictures that no camera took, with their truth: mirrored, recoloured, shifted and enlarged, and composed of two.
+
+Pictures are u8 [S, S, 3]; truth is the calibrated code [..., 13] of demo_jax/factors.py. Pure functions; what is random
+comes from the generator of the example.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+
+from demo_jax.factors import POSE_SCALE, mirror_calibrated
+
+_POSE = slice(3, 9)  # of the calibrated coordinates
+_PART = {"lip": slice(0, 3), "gaze": slice(9, 13)}
+# Landmarks that a composite is aligned by (nose and outer eye corners hold still), and what it takes: mouth with chin,
+# or both eyes.
+_STILL = (27, 28, 29, 30, 31, 33, 35, 36, 45)
+_REGIONS = {"lip": ((*range(48, 68), *range(6, 11)),), "gaze": (tuple(range(36, 42)), tuple(range(42, 48)))}
+_MARGIN = 0.05  # around a region, in face widths
+_SOFT = 0.35  # of an ellipse's radius, over which a paste fades out
+_NEAR = 0.25  # share of a piece's frames, the nearest in rotation, that may lend a region
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augment:
+    """How much of what. `colour` is the largest change of gain (and a third of it of each channel's), `shift` in crop
+    widths, `zoom` a logarithm."""
+
+    mirror: float = 0.0  # share of examples
+    colour: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+
+
+def mirror_picture(picture: np.ndarray) -> np.ndarray:
+    """[..., S, S, 3] seen in a mirror."""
+    return np.ascontiguousarray(picture[..., ::-1, :])
+
+
+def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """Every picture, truth and box of an example, by their names and shapes, as in a mirror."""
+    out = {}
+    for name, array in example.items():
+        if array.dtype == np.uint8:
+            array = mirror_picture(array)
+        elif name.endswith("_calibrated"):
+            array = mirror_calibrated(array)
+        elif name.endswith("_boxes"):
+            array = np.stack([size - array[..., 2], array[..., 1], size - array[..., 0], array[..., 3]], -1)
+        out[name] = array
+    return out
+
+
+def recolour(rng: np.random.Generator, pictures: np.ndarray, amount: float) -> np.ndarray:
+    """[..., S, S, 3] with one change of brightness, contrast, gamma and white balance for all."""
+    gain = 1 + amount * (rng.uniform(-1, 1) + rng.uniform(-1, 1, 3) / 3)
+    gamma, offset = 1 + amount * rng.uniform(-1, 1), 64 * amount * rng.uniform(-1, 1)
+    table = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain + offset
+    table = np.clip(np.round(table), 0, 255).astype(np.uint8)
+    return np.stack([table[:, c][pictures[..., c]] for c in range(3)], -1)
+
+
+def draw_shift(rng: np.random.Generator, augment: Augment) -> np.ndarray:
+    """[3] float32: x, y in crop widths (right, up), and the logarithm of the enlargement."""
+    return (rng.uniform(-1, 1, 3) * (augment.shift, augment.shift, augment.zoom)).astype(np.float32)
+
+
+def shift_picture(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Enlarges [S, S, 3] about its centre by exp(shift[2]), then moves it by shift[:2] crop widths (x right, y up).
+    What comes in from outside repeats the border."""
+    size, scale = len(picture), float(np.exp(shift[2]))
+    x, y = size * float(shift[0]), -size * float(shift[1])
+    centre, half = size / 2, size / 2
+    left, top = centre - (half + x) / scale, centre - (half + y) / scale
+    pad = int(np.ceil(max(-left, -top, left + size / scale - size, top + size / scale - size, 0))) + 1
+    padded = Image.fromarray(np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
+    box = (left + pad, top + pad, left + pad + size / scale, top + pad + size / scale)
+    return np.asarray(padded.resize((size, size), Image.Resampling.BICUBIC, box=box))
+
+
+def shift_truth(truth: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The calibrated code [..., 13] of pictures after shift_picture: x, y and z of the pose change, nothing else."""
+    out, pose = truth.copy(), truth[..., _POSE] * POSE_SCALE
+    pose[..., 3:5] = pose[..., 3:5] * np.exp(shift[2]) + shift[:2]
+    pose[..., 5] -= shift[2]
+    out[..., _POSE] = pose / POSE_SCALE
+    return out
+
+
+def lender(rng: np.random.Generator, rotation: np.ndarray, usable: np.ndarray, t: int) -> int:
+    """The frame whose region frame t is given: a usable one [T] that is near to it in rotation [T, 3] (degrees)."""
+    others = np.flatnonzero(usable & (np.arange(len(rotation)) != t))
+    distance = np.abs(rotation[others] - rotation[t]).sum(-1)
+    near = others[np.argsort(distance, kind="stable")[: max(1, int(_NEAR * len(rotation)))]]
+    return int(rng.choice(near))
+
+
+def compose(
+    factor: str, picture: np.ndarray, landmarks: np.ndarray, other: np.ndarray, other_landmarks: np.ndarray
+) -> np.ndarray:
+    """`picture` with the mouth ("lip") or the eyes ("gaze") of `other`, aligned by nose and eye corners, pasted softly.
+
+    Landmarks [68, 2] are in pixels of these pictures.
+    """
+    size, still = len(picture), list(_STILL)
+    fit = np.c_[landmarks[still], np.ones(len(still))]
+    affine = np.linalg.lstsq(fit, other_landmarks[still], rcond=None)[0]  # [3, 2]: pixels here -> pixels there
+    # Image.transform wants output -> input, with pixel centres at +0.5 as ours are.
+    warped = np.asarray(
+        Image.fromarray(other).transform(
+            (size, size), Image.Transform.AFFINE, affine.T.reshape(-1), Image.Resampling.BICUBIC
+        )
+    )
+    back = np.c_[other_landmarks, np.ones(68)] @ _inverse(affine)
+    margin = _MARGIN * np.linalg.norm(landmarks[0] - landmarks[16])
+    mask = np.zeros((size, size))
+    grid = np.arange(size) + 0.5
+    for region in _REGIONS[factor]:
+        points = np.concatenate([landmarks[list(region)], back[list(region)]])
+        low, high = points.min(0) - margin, points.max(0) + margin
+        (x, y), (a, b) = (low + high) / 2, (high - low) / 2
+        radius = np.hypot((grid[None] - x) / a, (grid[:, None] - y) / b)
+        mask = np.maximum(mask, np.clip((1 + _SOFT - radius) / _SOFT, 0, 1))
+    mixed = picture + mask[..., None] * (warped.astype(np.float64) - picture)
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def compose_truth(factor: str, truth: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[13]: the calibrated code of a composite: that of its frame, with lips or gaze of the other."""
+    out = truth.copy()
+    out[_PART[factor]] = other[_PART[factor]]
+    return out
+
+
+def _inverse(affine: np.ndarray) -> np.ndarray:
+    """Of a map [3, 2] of rows (x, y, 1)."""
+    matrix = np.linalg.inv(affine[:2])
+    return np.concatenate([matrix, -affine[2:] @ matrix])

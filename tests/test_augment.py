@@ -1,0 +1,192 @@
+"""Pictures that no camera took: their truth is what measuring and rendering the changed motion gives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import synthetic
+
+from data_pipelines import augment, transforms
+from data_pipelines.augment import Augment
+from data_pipelines.puppet.identity import random_identity
+from data_pipelines.puppet.render import Renderer, measure
+from demo_jax.factors import ARKIT_INDEX, ARKIT_MIRROR, CALIBRATED_NAMES, FACTORS, calibrated_code, mirror_calibrated
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def identity():
+    return random_identity(np.random.default_rng(3))
+
+
+def motion() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A pose, expression and eyes [1, .] that nothing about is symmetric."""
+    pose = np.array([[14.0, -6, 8, 0.03, -0.02, 0.75]], np.float32)
+    expression = np.zeros((1, 52), np.float32)
+    for name, value in (("jawOpen", 0.4), ("eyeBlinkLeft", 0.8), ("browOuterUpRight", 0.7), ("mouthLeft", 0.5)):
+        expression[0, ARKIT_INDEX[name]] = value
+    return pose, expression, np.array([[12.0, -5.0, 0.0]], np.float32)
+
+
+def code(identity, pose, expression, eyes) -> np.ndarray:
+    truth = measure(identity, pose, expression, eyes, SIZE)
+    return calibrated_code(truth.lips, pose, np.concatenate([eyes[:, :2], truth.openings], 1))
+
+
+def test_mirroring_twice_changes_nothing():
+    rng = np.random.default_rng(0)
+    record = transforms.stack([{"set_driving": rng.integers(0, 256, (8, 8, 3)).astype(np.uint8),
+                                "set_driving_calibrated": rng.normal(size=13).astype(np.float32),
+                                "set_boxes": rng.uniform(0, 8, (2, 4)).astype(np.float32)}])  # fmt: skip
+    once = augment.mirror_example(record, 8)
+    assert all((once[name] != record[name]).any() for name in record)
+    for name, array in augment.mirror_example(once, 8).items():
+        np.testing.assert_allclose(array, record[name], atol=1e-6)
+
+
+def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
+    pose, expression, eyes = motion()
+    mirrored = pose * [-1, 1, -1, -1, 1, 1], expression[:, ARKIT_MIRROR], eyes * [-1, 1, 1]
+    ours, wanted = mirror_calibrated(code(identity, pose, expression, eyes)), code(identity, *mirrored)
+    change = np.abs(wanted - code(identity, pose, expression, eyes))[0]
+    for name in ("yaw", "roll", "x", "gaze_yaw", "open_left", "open_right"):
+        assert change[CALIBRATED_NAMES.index(name)] > 0.2
+    # An identity is not exactly symmetric: its own left and right lids differ by a few hundredths of a code.
+    np.testing.assert_allclose(ours, wanted, atol=0.1)
+
+    frontal = dataclasses.replace(identity, light=(0.0, *identity.light[1:]))  # or its shadows would change sides
+    renderer = Renderer(frontal, SIZE)
+    picture, again = renderer.render(pose, expression, eyes), renderer.render(*mirrored)
+    face = augment.mirror_example({"b_boxes": measure(identity, pose, expression, eyes, SIZE).boxes}, SIZE)["b_boxes"]
+    np.testing.assert_allclose(face, measure(identity, *mirrored, SIZE).boxes, atol=1.0)  # px, for the same reason
+    (x0, y0), (x1, y1) = np.floor(face[0, :, :2].min(0)).astype(int), np.ceil(face[0, :, 2:].max(0)).astype(int)
+    inside = np.s_[y0:y1, x0:x1]
+
+    def differ(a: np.ndarray) -> float:
+        return float(np.abs(a[0][inside].astype(float) - again[0][inside]).mean())
+
+    # Hair and background are not symmetric; a picture that is not mirrored is several times further away.
+    assert differ(augment.mirror_picture(picture)) < 0.5 * differ(picture)
+
+
+@pytest.mark.parametrize("shift", [(0.06, -0.04, 0.0), (0.0, 0.0, 0.2), (-0.05, 0.03, -0.15)])
+def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
+    shift = np.array(shift, np.float32)
+    pose, expression, eyes = motion()
+    before, after = code(identity, pose, expression, eyes), None
+    after = augment.shift_truth(before, shift)
+    moved = pose.copy()
+    moved[:, 3:] = after[:, 6:9] * 0.1
+    np.testing.assert_allclose(code(identity, moved, expression, eyes), after, atol=1e-5)
+    # Landmarks of the head at the new pose are the old ones, enlarged about the centre and moved.
+    old, new = (measure(identity, p, expression, eyes, SIZE) for p in (pose, moved))
+    wanted = SIZE / 2 + np.exp(shift[2]) * (old.landmarks - SIZE / 2) + SIZE * shift[:2] * [1, -1]
+    np.testing.assert_allclose(new.landmarks, wanted, atol=1e-3)
+    # And so are the pixels of the face (the shoulders follow the head only in part).
+    renderer = Renderer(identity, SIZE)
+    picture, truth = renderer.render(pose, expression, eyes)[0], renderer.render(moved, expression, eyes)[0]
+    made = augment.shift_picture(picture, shift)
+    (x0, y0), (x1, y1) = np.ceil(new.landmarks[0, 17:].min(0)), np.floor(new.landmarks[0, 17:].max(0))
+    inside = np.s_[int(y0) : int(y1), int(x0) : int(x1)]
+    error = np.abs(made[inside].astype(float) - truth[inside]).mean()
+    assert error < 0.35 * np.abs(picture[inside].astype(float) - truth[inside]).mean()
+    assert error < 8  # of 255: resampling at 64 px
+
+
+def test_no_shift_is_the_picture_itself_and_borders_repeat():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(augment.shift_picture(picture, np.zeros(3, np.float32)), picture)
+    right = augment.shift_picture(picture, np.array([0.25, 0, 0], np.float32))
+    np.testing.assert_array_equal(right[:, 4:], picture[:, :-4])
+    np.testing.assert_array_equal(right[:, :4], np.repeat(picture[:, :1], 4, 1))
+
+
+def test_a_composite_is_close_to_the_true_render(identity):
+    """Mouth and eyes of another frame with a slightly other pose, pasted: nearer to the truth than doing nothing."""
+    pose, expression, eyes = (np.repeat(a, 2, 0) for a in motion())
+    pose[1] += (2, 1, -2, 0.02, 0.01, 0.03)
+    expression[0, ARKIT_INDEX["jawOpen"]], expression[1, ARKIT_INDEX["jawOpen"]] = 0.0, 0.7
+    expression[0, ARKIT_INDEX["eyeBlinkLeft"]], eyes[1, 0] = 0.0, -15.0
+    renderer = Renderer(identity, 128)
+    pictures, truth = renderer.render(pose, expression, eyes), measure(identity, pose, expression, eyes, 128)
+
+    def halved(picture: np.ndarray) -> np.ndarray:
+        return picture.reshape(64, 2, 64, 2, 3).mean((1, 3))  # alignment is good to about a pixel
+
+    for factor, box in (("lip", 0), ("gaze", 1)):
+        made = augment.compose(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
+        redrawn = expression[:1].copy()
+        columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
+        redrawn[:, columns] = expression[1:, columns]
+        wanted = renderer.render(pose[:1], redrawn, eyes[:1] if factor == "lip" else eyes[1:])[0]
+        x0, y0, x1, y1 = (truth.boxes[0, box] / 2).astype(int)
+        errors = [np.abs(halved(a) - halved(wanted))[y0:y1, x0:x1].mean() for a in (made, pictures[0])]
+        assert errors[0] < 0.8 * errors[1], factor
+        far = np.s_[:8] if factor == "lip" else np.s_[-8:]
+        np.testing.assert_array_equal(made[far], pictures[0][far])
+
+
+def test_colour_is_one_change_for_a_whole_window_and_keeps_order():
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (2, 4, 256, 3)).reshape(2, 4, 256, 3)
+    made = augment.recolour(np.random.default_rng(1), ramp, 0.2)
+    np.testing.assert_array_equal(made[0], made[1])
+    assert (np.diff(made[0, 0].astype(int), axis=0) >= 0).all()
+    assert 2 < np.abs(made.astype(int) - ramp).mean() < 40
+    np.testing.assert_array_equal(augment.recolour(np.random.default_rng(1), ramp, 0.0), ramp)
+
+
+def composite(record, seed: int, **kinds: float) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return transforms.composite_example(rng, record.to_arrays(), size=32, augment=Augment(**kinds))
+
+
+def test_composites_change_the_truth_of_one_factor_only():
+    record = synthetic.clip(length=20)
+    found = set()
+    for seed in range(12):
+        example = composite(record, seed)
+        a, b, factor = (example[n] for n in ("set_driving_calibrated", "set_redrawn_calibrated", "set_factor"))
+        part = {0: slice(0, 3), 2: slice(9, 13)}[int(factor)]
+        assert (a[part] != b[part]).any()
+        changed = np.zeros(13, bool)
+        changed[part] = True
+        np.testing.assert_array_equal(a[~changed], b[~changed])
+        found.add(int(factor))
+    assert found == {0, 2}
+
+
+def test_frames_without_a_face_lend_nothing():
+    confidence = np.zeros(20, np.float32)
+    alone = composite(synthetic.clip(confidence=confidence), 0)
+    assert FACTORS[int(alone["set_factor"])] == "residual"
+    np.testing.assert_array_equal(alone["set_redrawn"], alone["set_driving"])
+    confidence[[4, 9]] = 1
+    record = synthetic.clip(confidence=confidence)
+    truth = calibrated_code(record.lips, record.pose, record.gaze)
+    for seed in range(6):
+        example = composite(record, seed)
+        assert any(np.array_equal(example["set_driving_calibrated"], truth[t]) for t in (4, 9))
+        assert np.isfinite(example["set_redrawn_calibrated"]).all()
+
+
+def test_a_plain_example_is_augmented_alike_in_picture_and_truth():
+    record = synthetic.clip(length=12)
+    arrays, options = record.to_arrays(), {"size": 32, "lip_window": 5, "feature": "logmel"}
+
+    def example(**kinds: float):
+        return transforms.plain_example(np.random.default_rng(5), arrays, arrays, augment=Augment(**kinds), **options)
+
+    plain, moved, mirrored = example(), example(shift=0.1, zoom=0.1), example(mirror=1.0)
+    np.testing.assert_array_equal(plain["target"], plain["driving"][2])
+    np.testing.assert_array_equal(plain["target_calibrated"], plain["driving_calibrated"][2])
+    assert not plain["driving_shift"].any() and moved["driving_shift"].all()
+    np.testing.assert_array_equal(moved["target"], plain["target"])
+    np.testing.assert_allclose(
+        moved["driving_calibrated"], augment.shift_truth(plain["driving_calibrated"], moved["driving_shift"])
+    )
+    np.testing.assert_array_equal(mirrored["source"], plain["source"][:, ::-1])
+    np.testing.assert_allclose(mirrored["driving_calibrated"], mirror_calibrated(plain["driving_calibrated"]))

@@ -1,0 +1,264 @@
+"""What keeps factors apart: statistics and distances against closed forms, and each term on planted leaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipelines.augment import shift_truth
+from demo_jax.config import Stage1LossConfig
+from demo_jax.factors import FACTORS, FactorLayout
+from demo_jax.losses.contrastive import gaze_contrast, other_gaze
+from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.training import stage1
+from demo_jax.training.blocks import Blocks, swap_factor, true_control, undo_shift
+from demo_jax.typing import InputError
+from tests import tiny_model
+
+LAYOUT = FactorLayout(lip=4, pose=6, gaze=5, residual=2)
+BLOCKS = Blocks(layout=LAYOUT)
+OFF = Stage1LossConfig(
+    **{f.name: 0.0 for f in dataclasses.fields(Stage1LossConfig) if f.name not in ("temperature", "merged")}
+)
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def test_cross_covariance_of_a_copy_is_its_squared_correlation_and_ignores_scale():
+    x = np.asarray(normal(0, 200, 3))
+    codes = np.c_[x[:, 0], x[:, 1], 0.6 * x[:, 0] + 0.8 * x[:, 2]]
+    block, free = np.array([0, 0, 1]), np.zeros(3, bool)
+    wanted = np.mean([np.corrcoef(codes[:, i], codes[:, 2])[0, 1] ** 2 for i in (0, 1)])
+    found = cross_covariance(jnp.asarray(codes), block, free)
+    assert float(found) == pytest.approx(wanted, rel=1e-3)  # the variance floor costs 2e-4
+    assert float(cross_covariance(jnp.asarray(codes * [5, 1, 9]), block, free)) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_cross_covariance_lets_truth_correlate_with_truth():
+    x = normal(0, 64, 1)
+    codes, block = jnp.concatenate([x, x, normal(1, 64, 1)], 1), np.array([0, 1, 1])
+    both = cross_covariance(codes, block, np.array([True, True, False]))
+    one = cross_covariance(codes, block, np.array([True, False, False]))
+    assert float(both) == pytest.approx(float(np.corrcoef(codes[:, 0], codes[:, 2])[0, 1] ** 2), abs=1e-3)
+    assert float(one) > 0.45  # the copy counts for half of the pairs
+    assert float(cross_covariance(codes, np.zeros(3, int), np.zeros(3, bool))) == 0  # no split, nothing to keep apart
+
+
+def test_code_distance_weighs_blocks_alike_and_only_what_is_kept():
+    a, b = jnp.zeros((2, 5)), jnp.array([[1.0, 1, 1, 1, 4], [3, 3, 3, 3, 8]])
+    block, scale = np.array([0, 0, 0, 0, 1]), jnp.array([1.0, 1, 1, 1, 2])
+    assert float(code_distance(a, b, scale, block, jnp.ones((2, 5), bool))) == pytest.approx((2 + 3) / 2)
+    first = jnp.array([[True] * 5, [False] * 5])
+    assert float(code_distance(a, b, scale, block, first)) == pytest.approx((1 + 2) / 2)
+    only = jnp.array([[False] * 4 + [True], [False] * 5])
+    assert float(code_distance(a, b, scale, block, only)) == pytest.approx(2)
+    assert float(code_distance(a, b, scale, block, jnp.zeros((2, 5), bool))) == 0
+
+
+def test_the_distance_in_spreads_does_not_fall_when_codes_shrink():
+    a, b = normal(0, 32, 4), normal(1, 32, 4)
+
+    def distance(factor: float) -> float:
+        codes = jnp.concatenate([a, b]) * factor
+        return code_distance(a * factor, b * factor, spread(codes), np.zeros(4, int), jnp.ones(a.shape, bool))
+
+    # The floor of the spread (0.01) is 1 part in 1000 of 0.3.
+    assert float(distance(0.3)) == pytest.approx(float(distance(1.0)), rel=2e-3)
+
+
+def test_cosine_overlap():
+    e = jnp.eye(4)
+    assert float(cosine_overlap([e[:1], 2 * e[1:2], e[2:3]])) == pytest.approx(0, abs=1e-6)
+    assert float(cosine_overlap([e[:1], -3 * e[:1]])) == pytest.approx(1, abs=1e-5)
+    half = e[:1] + e[1:2]  # 45 degrees from two of the others, which are orthogonal
+    assert float(cosine_overlap([e[:1], e[1:2], half])) == pytest.approx((0 + 0.5 + 0.5) / 3, abs=1e-5)
+
+
+def test_gaze_contrast_equals_its_definition():
+    anchors, positives, candidates = normal(0, 3, 4), normal(1, 3, 4), normal(2, 5, 4)
+    negatives = jnp.array([[1, 1, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
+    loss, accuracy = gaze_contrast(anchors, positives, candidates, negatives, 0.3)
+
+    def cosine(x, y):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        return x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+
+    losses, right = [], []
+    for i in (0, 1):  # the last has no negatives
+        good = cosine(anchors[i], positives[i]) / 0.3
+        bad = [cosine(anchors[i], candidates[j]) / 0.3 for j in np.flatnonzero(negatives[i])]
+        losses.append(np.log(np.exp(good) + np.sum(np.exp(bad))) - good)
+        right.append(good > max(bad))
+    assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(accuracy) == pytest.approx(np.mean(right))
+    nothing = gaze_contrast(anchors, positives, candidates, jnp.zeros((3, 5), bool), 0.3)
+    assert [float(x) for x in nothing] == [0, 0]
+
+
+def test_other_gazes_are_known_and_more_than_5_degrees_away():
+    anchors, usable = jnp.array([[0.0, 0], [0, 0], [jnp.nan, 0]]), jnp.array([True, False, True])
+    candidates = jnp.array([[3.0, 3.9], [3, 4.1], [-20, 0], [jnp.nan, 9]])
+    assert other_gaze(anchors, candidates, usable).tolist() == [[False, True, True, False], [False] * 4, [False] * 4]
+
+
+def test_swap_takes_one_block_or_what_it_is_merged_into():
+    base, redrawn = jnp.zeros((4, LAYOUT.size)), jnp.ones((4, LAYOUT.size))
+    mixed = swap_factor(base, redrawn, jnp.arange(4), BLOCKS)
+    for i, factor in enumerate(FACTORS):
+        assert set(np.flatnonzero(mixed[i])) == set(range(LAYOUT.size)[LAYOUT.slices[factor]])
+    merged = Blocks(layout=LAYOUT, merged=("lip",))
+    mixed = np.asarray(swap_factor(base, redrawn, jnp.arange(4), merged))
+    lip, residual = (set(range(LAYOUT.size)[LAYOUT.slices[f]]) for f in ("lip", "residual"))
+    assert set(np.flatnonzero(mixed[0])) == set(np.flatnonzero(mixed[3])) == lip | residual
+    assert not merged.fixed[list(lip)].any() and merged.fixed.sum() == 10
+    paper = Blocks(layout=FactorLayout(lip=10, pose=6, gaze=6, residual=0))
+    assert paper.moving(jnp.arange(4)).any(1).tolist() == [True, True, True, False]
+
+
+def test_true_control_gives_what_is_known_and_not_merged():
+    codes, truth = jnp.zeros((2000, LAYOUT.size)), jnp.ones((2000, 13)).at[0].set(jnp.nan)
+    given = true_control(jax.random.key(0), codes, truth, BLOCKS, share=0.5, lip_share=0.25)[1:]
+    lip, pose, gaze = (given[:, LAYOUT.calibrated[p]] for p in (slice(3), slice(3, 9), slice(9, 13)))
+    for part, share in ((lip, 0.25), (pose, 0.5), (gaze, 0.5)):
+        assert ((part == part[:, :1]).all(1)).all()
+        assert abs(float(part.mean()) - share) < 0.05  # 4 standard errors of 2000 draws
+    assert (pose[:, 0] == gaze[:, 0]).all()
+    everything = true_control(jax.random.key(0), codes, truth, BLOCKS, share=1, lip_share=1)
+    assert not everything[0].any() and float(everything[1].sum()) == 13
+    merged = Blocks(layout=LAYOUT, merged=("pose",))
+    assert float(true_control(jax.random.key(0), codes, truth, merged, share=1, lip_share=1)[1].sum()) == 7
+
+
+def test_undo_shift_is_the_inverse_of_shifting_the_truth():
+    truth = np.asarray(normal(3, 6, 13))
+    shifts = np.asarray(0.1 * normal(4, 6, 3))
+    moved = np.stack([shift_truth(t, s) for t, s in zip(truth, shifts, strict=True)])
+    assert np.abs(moved - truth).max() > 0.1
+    codes = jnp.ones((6, LAYOUT.size)).at[:, LAYOUT.calibrated].set(moved)
+    back = undo_shift(codes, jnp.asarray(shifts), LAYOUT)
+    np.testing.assert_allclose(back[:, LAYOUT.calibrated], truth, atol=1e-5)
+    rest = np.setdiff1d(np.arange(LAYOUT.size), LAYOUT.calibrated)
+    assert (np.asarray(back)[:, rest] == 1).all()
+
+
+def test_supervision_is_the_mean_error_of_factors_and_skips_the_unknown():
+    codes = jnp.zeros((2, LAYOUT.size))
+    truth = jnp.concatenate([jnp.full((2, 3), 1.0), jnp.full((2, 6), 2.0), jnp.full((2, 4), 3.0)], 1)
+    truth = truth.at[1, :3].set(jnp.nan)
+    assert float(stage1.supervision(codes, truth, BLOCKS)) == pytest.approx((1 + 2 + 3) / 3)
+    without = Blocks(layout=LAYOUT, merged=("pose",))
+    assert float(stage1.supervision(codes, truth, without)) == pytest.approx((1 + 3) / 2)
+
+
+def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
+    """A random batch for the tiny model, as data_pipelines.pipeline.stage1_batches gives it."""
+    rng = np.random.default_rng(seed)
+    s, w = tiny_model.SIZE, tiny_model.STAGE1.model.lip_window
+
+    def pictures(*shape: int) -> np.ndarray:
+        return rng.integers(0, 256, (*shape, s, s, 3)).astype(np.uint8)
+
+    boxes = np.array([[8, 20, 24, 28], [4, 8, 28, 14]], np.float32)
+    out = {
+        "source": pictures(rows), "driving": pictures(rows, w), "target": pictures(rows),
+        "driving_boxes": np.tile(boxes, (rows, 1, 1)), "driving_shift": np.zeros((rows, 3), np.float32),
+        "audio": rng.normal(size=(rows, w, 160)).astype(np.float32), "clip_hash": np.arange(rows, dtype=np.int32),
+        "time": np.zeros(rows, np.int32), "voiced": np.ones(rows, bool), "phoneme": np.full(rows, -1, np.int32),
+        "set_factor": (np.arange(sets) % 4).astype(np.int32), "set_boxes": np.tile(boxes, (sets, 1, 1)),
+    }  # fmt: skip
+    out |= {name: pictures(sets) for name in stage1.SET_PICTURES}
+    truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(stage1.SET_PICTURES, (sets,))
+    out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
+    return jax.tree.map(jnp.asarray, out)
+
+
+@functools.cache
+def all_terms(loss: Stage1LossConfig) -> dict[str, float]:
+    config = dataclasses.replace(tiny_model.STAGE1, loss=loss)
+    model = AutoEncoder(config.model)
+    params = tiny_model.model().autoencoder_params
+    terms = jax.jit(functools.partial(stage1.stage1_losses, model, config))(params, batch(), jax.random.key(1))
+    return {name: float(value) for name, value in terms.items()}
+
+
+NOT_TERMS = ["structure", "sharpness", "region", "temperature", "true_control", "true_lips", "merged"]
+TERMS = tuple(f.name for f in dataclasses.fields(Stage1LossConfig) if f.name not in NOT_TERMS)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms():
+    weights = Stage1LossConfig(cycle=0.3, cosine=0.7)
+    terms = all_terms(weights)
+    assert set(TERMS) <= set(terms) and all(np.isfinite(v) for v in terms.values())
+    assert terms["loss"] == pytest.approx(sum(getattr(weights, name) * terms[name] for name in TERMS), rel=1e-5)
+
+
+def test_a_term_without_weight_is_not_there_and_changes_no_other():
+    full = all_terms(Stage1LossConfig(cycle=0.3, cosine=0.7))
+    few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=4.0,
+                                        true_control=0.5, true_lips=0.25, identity=0.1))  # fmt: skip
+    assert set(few) == {"reconstruction", "psnr", "identity", "loss"}
+    assert few["identity"] == pytest.approx(full["identity"], rel=1e-5)
+    assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)
+
+
+class _NoNet:
+    def __call__(self, *args):
+        raise AssertionError("this term needs no network")
+
+
+def planted(leak: float, **weights: float) -> dict[str, float]:
+    """Code terms of sets in which redrawing factor i also moves the next factor's coordinates by `leak`."""
+    base = np.array(normal(5, 4, LAYOUT.size))
+    redrawn = base.copy()
+    for i, factor in enumerate(FACTORS):
+        redrawn[i, LAYOUT.slices[factor]] += 1.0
+        redrawn[i, LAYOUT.slices[FACTORS[(i + 1) % 4]]] += leak
+    codes = {"source": normal(6, 4, LAYOUT.size), "set_driving": base, "set_redrawn": redrawn, "set_source": base}
+    codes |= {"set_reidentity": base + leak, "set_reidentity_source": base}
+    codes = {name: jnp.asarray(code) for name, code in codes.items()} | {"driving": codes["source"]}
+    loss = dataclasses.replace(OFF, **weights)
+    window = jnp.repeat(codes["source"][:, None], 5, 1)
+    terms = stage1.code_terms(_NoNet(), loss, BLOCKS, batch(), codes, window)
+    return {name: float(value) for name, value in terms.items()}
+
+
+def test_consistency_sees_a_planted_leak_and_only_that():
+    clean, leaky, worse = (planted(x, consistency=1.0) for x in (0.0, 0.2, 0.4))
+    assert clean == {"consistency": 0}
+    assert 0 < leaky["consistency"] < worse["consistency"]
+    assert leaky.keys() == {"consistency"}
+
+
+def test_identity_sees_a_code_that_knows_who_it_is():
+    assert planted(0.0, identity=1.0) == {"identity": 0}
+    assert planted(0.2, identity=1.0)["identity"] > 0.03
+
+
+def test_cycle_teaches_the_decoder_and_not_the_encoder():
+    config = dataclasses.replace(tiny_model.STAGE1, loss=Stage1LossConfig(cycle=1.0))
+    model, blocks = AutoEncoder(config.model), Blocks(layout=config.model.layout)
+    params = tiny_model.model().autoencoder_params
+
+    def loss(params, some):
+        net = stage1.Net(model=model, params=params)
+        pictures = {"source": stage1.to_float(some["source"])}
+        codes, _ = stage1.encode(net, pictures, some["driving"])
+        return stage1.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
+
+    size = {
+        name: float(sum(jnp.abs(x).sum() for x in jax.tree.leaves(g))) for name, g in jax.grad(loss)(params).items()
+    }
+    assert size["motion_encoder"] == 0 and size["decoder"] > 0 and size["source_encoder"] > 0
+
+
+def test_factors_that_cannot_be_merged_are_refused():
+    with pytest.raises(InputError, match=r"loss\.merged"):
+        Stage1LossConfig(merged=("residual",))
