@@ -8,6 +8,8 @@ variant has the same networks and as many numbers to say the motion with; but fo
 paper's sizes 500/6/6 and no residual. Under 20 minutes on one CPU core each.
 """
 
+from typing import Any
+
 from demo_jax.config import (
     AutoEncoderConfig,
     DataConfig,
@@ -18,7 +20,7 @@ from demo_jax.config import (
 )
 from demo_jax.factors import FactorLayout
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
     "no_lip_block": {"merged": ("lip",)},
     "no_pose_block": {"merged": ("pose",)},
@@ -47,7 +49,7 @@ def get_config(variant: str = "full"):
             save_every=250,
             model=model,
             loss=Stage1LossConfig(**VARIANTS[variant]),
-            data=DataConfig(batch_size=8, set_batch_size=8),
+            data=DataConfig(batch_size=6, set_batch_size=6),
             optimizer=OptimizerConfig(learning_rate=8e-4, warmup_steps=100, ema_decay=0.99),
         )
     )

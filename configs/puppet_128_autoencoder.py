@@ -2,7 +2,7 @@
 decode at 25 frames a second.
 
 python -m data_pipelines.puppet --out data/puppet128 --size 128
-python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet_128_ae --config.data.path=data/puppet128
+python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet_128 --config.data.path=data/puppet128
 """
 
 from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict

@@ -11,6 +11,7 @@ import pytest
 
 import sample
 import train
+from benchmarks import ablations
 from data_pipelines import encode, excerpt, media
 from data_pipelines.puppet import __main__ as puppet
 from data_pipelines.puppet import example
@@ -111,6 +112,16 @@ def test_the_report_measures_what_it_says(world):
     spoken = report.code_records(str(world / "codes"), "test", 2)
     sync = protocols.lip_sync(Pipeline(model), spoken)
     assert -1 <= sync["aperture_correlation"]["mean"] <= 1 and sync["aperture_correlation"]["count"] == len(spoken)
+
+
+def test_an_ablation_is_measured(world):
+    found = ablations.figures(world / "autoencoder", str(world / "corpus"))
+    assert set(found) == {
+        "psnr", "psnr_boxes", "psnr_swap", "psnr_cross", "moved_other", "moved_identity",
+        "probe_own", "probe_other", "probe_worst",
+    }  # fmt: skip
+    assert all(np.isfinite(v) for v in found.values()) and 5 < found["psnr"] < 40
+    assert found["probe_other"] <= found["probe_worst"] <= 1
 
 
 def test_two_runs_are_one_bit_for_bit(world):

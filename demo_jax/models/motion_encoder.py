@@ -43,6 +43,8 @@ class MotionEncoder(nn.Module):
         x = nn.silu(nn.Dense(c.encoder_width, dtype=self.dtype, name="trunk")(x))
         codes = []
         for factor, size in zip(FACTORS, c.layout.sizes, strict=True):
+            if not size:
+                continue
             h = nn.silu(nn.Dense(c.encoder_width // 2, dtype=self.dtype, name=f"{factor}_hidden")(x))
             # Codes are compared with physical truth to a fraction of a degree: bf16 is too coarse for the last product.
             codes.append(nn.Dense(size, dtype=jnp.float32, name=f"{factor}_code")(h))
