@@ -17,7 +17,7 @@ def planted(seed: int, leak: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=(900, 13))
     mix = np.random.default_rng(9).normal(size=(13, 13))
-    blocks = {f: truth[:, part] @ mix[part, part] for f, part in ablations.PARTS.items()}
+    blocks = {f: truth[:, part] @ np.linalg.qr(mix[part, part])[0] for f, part in ablations.PARTS.items()}
     return blocks | {"residual": leak * truth[:, 3:9] + rng.normal(size=(900, 6))}, truth
 
 
