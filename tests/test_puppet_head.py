@@ -135,6 +135,7 @@ def coverage(identity: Identity, **values: float) -> np.ndarray:
     painted.gloss = np.zeros_like(painted.gloss)
     for value in (0.0, 1.0):
         painted.albedo = np.zeros_like(painted.albedo)
+        painted.albedo[painted.region == Region.GLASS] = 1.0  # panes are clear
         painted.albedo[balls] = value
         shown.append(painted.render(pose, expression(**values), np.zeros((1, 3)))[0].astype(int).sum(-1))
     return np.flatnonzero(np.abs(shown[1] - shown[0]).max(1) > 30)

@@ -16,8 +16,8 @@ def vertex_albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, res
     for r in (Region.SKIN, Region.EAR, Region.NECK):
         table[r] = identity.skin
     table[Region.LIP] = identity.lips
-    table[Region.MOUTH] = (0.42, 0.12, 0.12)
-    table[Region.TEETH] = np.array([0.90, 0.88, 0.84]) * (1.0 - identity.wrinkles * np.array([0.02, 0.03, 0.08]))
+    table[Region.MOUTH] = (0.34, 0.10, 0.10)
+    table[Region.TEETH] = np.array([0.94, 0.92, 0.87]) * (1.0 - identity.wrinkles * np.array([0.02, 0.03, 0.08]))
     table[Region.TONGUE] = (0.80, 0.38, 0.38)
     table[Region.GUM] = (0.78, 0.40, 0.40)
     table[Region.TEAR] = (0.88, 0.58, 0.55)

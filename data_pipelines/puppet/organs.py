@@ -86,7 +86,7 @@ def teeth(upper: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         length = length - (tip - root) * 0.14 * (1 - round_) * (v > 0.9)
         z = _arc(place, 0.128) + 0.007 * round_ * (1 - (v - 0.4) ** 2) - 0.010 * (v == 1.0) - (0.0 if upper else 0.024)
         rows.append(np.stack([place, MOUTH_Y + length, z], -1))
-        shades.append((0.55 + 0.45 * round_) * (0.86 + 0.14 * v) * (1.0 - 0.35 * smoothstep(0.5, 1.0, angle)))
+        shades.append((0.78 + 0.22 * round_) * (0.86 + 0.14 * v) * (1.0 - 0.35 * smoothstep(0.5, 1.0, angle)))
     left, shade = np.stack(rows), np.stack(shades)
     points = np.concatenate([left[:, :0:-1] * [-1.0, 1.0, 1.0], left], 1)
     shade = np.concatenate([shade[:, :0:-1], shade], 1)

@@ -108,7 +108,7 @@ def light(kind, p, lamps, frame, turn, eyes, light_axes, shadows, out):
         behind = max(frame[5] - p[11], 0.0) / frame[0]
         below = (p[10] - frame[4]) / frame[0]
         lips = (
-            (0.45 + 0.55 * ramp(0.0, 0.14, frame[3])) * np.exp(-3.8 * behind) * (0.45 + 0.55 * ramp(-0.01, 0.07, below))
+            (0.72 + 0.28 * ramp(0.0, 0.10, frame[3])) * np.exp(-3.4 * behind) * (0.66 + 0.34 * ramp(-0.01, 0.05, below))
         )
         openness, shadow = lips, lips
     elif kind == 3 or kind == 4:
