@@ -19,12 +19,14 @@ _TRACKS = ("pose", "gaze", "lips")
 class Contents:
     """Of one split. Languages, voices, emotions, phonemes and tracks are those of the speech clips.
 
-    tracks: pose [T, 6], gaze [T, 4], lips [T, 3] of all their frames; kinds: frames of clips, sets and probes;
+    takes_of, kinds: how many takes and frames are of clips, sets and probes; lengths: clip -> frames
+    tracks: pose [T, 6], gaze [T, 4], lips [T, 3] of all their frames
     portraits: of some speakers, the first JPEG file; takes: of the first set, variant -> JPEG files
     """
 
     pieces: int = 0
-    clip_frames: Counter[str] = dataclasses.field(default_factory=Counter)
+    takes_of: Counter[str] = dataclasses.field(default_factory=Counter)
+    lengths: Counter[str] = dataclasses.field(default_factory=Counter)
     speakers: Counter[str] = dataclasses.field(default_factory=Counter)
     kinds: Counter[str] = dataclasses.field(default_factory=Counter)
     languages: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -55,10 +57,11 @@ def read_contents(folder: Path, split: str, portraits: int) -> Contents:
             offsets = file["frame_offsets"]
             frames = len(offsets) - 1
             out.pieces += 1
-            out.clip_frames[clip] += frames
+            out.takes_of[kind_of(variant)] += int(file["piece"]) == 0
             out.speakers[speaker] += frames
             out.kinds[kind_of(variant)] += frames
             if kind_of(variant) == "clips":
+                out.lengths[clip] += frames
                 out.languages[language or "silent"] += frames
                 out.voices[voice_of(speaker, split)] += frames
                 out.emotions[emotion] += frames
@@ -90,7 +93,8 @@ def counts(contents: Contents, split: str, sentences: int) -> dict[str, int | fl
     """For dataset_info.json."""
     return {
         "pieces": contents.pieces,
-        "clips": len(contents.clip_frames),
+        "clips": contents.takes_of["clips"],
+        "takes_of": dict(contents.takes_of),
         "frames": contents.frames,
         "hours": round(contents.frames / FPS / 3600, 4),
         "frames_of": dict(contents.kinds),

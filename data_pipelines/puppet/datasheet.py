@@ -163,16 +163,17 @@ def _charts(parameters: Parameters, contents: list[Contents]) -> list[str]:
     def track(name: str, column: int | slice) -> np.ndarray:
         return np.concatenate([c.tracks[name][:, column].ravel() for c in contents])
 
-    lengths = np.array([n / FPS for c in contents for clip, n in c.clip_frames.items() if "-set" not in clip])
-    charts = [bars(f"identities: {name}", counted) for name, counted in _identities(parameters).items()]
-    charts += [bars(name, total(name), 72) for name in ("languages", "emotions", "phonemes", "voices")]
-    charts.append(histogram("length of clips and probes", lengths, 0, 14, "s"))
+    lengths = np.array([n / FPS for c in contents for n in c.lengths.values()])
+    charts = [bars(f"identities: {name}", counted, 32) for name, counted in _identities(parameters).items()]
+    charts += [bars(name, total(name), 48) for name in ("languages", "emotions", "phonemes", "voices")]
+    charts.append(histogram("length of clips", lengths, 0, 14, "s"))
     charts += [histogram(n, track("pose", i), -45, 45, "°") for i, n in enumerate(("yaw", "pitch", "roll"))]
     charts += [histogram(n, track("pose", 3 + i), -0.12, 0.12) for i, n in enumerate("xy")]
     charts.append(histogram("z = log(crop width / face width)", track("pose", 5), 0.4, 1.1))
     charts += [histogram(f"gaze {n}", track("gaze", i), -32, 32, "°") for i, n in enumerate(("yaw", "pitch"))]
     charts.append(histogram("openings of the eyes", track("gaze", slice(2, 4)), 0, 1.6))
-    charts += [histogram(f"lips: {n}", track("lips", i), 0, 1) for i, n in enumerate(("aperture", "width", "pucker"))]
+    for i, (name, low, high) in enumerate((("aperture", 0.0, 0.5), ("width", 0.25, 0.8), ("pucker", 0.0, 1.0))):
+        charts.append(histogram(f"lips: {name}", track("lips", i), low, high))
     return charts
 
 
