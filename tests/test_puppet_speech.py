@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 
 import numpy as np
@@ -85,6 +86,14 @@ def test_a_voiceless_stop_is_a_closure_and_then_its_burst(language):
     assert len(bursts) >= 5
     assert np.mean(np.array(closures) < 2e-3) > 0.9
     assert 0.3 < np.median(bursts) < 0.8  # of the phone: `articulation` parts the lips at 0.6
+
+
+@pytest.mark.parametrize("voice", ["victor", "f5", "f3", "sandro", "whisper"])
+def test_breathy_voices_do_not_depend_on_the_clock(voice):
+    """eSpeak NG seeds their noise with the seconds of the day."""
+    first = synthesise(TEXT, f"en-us+{voice}").waveform
+    time.sleep(1.05)
+    assert synthesise(TEXT, f"en-us+{voice}").waveform.tobytes() == first.tobytes()
 
 
 @pytest.mark.parametrize("voice", ["xx-nowhere", "en-us+nobody"])

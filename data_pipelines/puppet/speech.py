@@ -19,7 +19,7 @@ import numpy as np
 
 from demo_jax.typing import SAMPLE_RATE, InputError
 
-SPEECH_VERSION = "2"
+SPEECH_VERSION = "3"
 
 _ESPEAK_RATE = 22_050
 _UP, _DOWN = 320, 441  # 22,050 * 320 / 441 = 16,000 exactly
@@ -89,6 +89,7 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
         if library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEMES_IN_IPA | _DO_NOT_EXIT) != _ESPEAK_RATE:
             raise InputError("eSpeak NG could not start: its voices are missing; install espeakng-loader again.")
         ctypes.CDLL(None).srand(1)  # breath noise comes from the C library's rand()
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # and, in some voices, from a generator seeded by the clock
         yield library
         library.espeak_Terminate()
     finally:
