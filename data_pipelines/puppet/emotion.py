@@ -14,11 +14,11 @@ from demo_jax.typing import FPS
 FACES: dict[str, dict[str, float]] = {
     "neutral": {},
     "happy": {"mouthSmile": 0.85, "cheekSquint": 0.6, "eyeSquint": 0.3, "mouthDimple": 0.2, "browOuterUp": 0.15},
-    "sad": {"browInnerUp": 0.95, "mouthFrown": 0.9, "eyeSquint": 0.15, "browDown": 0.15},
-    "angry": {"browDown": 1.0, "noseSneer": 0.45, "eyeSquint": 0.4, "mouthFrown": 0.5},
+    "sad": {"browInnerUp": 0.95, "mouthFrown": 0.55, "eyeSquint": 0.15, "browDown": 0.15},
+    "angry": {"browDown": 1.0, "noseSneer": 0.45, "eyeSquint": 0.4, "mouthFrown": 0.35},
     "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.8},
     "fearful": {"browInnerUp": 1.0, "browOuterUp": 0.35, "eyeWide": 0.75, "mouthFrown": 0.35, "browDown": 0.2},
-    "disgusted": {"noseSneer": 1.0, "browDown": 0.55, "cheekSquint": 0.4, "mouthFrown": 0.5, "eyeSquint": 0.3},
+    "disgusted": {"noseSneer": 1.0, "browDown": 0.55, "cheekSquint": 0.4, "mouthFrown": 0.3, "eyeSquint": 0.3},
     "contempt": {"mouthSmileLeft": 0.6, "mouthDimpleLeft": 0.6, "browOuterUpRight": 0.5, "eyeSquint": 0.15},
 }  # fmt: skip
 
