@@ -1,6 +1,6 @@
-"""The experiments behind the figures: each takes a loaded model and held-out records, and returns numbers by name.
+"""Experiments on what stage 2 generates: each takes a pipeline and held-out codes, and returns numbers by name.
 
-Every number comes with what it must beat (copying the source, shuffled speech) and what bounds it (the auto-encoder's
+Every number comes with what it must beat (shuffled speech, everything generated) and what bounds it (the auto-encoder's
 own reading of true frames).
 """
 
@@ -8,62 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import simplejpeg
 from tqdm import tqdm
 
-from data_pipelines.schema import ClipRecord, CodeRecord
+from data_pipelines.schema import CodeRecord
 from data_pipelines.transforms import decode_frame
-from demo_jax.checkpoint import LoadedModel
-from demo_jax.evaluation.metrics import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, psnr, spread
+from demo_jax.evaluation.metrics.motion import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, spread
 from demo_jax.factors import CALIBRATED_NAMES
-from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.pipeline import Options, Pipeline
 from demo_jax.typing import SAMPLES_PER_FRAME
 
 Table = dict[str, dict[str, float]]
-CHUNK = 16  # frames reconstructed at once
 APERTURE = CALIBRATED_NAMES.index("aperture")
-
-
-def reconstruction(model: LoadedModel, records: Sequence[ClipRecord]) -> Table:
-    """Self-reenactment: each piece's first frame is the source, the others are rebuilt from their own motion codes.
-
-    PSNR over the frame, the face box (around the 68 landmarks) and the mouth box, beside copying the source.
-    """
-    size, net = model.autoencoder.model.size, AutoEncoder(model.autoencoder.model)
-    variables = {"params": model.autoencoder_params}
-
-    @jax.jit
-    def rebuild(source: jax.Array, driving: jax.Array) -> jax.Array:
-        source, driving = to_float(source), to_float(driving)
-        pyramid = net.apply(variables, source, method=AutoEncoder.encode_source)
-        pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (CHUNK, *a.shape[1:])), pyramid)
-        code = net.apply(variables, source, method=AutoEncoder.encode_motion)
-        codes = net.apply(variables, driving, method=AutoEncoder.encode_motion)
-        images = net.apply(variables, pyramid, jnp.broadcast_to(code, codes.shape), codes, method=AutoEncoder.decode)
-        return to_uint8(images)
-
-    found: dict[str, list[float]] = {}
-    for record in tqdm(records, desc="reconstruction", unit="piece"):
-        frames = np.stack([decode_frame(f, size) for f in record.frames])
-        made = np.concatenate(
-            [rebuild(frames[:1], _padded(frames[i : i + CHUNK])) for i in range(0, len(frames), CHUNK)]
-        )
-        scale = size / simplejpeg.decode_jpeg_header(record.frames[0])[0]
-        boxes, landmarks = record.boxes * scale, record.landmarks * scale
-        rows: dict[str, list[float]] = {}
-        for t in range(1, len(frames)):
-            face = np.concatenate([landmarks[t].min(0), landmarks[t].max(0)])
-            for region, box in (("frame", None), ("face", face), ("mouth", boxes[t, 0])):
-                rows.setdefault(f"psnr_{region}", []).append(psnr(made[t], frames[t], box))
-                rows.setdefault(f"psnr_{region}_copy", []).append(psnr(frames[0], frames[t], box))
-        for name, values in rows.items():
-            found.setdefault(name, []).append(float(np.mean(values)))
-    return {name: mean_and_error(values) for name, values in found.items()}
 
 
 def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = Options()) -> Table:
@@ -180,7 +137,3 @@ def _enlarged(picture: np.ndarray, size: int = 256) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
-
-
-def _padded(frames: np.ndarray) -> np.ndarray:
-    return np.concatenate([frames, np.repeat(frames[-1:], CHUNK - len(frames), 0)])

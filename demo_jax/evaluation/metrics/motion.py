@@ -1,4 +1,4 @@
-"""Measures of motion and pictures that need no weights. Numpy, float64, one clip at a time."""
+"""How things move over time. Numpy, float64, one clip at a time."""
 
 from __future__ import annotations
 
@@ -31,16 +31,6 @@ def spread(landmarks: np.ndarray, which: tuple[int, ...] = RIGID_LANDMARKS) -> f
     """How far landmarks [T, 68, 2] move over a clip: root mean square distance from their own mean, in their unit."""
     points = np.asarray(landmarks, np.float64)[:, list(which)]
     return float(np.sqrt(np.mean(np.sum((points - points.mean(0)) ** 2, -1))))
-
-
-def psnr(image: np.ndarray, truth: np.ndarray, box: np.ndarray | None = None) -> float:
-    """dB, of uint8 pictures [S, S, 3], within a box (x0 y0 x1 y1 pixels) if one is given."""
-    if box is not None:
-        x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
-        x1, y1 = np.ceil(np.minimum(box[2:], truth.shape[0])).astype(int)
-        image, truth = image[y0:y1, x0:x1], truth[y0:y1, x0:x1]
-    error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
-    return float(10 * np.log10(255**2 / max(float(error), 1e-4)))
 
 
 def mean_and_error(values: list[float]) -> dict[str, float]:

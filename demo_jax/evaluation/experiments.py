@@ -1,0 +1,318 @@
+"""Experiments on an auto-encoder with puppets, whose truth can be drawn: what separates, what leaks, what controls do.
+
+Each takes a Drawer, the Judge and probe frames and returns a dict of numbers, lists and matrices fit for JSON. A judged
+figure stands beside the judge's own on true renders of the same motion ("truth") and what the model adds ("excess").
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.puppet.motion import REST_POSE, Motion, columns_of, redraw
+from demo_jax.evaluation.drawing import Drawer, swapped
+from demo_jax.evaluation.judge import EXPRESSION_NAMES, Judge, Readings, nearest
+from demo_jax.evaluation.metrics import control, disentanglement
+from demo_jax.evaluation.metrics.pictures import psnr, ssim
+from demo_jax.evaluation.puppets import Probes, Puppets, join, take
+from demo_jax.factors import ARKIT_INDEX, CALIBRATED_NAMES, CALIBRATED_SCALE, FACTOR_OF, FACTORS, GAZE_NAMES, POSE_NAMES
+
+Result = dict[str, Any]
+
+CALIBRATED_OF = {"lip": slice(0, 3), "pose": slice(3, 9), "gaze": slice(9, 13)}  # within the 13
+NEAR = 1e-3  # an expression that moves less (standard deviation) is not there to be read
+
+# Control -> (values of its grid, what counts as right). Lips and openings are asked for through expressions, whose
+# measured values differ from person to person.
+GRIDS: dict[str, tuple[np.ndarray, float]] = {
+    "yaw": (np.linspace(-25, 25, 11), 1.0),
+    "pitch": (np.linspace(-15, 15, 7), 1.0),
+    "roll": (np.linspace(-15, 15, 7), 1.0),
+    "x": (np.linspace(-0.06, 0.06, 5), 0.01),
+    "y": (np.linspace(-0.06, 0.06, 5), 0.01),
+    "z": (np.linspace(0.6, 0.9, 5), 0.03),
+    "gaze_yaw": (np.linspace(-20, 20, 9), 3.0),
+    "gaze_pitch": (np.linspace(-15, 15, 7), 3.0),
+    "open_left": (np.linspace(1, 0, 6), 0.15),
+    "open_right": (np.linspace(1, 0, 6), 0.15),
+    "aperture": (np.linspace(0, 0.8, 6), 0.05),
+    "width": (np.linspace(-1, 1, 7), 0.05),
+    "pucker": (np.linspace(0, 1, 6), 0.15),
+}
+
+
+def factor_truths(probes: Probes) -> dict[str, np.ndarray]:
+    """Factor -> what is true of it in each frame: calibrated coordinates, for residual expressions; and identity."""
+    truths = {name: probes.calibrated[:, part] for name, part in CALIBRATED_OF.items()}
+    residual = probes.motion.expression[:, columns_of("residual")]
+    return {**truths, "residual": residual[:, residual.std(0) > NEAR], "identity": probes.shape}
+
+
+def readable_residual(judge: Judge) -> np.ndarray:
+    """Indices into EXPRESSION_NAMES of the residual's expressions that the judge can read."""
+    return np.array([i for i in judge.readable() if FACTOR_OF[EXPRESSION_NAMES[i]] == "residual"], np.int64)
+
+
+def factor_readings(read: Readings, residual: np.ndarray) -> dict[str, np.ndarray]:
+    return {n: read.calibrated[:, part] for n, part in CALIBRATED_OF.items()} | {
+        "residual": read.expression[:, residual]
+    }
+
+
+def probe(drawer: Drawer, probes: Probes) -> Result:
+    """What each block of the code, alone, tells of each factor of people it was not fitted to: ridge R2. Beside it the
+    same for the true factors themselves, since a smile does widen the mouth; the identity row is the person's shape."""
+    codes, truths = drawer.encode(probes.pictures), factor_truths(probes)
+    rows = drawer.blocks(codes) | {"identity": probes.shape}
+    perfect = {
+        "lip": np.concatenate([truths["lip"], probes.motion.expression[:, columns_of("lip")]], 1),
+        "pose": truths["pose"],
+        "gaze": np.concatenate([truths["gaze"], probes.motion.expression[:, columns_of("gaze")]], 1),
+        "residual": truths["residual"],
+        "identity": probes.shape,
+    }
+    perfect = {name: perfect[name] for name in rows}
+    model, truth = (disentanglement.probe_matrix(x, truths, probes.speaker) for x in (rows, perfect))
+    own = np.array([[row == column for column in truths] for row in rows])
+    return {
+        "rows": list(rows),
+        "columns": list(truths),
+        "model": model,
+        "truth": truth,
+        "excess": np.where(own, model, np.maximum(model - truth, 0)),
+        "frames": len(codes),
+        "people": len(probes.speakers),
+        "independent_frames": probes.independent,
+    }
+
+
+def code_statistics(drawer: Drawer, probes: Probes) -> Result:
+    """Cross-covariance, CKA and the paper's distances between the blocks of the codes of the probe frames."""
+    codes = drawer.encode(probes.pictures)
+    blocks = drawer.blocks(codes)
+    distance, cosine = disentanglement.paper_distances(drawer.latents(codes - codes.mean(0)))
+    return {
+        "rows": list(blocks),
+        "columns": list(blocks),
+        "cross_covariance": disentanglement.cross_covariance(blocks),
+        "cka": disentanglement.cka_matrix(blocks),
+        "l2": distance,
+        "cosine": cosine,
+        "frames": len(codes),
+    }
+
+
+def leakage(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 8) -> Result:
+    """One factor of a motion is redrawn; its block alone is taken over from the picture of the redrawn motion. What the
+    judge sees move in the output, per factor, over what was asked for; in standard deviations of the probe frames."""
+    generator = np.random.default_rng([seed, 12])
+    residual = readable_residual(judge)
+    truths = factor_truths(probes)
+    names = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    columns = np.array([ARKIT_INDEX[EXPRESSION_NAMES[i]] for i in residual], np.int64)
+    truths["residual"] = probes.motion.expression[:, columns]
+    scale = {f: truths[f].std(0) for f in names}
+    asked: dict[str, list] = {f: [] for f in names}
+    found: dict[str, dict[tuple[str, str], list]] = {kind: {} for kind in ("model", "truth")}
+    for speaker in tqdm(probes.speakers, desc="leakage", unit="person"):
+        rows = probes.of(speaker)
+        base = take(probes.motion, generator.choice(rows, each))
+        other = take(probes.motion, generator.choice(len(probes.speaker), each))
+        source = drawer.source(probes.pictures[rows[0]])
+        motions = {"base": base} | {f: redraw(base, other, f) for f in names}
+        true = {k: puppets.render(speaker, m) for k, m in motions.items()}
+        codes = {k: drawer.encode(p) for k, p in true.items()}
+        made = {"base": drawer.decode(source, codes["base"])}
+        made |= {f: drawer.decode(source, swapped(codes["base"], codes[f], drawer.layout.slices[f])) for f in names}
+        known = {k: _truth(puppets.calibrated(speaker, m), m, columns) for k, m in motions.items()}
+        for kind, pictures in (("model", made), ("truth", true)):
+            read = {k: factor_readings(judge.read(p), residual) for k, p in pictures.items()}
+            for i, j in itertools.product(names, names):
+                change = disentanglement.response(read[i][j], read["base"][j], scale[j])
+                found[kind].setdefault((i, j), []).append(change)
+        for f in names:
+            asked[f].append(disentanglement.response(known[f][f], known["base"][f], scale[f]))
+    names = [f for f in names if np.concatenate(asked[f]).size]  # residual: only if the judge reads any of it
+    shifts = {f: np.concatenate(asked[f]) for f in names}
+    model, truth = (
+        disentanglement.leakage_matrix(
+            {i: {j: np.concatenate(found[kind][i, j]) for j in names} for i in names}, shifts
+        )
+        for kind in ("model", "truth")
+    )
+    return {
+        "rows": names,
+        "columns": names,
+        "model": model,
+        "truth": truth,
+        "excess": disentanglement.excess_leakage(model, truth),
+        "pairs": each * len(probes.speakers),
+        "people": len(probes.speakers),
+        "residual_read": [EXPRESSION_NAMES[i] for i in residual],
+    }
+
+
+def _truth(calibrated: np.ndarray, motion: Motion, columns: np.ndarray) -> dict[str, np.ndarray]:
+    return {n: calibrated[:, part] for n, part in CALIBRATED_OF.items()} | {"residual": motion.expression[:, columns]}
+
+
+def neutral(frames: int) -> Motion:
+    """A head at rest, looking into the camera."""
+    return Motion(
+        pose=np.tile(REST_POSE, (frames, 1)).astype(np.float32),
+        eyes=np.zeros((frames, 3), np.float32),
+        expression=np.zeros((frames, len(ARKIT_INDEX)), np.float32),
+    )
+
+
+def control_motion(name: str) -> Motion:
+    """The true motion behind a control's grid: everything else at rest."""
+    grid, _ = GRIDS[name]
+    motion = neutral(len(grid))
+    if name in POSE_NAMES:
+        motion.pose[:, POSE_NAMES.index(name)] = grid
+    elif name.startswith("gaze"):
+        motion.eyes[:, GAZE_NAMES.index(name)] = grid
+    elif name.startswith("open"):
+        motion.expression[:, ARKIT_INDEX[f"eyeBlink{name.removeprefix('open_').title()}"]] = grid
+    elif name == "aperture":
+        motion.expression[:, ARKIT_INDEX["jawOpen"]] = grid
+    elif name == "width":  # stretched or rounded
+        for side in ("Left", "Right"):
+            motion.expression[:, ARKIT_INDEX[f"mouthStretch{side}"]] = np.maximum(grid, 0)
+        motion.expression[:, ARKIT_INDEX["mouthPucker"]] = np.maximum(-grid, 0)
+    else:
+        motion.expression[:, ARKIT_INDEX["mouthPucker"]] = grid
+    return motion
+
+
+def control_precision(drawer: Drawer, judge: Judge, puppets: Puppets, people: list[str]) -> Result:
+    """Each calibrated coordinate set to the values of a grid on a resting portrait, and read in the picture.
+
+    Lips are set together (aperture, width and pucker of a mouth that exists) and each read on its own grid. Side
+    effect: RMS change of what the judge reads of other factors, in its standard deviations, per one of the control.
+    """
+    rows: dict[str, dict[str, list]] = {n: {"asked": [], "model": [], "truth": [], "side": []} for n in GRIDS}
+    std = np.maximum(np.array(judge.config.calibrated_std), 1e-6)
+    for speaker in tqdm(people, desc="control", unit="person"):
+        portrait = puppets.render(speaker, neutral(1))[0]
+        source = drawer.source(portrait)
+        motions = {name: control_motion(name) for name in GRIDS}
+        everything = join(list(motions.values()))
+        calibrated = puppets.calibrated(speaker, everything)
+        codes = np.repeat(source[1], len(calibrated), 0)
+        factor = np.concatenate([[_factor_of(n)] * len(m.pose) for n, m in motions.items()])
+        control_of = np.concatenate([[CALIBRATED_NAMES.index(n)] * len(m.pose) for n, m in motions.items()])
+        set_ = np.arange(13)[None] == control_of[:, None]
+        lips = np.zeros(13, bool)
+        lips[CALIBRATED_OF["lip"]] = True
+        set_ |= (factor == "lip")[:, None] & lips[None]
+        places = drawer.layout.calibrated
+        codes[:, places] = np.where(set_, calibrated / CALIBRATED_SCALE, codes[:, places])
+        read = judge.read(drawer.decode(source, codes)).calibrated
+        true = judge.read(puppets.render(speaker, everything)).calibrated
+        rest = judge.read(drawer.decode(source, source[1])).calibrated
+        start = 0
+        for name, motion in motions.items():
+            part, at = slice(start, start + motion.frames), CALIBRATED_NAMES.index(name)
+            start = part.stop
+            rows[name]["asked"].append(calibrated[part, at])
+            rows[name]["model"].append(read[part, at])
+            rows[name]["truth"].append(true[part, at])
+            others = np.array([_factor_of(n) != _factor_of(name) for n in CALIBRATED_NAMES])
+            moved = disentanglement.rms(((read[part] - rest) / std)[:, others])
+            rows[name]["side"].append(moved / max(float(calibrated[part, at].std()) / float(std[at]), 1e-6))
+    return {name: _control_figures(name, values) for name, values in rows.items()}
+
+
+def _control_figures(name: str, rows: dict[str, list]) -> Result:
+    asked, model, truth = (np.array(rows[k]) for k in ("asked", "model", "truth"))
+    order = np.argsort(asked.mean(0))
+    asked, model, truth = asked[:, order], model[:, order], truth[:, order]
+    tolerance = GRIDS[name][1]
+    made, judged = control.precision(asked, model), control.precision(asked, truth)
+    low, high = control.usable_range(asked.mean(0), np.abs(model - asked).mean(0), tolerance)
+    return {
+        "model": made,
+        "truth": judged,
+        "excess_mae": made["mae"] - judged["mae"],
+        "gain_ratio": made["gain"] / judged["gain"] if abs(judged["gain"]) > 1e-6 else float("nan"),
+        "tolerance": tolerance,
+        "usable_low": low,
+        "usable_high": high,
+        "asked_low": float(asked.mean(0)[0]),
+        "asked_high": float(asked.mean(0)[-1]),
+        "side_effect": float(np.mean(rows["side"])),
+        "curve": {"asked": asked.mean(0), "model": model.mean(0), "truth": truth.mean(0),
+                  "model_std": model.std(0), "truth_std": truth.std(0)},
+        "people": len(asked),
+    }  # fmt: skip
+
+
+def _factor_of(name: str) -> str:
+    return next(f for f, part in CALIBRATED_OF.items() if name in CALIBRATED_NAMES[part])
+
+
+def reenactment(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 6) -> Result:
+    """Motion of the same person and of another on a portrait, against true renders of the portrait's person with that
+    motion: identity (judge's nearest of all people, by true frames not used otherwise), pose, gaze, lips, pictures."""
+    people = probes.speakers
+    if len(people) < 2:
+        return {"people": len(people), "skipped": "one person only"}
+    shares = {s: probes.of(s) for s in people}
+    known = [probes.pictures[rows[1 : 1 + max(1, len(rows) // 2)]] for rows in shares.values()]
+    references = np.stack([judge.read(pictures).embedding.mean(0) for pictures in known])
+    generator = np.random.default_rng([seed, 13])
+    out: Result = {"people": len(people), "frames": each * len(people)}
+    for case in ("self", "cross"):
+        rows: dict[str, list] = {}
+        for i, speaker in enumerate(tqdm(people, desc=f"{case} reenactment", unit="person")):
+            driver = (
+                people[i]
+                if case == "self"
+                else people[(i + 1 + int(generator.integers(len(people) - 1))) % len(people)]
+            )
+            late = shares[driver][1 + max(1, len(shares[driver]) // 2) :]
+            chosen = generator.choice(late if len(late) else shares[driver], each)
+            motion = take(probes.motion, chosen)
+            made = drawer.decode(
+                drawer.source(probes.pictures[shares[speaker][0]]), drawer.encode(probes.pictures[chosen])
+            )
+            true = puppets.render(speaker, motion)
+            wanted = puppets.calibrated(speaker, motion)
+            for kind, pictures in (("model", made), ("truth", true)):
+                read = judge.read(pictures)
+                rows.setdefault(f"{kind}/identity_percent", []).append(100 * (nearest(read.embedding, references) == i))
+                for at, name in enumerate(CALIBRATED_NAMES):
+                    rows.setdefault(f"{kind}/mae_{name}", []).append(np.abs(read.calibrated[:, at] - wanted[:, at]))
+            rows.setdefault("model/psnr", []).append([psnr(a, b) for a, b in zip(made, true, strict=True)])
+            rows.setdefault("model/ssim", []).append([ssim(a, b) for a, b in zip(made, true, strict=True)])
+        means = {name: float(np.mean(values)) for name, values in rows.items()}
+        out[case] = {k: {n.split("/")[1]: v for n, v in means.items() if n.startswith(k)} for k in ("model", "truth")}
+        out[case]["excess"] = {k: out[case]["model"][k] - v for k, v in out[case]["truth"].items()}
+    return out
+
+
+def jacobian_angles(drawer: Drawer, probes: Probes, portraits: int = 4) -> Result:
+    """Principal angles between what the blocks of the code change in the picture: 90 degrees is no overlap."""
+    names = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    smallest, mean = (np.zeros((portraits, len(names), len(names))) for _ in range(2))
+    rows = np.linspace(0, len(probes.pictures) - 1, portraits).astype(int)
+    for k, row in enumerate(tqdm(rows, desc="image Jacobians", unit="portrait")):
+        jacobian = drawer.jacobian(probes.pictures[row], drawer.encode(probes.pictures[row : row + 1])[0])
+        for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
+            angles = disentanglement.principal_angles(
+                jacobian[:, drawer.layout.slices[a]], jacobian[:, drawer.layout.slices[b]]
+            )
+            for store, value in ((smallest, angles.min(initial=90)), (mean, angles.mean() if angles.size else 90)):
+                store[k, i, j] = store[k, j, i] = value
+    return {
+        "rows": names,
+        "columns": names,
+        "smallest": smallest.mean(0),
+        "mean": mean.mean(0),
+        "portraits": portraits,
+    }

@@ -1,0 +1,70 @@
+"""How close and how sharp pictures are. uint8 pictures [.., S, S, 3] in, float64 out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SSIM_SIGMA, SSIM_REACH = 1.5, 5  # Wang et al., IEEE TIP 13(4), 2004: a Gaussian window of 11 pixels
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+STATIC_LEVELS = 2.0  # of 255: standard deviation over time below which a pixel of the truth is background
+
+
+def region(box: np.ndarray, size: int) -> tuple[slice, slice]:
+    """x0 y0 x1 y1 in pixels -> rows and columns that cover it, within the picture."""
+    x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
+    x1, y1 = np.ceil(np.minimum(box[2:], size)).astype(int)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def psnr(image: np.ndarray, truth: np.ndarray, box: np.ndarray | None = None) -> float:
+    """dB, of uint8 pictures [S, S, 3], within a box (x0 y0 x1 y1 pixels) if one is given."""
+    if box is not None:
+        rows, columns = region(box, truth.shape[0])
+        image, truth = image[rows, columns], truth[rows, columns]
+    error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / max(float(error), 1e-4)))
+
+
+def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity of uint8 pictures [S, S, 3]: mean over channels and over the pixels whose window fits."""
+    from scipy.ndimage import gaussian_filter1d
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        for axis in (0, 1):
+            x = gaussian_filter1d(x, SSIM_SIGMA, axis=axis, radius=SSIM_REACH)
+        return x[SSIM_REACH:-SSIM_REACH, SSIM_REACH:-SSIM_REACH]
+
+    a, b = image.astype(np.float64), truth.astype(np.float64)
+    ma, mb = mean(a), mean(b)
+    va, vb, both = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    similarity = (2 * ma * mb + _C1) * (2 * both + _C2) / ((ma**2 + mb**2 + _C1) * (va + vb + _C2))
+    return float(similarity.mean())
+
+
+def luma(pictures: np.ndarray) -> np.ndarray:
+    """[.., 3] -> [..] float64 (Rec. 601)."""
+    return pictures.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+
+
+def laplacian_variance(picture: np.ndarray) -> float:
+    """Of the luma's 5-point Laplacian, inside the border: a measure of sharpness."""
+    y = luma(picture)
+    change = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * y[1:-1, 1:-1]
+    return float(change.var())
+
+
+def sharpness_ratio(image: np.ndarray, truth: np.ndarray) -> float:
+    """Laplacian variance over the truth's: below 1 is softer."""
+    return laplacian_variance(image) / max(laplacian_variance(truth), 1e-6)
+
+
+def flicker(frames: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """RMS change from frame to frame where the truth stands still, of frames and of truth [T, S, S, 3], in levels of
+    255. NaN if nothing of the truth stands still or there is one frame."""
+    still = luma(truth).std(0) < STATIC_LEVELS
+    if len(frames) < 2 or not still.any():
+        return float("nan"), float("nan")
+    made, wanted = (
+        float(np.sqrt(np.mean(np.diff(x[:, still].astype(np.float64), axis=0) ** 2))) for x in (frames, truth)
+    )
+    return made, wanted

@@ -1,0 +1,133 @@
+"""Experiments on real video, where nothing can be rendered again: MediaPipe is the judge (the `prepare` extra).
+
+Its reading of redrawn frames is compared with its reading of the true ones. Half a degree of yaw is its own noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from data_pipelines.schema import ClipRecord
+from data_pipelines.transforms import decode_frame
+from demo_jax.evaluation.drawing import Drawer, swapped
+from demo_jax.evaluation.metrics import disentanglement
+from demo_jax.factors import FACTORS
+from demo_jax.typing import InputError
+
+LEAST_YAW = 4.0  # degrees, standard deviation within a clip; less says nothing of a model's poses
+LOOKED_AT = 256  # px, what the landmarker was made for
+NAMES = ("yaw", "pitch", "roll", "aperture", "width")
+FACTOR = {"pose": slice(0, 3), "lip": slice(3, 5)}  # of NAMES
+
+
+def read_faces(pictures: np.ndarray, finder, canonical: np.ndarray) -> np.ndarray:
+    """[T, S, S, 3] -> NAMES [T, 5] (degrees; over the eye span), picture by picture; NaN where no face was found."""
+    from data_pipelines.extraction.measures import fit_rigid
+    from demo_jax.factors import euler_angles
+
+    out = np.full((len(pictures), len(NAMES)), np.nan)
+    for t, picture in enumerate(pictures):
+        large = np.asarray(Image.fromarray(picture).resize((LOOKED_AT, LOOKED_AT), Image.Resampling.BICUBIC))
+        faces = finder(large)
+        if not faces:
+            continue
+        points = faces[0].points
+        _, rotation, _ = fit_rigid(points[None], canonical)
+        span = np.linalg.norm(points[33] - points[263])
+        gaps = [np.linalg.norm(points[a] - points[b]) / span for a, b in ((13, 14), (61, 291))]
+        out[t] = [*euler_angles(rotation)[0], *gaps]
+    return out
+
+
+def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
+    """Those whose yaw varies enough. Raises InputError if none does."""
+    found = [r for r in records if r.length > 4 and float(r.pose[:, 0].std()) >= LEAST_YAW]
+    if not found:
+        raise InputError(
+            f"no clip's yaw has a standard deviation of {LEAST_YAW:g} degrees; such clips cannot measure poses. Give "
+            "more --clips or other data."
+        )
+    return found
+
+
+def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
+    """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline."""
+    from data_pipelines.extraction.face import FaceFinder, canonical_face
+
+    clips = turning_clips(records)
+    true, made, still = [], [], []
+    with FaceFinder(most=1) as finder:
+        canonical = canonical_face(finder.model)
+        for record in tqdm(clips, desc="real pose", unit="clip"):
+            frames = np.stack([decode_frame(f, drawer.size) for f in record.frames])
+            drawn = drawer.decode(drawer.source(frames[0]), drawer.encode(frames))
+            a, b = (read_faces(x, finder, canonical) for x in (frames, drawn))
+            true.append(a[1:])
+            made.append(b[1:])
+            still.append(np.repeat(a[:1], len(a) - 1, 0))
+    a, b, c = (np.concatenate(x) for x in (true, made, still))
+    seen = np.isfinite(a).all(1) & np.isfinite(b).all(1) & np.isfinite(c).all(1)
+    share = float(seen.mean())
+    a, b, c = a[seen], b[seen], c[seen]
+    if len(a) < 3:
+        raise InputError("MediaPipe finds no face in the redrawn frames; the model cannot be measured with it.")
+    poses = {}
+    for i, name in enumerate(NAMES):
+        centred = a[:, i] - a[:, i].mean()
+        spread = max(float((centred**2).sum()), 1e-12)
+        poses[name] = {
+            "gain": float((centred * (b[:, i] - b[:, i].mean())).sum() / spread),
+            "r2": float(1 - ((b[:, i] - a[:, i]) ** 2).sum() / spread),
+            "mae": float(np.abs(b[:, i] - a[:, i]).mean()),
+            "mae_constant": float(np.abs(c[:, i] - a[:, i]).mean()),
+            "r2_constant": float(1 - ((c[:, i] - a[:, i]) ** 2).sum() / spread),
+        }
+    return {"poses": poses, "clips": len(clips), "frames": int(seen.sum()), "face_found": share}
+
+
+def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int = 8) -> dict[str, Any]:
+    """[block swapped, factor read] for pose and lip read by MediaPipe; every block of the code is swapped."""
+    from data_pipelines.extraction.face import FaceFinder, canonical_face
+
+    clips, generator = turning_clips(records), np.random.default_rng([seed, 21])
+    rows = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    changes: dict[tuple[str, str], list] = {}
+    readings, shifts = [], {f: [] for f in FACTOR}
+    with FaceFinder(most=1) as finder:
+        canonical = canonical_face(finder.model)
+        for record in tqdm(clips, desc="real leakage", unit="clip"):
+            a, b = (generator.integers(record.length, size=each) for _ in range(2))
+            first, second = (np.stack([decode_frame(record.frames[t], drawer.size) for t in at]) for at in (a, b))
+            source = drawer.source(decode_frame(record.frames[0], drawer.size))
+            code, other = drawer.encode(first), drawer.encode(second)
+            before = read_faces(drawer.decode(source, code), finder, canonical)
+            true = [read_faces(x, finder, canonical) for x in (first, second)]
+            readings += true
+            for factor, part in FACTOR.items():
+                shifts[factor].append((true[1] - true[0])[:, part])
+            for row in rows:
+                after = read_faces(
+                    drawer.decode(source, swapped(code, other, drawer.layout.slices[row])), finder, canonical
+                )
+                for factor, part in FACTOR.items():
+                    changes.setdefault((row, factor), []).append((after - before)[:, part])
+    scale = np.nanstd(np.concatenate(readings), 0)
+    model = np.full((len(rows), len(FACTOR)), np.nan)
+    for i, row in enumerate(rows):
+        for j, (factor, part) in enumerate(FACTOR.items()):
+            change = np.concatenate(changes[row, factor]) / scale[part]
+            asked = np.concatenate(shifts[row]) / scale[FACTOR[row]] if row in FACTOR else np.ones_like(change)
+            seen = np.isfinite(change).all(1) & np.isfinite(asked).all(1)
+            if row == factor:
+                model[i, j] = disentanglement.gain(change[seen], asked[seen])
+            elif seen.any():
+                # A swap of blocks that MediaPipe does not read: two frames differ by sqrt(2) deviations on average.
+                size = disentanglement.rms(asked[seen]) if row in FACTOR else 2**0.5
+                model[i, j] = disentanglement.rms(change[seen]) / max(size, 1e-9)
+    return {"rows": rows, "columns": list(FACTOR), "model": model, "excess": model, "clips": len(clips),
+            "pairs": each * len(clips)}  # fmt: skip
