@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import re
+from xml.etree import ElementTree
 
 import jax
 import numpy as np
@@ -19,9 +22,10 @@ from data_pipelines.schema import read_clip
 from data_pipelines.transforms import decode_frame
 from demo_jax.checkpoint import RunCheckpoints, export_model, load_model
 from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
-from demo_jax.evaluation import protocols, report
+from demo_jax.evaluation import judge as judges
+from demo_jax.evaluation import report
+from demo_jax.evaluation.metrics.pictures import psnr
 from demo_jax.factors import TRACK_COLUMNS
-from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.pipeline import load as load_pipeline
 from demo_jax.typing import InputError
 from tests import tiny_model
@@ -100,17 +104,61 @@ def test_codes_of_another_autoencoder_are_refused(world):
     assert encode.main([str(a) for a in arguments]) == 2
 
 
-def test_the_report_measures_what_it_says(world):
-    model = load_model(world / "flow")
-    records = report.clip_records(str(world / "corpus"), "test", 2)
-    table = protocols.reconstruction(model, records)
-    frames = [protocols.decode_frame(f, 32) for f in records[0].frames]
-    copy = [protocols.psnr(frames[0], f) for f in frames[1:]]
-    assert table["psnr_frame_copy"]["count"] == len(records)
-    if len(records) == 1:
-        assert table["psnr_frame_copy"]["mean"] == pytest.approx(np.mean(copy))
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """One that knows nothing: the report takes it as it is, and says so."""
+    folder = tmp_path_factory.mktemp("judge")
+    params = jax.tree.map(lambda a: np.full(a.shape, 0.01, np.float32), judges.abstract_params(64))
+    ones = {"calibrated": 13, "coarse": judges.COARSE, "expression": len(judges.EXPRESSION_NAMES)}
+    spread = {f"{k}_mean": (0.0,) * n for k, n in ones.items()} | {f"{k}_std": (1.0,) * n for k, n in ones.items()}
+    judges.save_judge(folder, params, judges.JudgeConfig(**spread))
+    return folder
+
+
+def test_the_report_of_an_autoencoder(world, judge, capsys):
+    out = world / "report"
+    few = ["--clips", "1", "--people", "2", "--frames", "8", "--judge", judge]
+    command = ["--checkpoint", world / "autoencoder", "--data", world / "corpus", "--out", out, *few]
+    assert report.main([str(a) for a in command]) == 0, capsys.readouterr().err
+    assert str(out / "report.html") in capsys.readouterr().out
+
+    def refuse(name: str) -> float:
+        raise AssertionError(f"report.json holds {name}, which is no JSON")
+
+    found = json.loads((out / "report.json").read_text(), parse_constant=refuse)
+    assert list(found["results"]) == list(report.PUPPET)
+    # Figures by hand: the copying baseline of the one piece, and the matrix's shape.
+    (record,) = report.clip_records(str(world / "corpus"), "test", 1)
+    frames = [decode_frame(f, 32) for f in record.frames]
+    copy = np.mean([psnr(frames[0], f) for f in frames[1:]])
+    assert found["results"]["reconstruction"]["psnr_frame_copy"]["mean"] == pytest.approx(copy)
+    leaks = found["results"]["leakage"]
+    assert leaks["rows"] == ["lip", "pose", "gaze"] and leaks["residual_read"] == []  # this judge reads no brow
+    assert len({len(row) for row in leaks["model"]} | {3}) == 1
+    # Everything a figure of report.json is also a row of tables.csv, named by factors.
+    with (out / "tables.csv").open() as file:
+        rows = dict(csv.reader(file))
+    assert float(rows["leakage/model/pose/gaze"]) == leaks["model"][1][2]
+    assert float(rows["reconstruction/psnr_frame_copy/mean"]) == pytest.approx(copy)
+    # One page, nothing loaded from elsewhere.
+    text, pictures = re.subn('data:image/webp;base64,[^"]*', "", (out / "report.html").read_text())
+    assert pictures >= 3 and text.count("<section>") == len(report.PUPPET) + 3
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "") and not re.search(r"\bnan\b", text)
+    ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    # Sections are kept: a second report measures nothing again.
+    parts = sorted((out / "parts").iterdir())
+    times = [p.stat().st_mtime_ns for p in parts]
+    assert len(parts) == len(report.PUPPET)
+    assert report.main([str(a) for a in command]) == 0
+    assert [p.stat().st_mtime_ns for p in sorted((out / "parts").iterdir())] == times
+
+
+def test_the_report_of_what_stage_2_generates(world):
+    out = world / "report2"
+    command = ["--checkpoint", world / "flow", "--data", world / "corpus", "--codes", world / "codes", "--out", out]
+    assert report.main([str(a) for a in [*command, "--clips", "2", "--only", "lip_sync"]]) == 0
+    sync = json.loads((out / "report.json").read_text())["results"]["lip_sync"]
     spoken = report.code_records(str(world / "codes"), "test", 2)
-    sync = protocols.lip_sync(Pipeline(model), spoken)
     assert -1 <= sync["aperture_correlation"]["mean"] <= 1 and sync["aperture_correlation"]["count"] == len(spoken)
 
 
@@ -122,6 +170,19 @@ def test_an_ablation_is_measured(world):
     }  # fmt: skip
     assert all(np.isfinite(v) for v in found.values()) and 5 < found["psnr"] < 40
     assert found["probe_other"] <= found["probe_worst"] <= 1
+
+
+def test_a_report_that_cannot_be_made_says_why(world, judge, capsys):
+    common = ["--data", str(world / "corpus"), "--out", str(world / "none"), "--checkpoint"]
+    cases = {
+        "train_judge": [*common, str(world / "autoencoder"), "--judge", str(world)],
+        "lip_sync, holding, response need": [*common, str(world / "autoencoder"), "--only", "lip_sync"],
+        "--people 0": [*common, str(world / "autoencoder"), "--people", "0"],
+        "not a checkpoint": [*common, str(world / "corpus")],
+    }
+    for words, arguments in cases.items():
+        assert report.main(arguments) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_two_runs_are_one_bit_for_bit(world):

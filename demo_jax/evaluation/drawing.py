@@ -52,7 +52,10 @@ class Drawer:
 
     def _float_chunks(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> list[tuple[jax.Array, int]]:
         pyramid, code = source
-        return [(self._decode(self._variables, pyramid, code, part), n) for part, n in _chunks(np.float32(codes))]
+        return [
+            (self._decode(self._variables, pyramid, code, part), n)
+            for part, n in _chunks(np.asarray(codes, np.float32))
+        ]
 
     def blocks(self, codes: np.ndarray) -> dict[str, np.ndarray]:
         """Codes [N, K] -> each factor's block [N, .]."""

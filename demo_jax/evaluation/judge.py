@@ -14,6 +14,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -115,8 +116,8 @@ class JudgeNet(nn.Module):
         coarse = nn.Dense(COARSE, name="coarse")(whole)
         place = jax.lax.stop_gradient(boxes(coarse))
         pixels = jax.lax.stop_gradient(pictures) * 2 - 1
-        face_layers, fine_layers = ((32, 1), (64, 2), (64, 1), (96, 2), (96, 1), (96, 2)), ((32, 1), (32, 1), (64, 2))
-        fine_layers = (*fine_layers, (64, 1), (64, 2))
+        face_layers = ((32, 1), (64, 2), (64, 1), (96, 2), (96, 1), (96, 2))
+        fine_layers = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 2))
         face = _Branch(face_layers, 192, name="face")(cut(pixels, place, place[:, 3:5], FACE))
         eyes = _Branch(fine_layers, 96, name="eyes")(cut(pixels, place, place[:, 6:8], EYES))
         mouth = _Branch(fine_layers, 96, name="mouth")(cut(pixels, place, place[:, 8:10], MOUTH))
@@ -195,8 +196,8 @@ class Judge:
         join = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         c = self.config
         return Readings(
-            calibrated=(join["calibrated"] * np.float32(c.calibrated_std) + np.float32(c.calibrated_mean)),
-            expression=(join["expression"] * np.float32(c.expression_std) + np.float32(c.expression_mean)),
+            calibrated=(join["calibrated"] * _row(c.calibrated_std) + _row(c.calibrated_mean)),
+            expression=(join["expression"] * _row(c.expression_std) + _row(c.expression_mean)),
             embedding=join["embedding"],
         )
 
@@ -213,6 +214,10 @@ class Judge:
             padded = np.pad(rows, ((0, _CHUNK - len(rows)), (0, 0), (0, 0), (0, 0)))
             made = jax.device_get(self._apply(self.params, padded))
             yield {name: value[: len(rows)] for name, value in made.items()}
+
+
+def _row(values: tuple[float, ...]) -> np.ndarray:
+    return np.asarray(values, np.float32)[None]
 
 
 def nearest(embedding: np.ndarray, references: np.ndarray) -> np.ndarray:
@@ -236,7 +241,8 @@ def save_judge(folder: Path, params: PyTree, config: JudgeConfig) -> None:
     from data_pipelines.schema import write_atomically
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{k: np.asarray(v, np.float16) for k, v in flat_names(params).items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float16) for k, v in flat_names(params).items()}
+    np.savez_compressed(buffer, **arrays)
     write_atomically(folder / "judge.npz", buffer.getvalue())
     write_atomically(folder / "judge.json", json.dumps(dataclasses.asdict(config), indent=1).encode())
 
@@ -246,7 +252,8 @@ def load_judge(folder: Path = BUNDLED_JUDGE) -> Judge:
     try:
         values = json.loads((folder / "judge.json").read_text())
         known = {f.name for f in dataclasses.fields(JudgeConfig)}
-        config = JudgeConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        config = JudgeConfig(**fields)
         if config.version != VERSION:
             raise InputError(f"{folder} is a judge of version {config.version}; this code reads {VERSION}. Train it.")
         shapes = abstract_params(config.embedding)
@@ -259,7 +266,7 @@ def load_judge(folder: Path = BUNDLED_JUDGE) -> Judge:
         raise InputError(
             f"{folder} holds no judge (judge.json and judge.npz); run python -m demo_jax.evaluation.train_judge."
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{folder} holds a damaged judge ({error}); train it again.") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -55,7 +56,9 @@ class Puppets:
             raise InputError(f"{data} has no corpus.json; true renders need a puppet corpus as its builder wrote it.")
         stored = json.loads(path.read_text())
         known = {f.name for f in dataclasses.fields(Parameters)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["parameters"].items() if k in known}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in stored["parameters"].items() if k in known
+        }
         self.parameters, self.split, self.size = Parameters(**values), split, size
         if fingerprint(self.parameters)["versions"] != stored["versions"]:
             raise InputError(

@@ -97,7 +97,8 @@ def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int 
     clips, generator = turning_clips(records), np.random.default_rng([seed, 21])
     rows = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
     changes: dict[tuple[str, str], list] = {}
-    readings, shifts = [], {f: [] for f in FACTOR}
+    readings: list[np.ndarray] = []
+    shifts: dict[str, list] = {f: [] for f in FACTOR}
     with FaceFinder(most=1) as finder:
         canonical = canonical_face(finder.model)
         for record in tqdm(clips, desc="real leakage", unit="clip"):

@@ -179,14 +179,12 @@ def plain(value: Any) -> Any:
 def rows_of(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """Results as (path, number) for the table; matrices by the names of their rows and columns."""
     if isinstance(value, dict):
-        named = value.get("rows"), value.get("columns")
-        out = []
+        rows, columns = value.get("rows"), value.get("columns")
+        out: list[tuple[str, Any]] = []
         for key, inner in value.items():
             place = f"{path}/{key}" if path else key
-            if isinstance(inner, list) and inner and isinstance(inner[0], list) and all(named):
-                out += [
-                    (f"{place}/{r}/{c}", inner[i][j]) for i, r in enumerate(named[0]) for j, c in enumerate(named[1])
-                ]
+            if isinstance(inner, list) and inner and isinstance(inner[0], list) and rows and columns:
+                out += [(f"{place}/{r}/{c}", inner[i][j]) for i, r in enumerate(rows) for j, c in enumerate(columns)]
             else:
                 out += rows_of(inner, place)
         return out
@@ -253,7 +251,7 @@ def write_report(
     measurer = _Measurer(model, settings, judge, codes)
     facts = about(model, Path(checkpoint).name, settings, corpus, judge)
     results = {name: _kept(out / "parts", name, facts, codes, measurer) for name in wanted}
-    report = {"about": facts, "results": results}
+    report: dict[str, Any] = {"about": facts, "results": results}
     summary = targets(results)
     report["targets"] = [plain(dataclasses.asdict(t)) | {"reached": t.reached} for t in summary]
     shown = {"pictures": example_pictures(measurer, corpus)}

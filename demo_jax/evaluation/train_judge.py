@@ -11,6 +11,7 @@ import dataclasses
 import io
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,7 @@ SEEN_AT_64 = 0.25  # share of pictures seen at 64 px and enlarged, as those of a
 NOT_MOVING = 0.01  # standard deviation of an expression below which the judge does not try
 BOX_TOLERANCE = 0.06  # crop widths by which the patches of training may lie beside the truth
 SAVE_EVERY = 250
+LOG_EVERY = 20
 EMA = 0.995
 WEIGHTS = {"coarse": 1.0, "calibrated": 2.0, "expression": 0.5, "identity": 0.1}
 COSINE_SCALE = 16.0  # of the identity classifier
@@ -113,7 +115,7 @@ def open_examples(data: str, split: str) -> Examples:
     return Examples(records=records, speakers={n: i for i, n in enumerate(names)}, pools=pools)
 
 
-def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, tuple[float, ...]]:
+def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, Any]:
     """Means and deviations of the truths over at most `most` records of both pools."""
     generator = np.random.default_rng([seed, 1])
     chosen = np.concatenate([generator.permutation(p)[: most // len(examples.pools)] for p in examples.pools])
@@ -122,7 +124,7 @@ def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, tupl
         arrays = examples.records.read(int(i), _TRUTH)
         for name, value in truths(arrays, _pictures(arrays, np.array([0]))[1]).items():
             found.setdefault(name, []).append(value)
-    out: dict[str, tuple[float, ...]] = {}
+    out: dict[str, Any] = {}
     for name, values in found.items():
         rows = np.concatenate(values).astype(np.float64)
         std = rows.std(0)
@@ -162,14 +164,14 @@ def losses(params: PyTree, config: JudgeConfig, batch: dict[str, jax.Array], key
         return batch["coarse"] + jnp.clip(guess(coarse) - batch["coarse"], -limit, limit)
 
     out = JudgeNet(config.embedding).apply({"params": params["net"]}, augment(batch["pictures"], key), boxes)
-    moving = jnp.asarray(np.float32(config.expression_std) > 0)[None]
+    moving = jnp.asarray(np.asarray(config.expression_std) > 0)[None]
     error = jnp.where(moving, out["expression"] - standard["expression"], 0)
     prototypes = params["prototypes"] / jnp.linalg.norm(params["prototypes"], axis=-1, keepdims=True)
     logits = COSINE_SCALE * out["embedding"] @ prototypes.T
     return {
         "coarse": jnp.mean(optax.huber_loss(out["coarse"], standard["coarse"], delta=0.5)),
         "calibrated": jnp.mean(optax.huber_loss(out["calibrated"], standard["calibrated"], delta=0.5)),
-        "expression": jnp.sum(error**2) / (len(error) * max(1, int((np.float32(config.expression_std) > 0).sum()))),
+        "expression": jnp.sum(error**2) / (len(error) * max(1, int((np.asarray(config.expression_std) > 0).sum()))),
         "identity": jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["who"])),
     }
 
@@ -265,7 +267,7 @@ def train(data: str, out: Path, settings: Settings) -> Judge:
             batch = examples.draw(np.random.default_rng([settings.seed, 0, number]), settings.batch)
             state, loss, terms = step(state, batch, jnp.int32(number))
             bar.update()
-            if number % 20 == 0:
+            if number % LOG_EVERY == 0:
                 if not np.isfinite(loss):
                     raise InputError(f"step {number}: the loss is {loss}; use a smaller --learning-rate.")
                 bar.set_postfix({k: f"{float(v):.3f}" for k, v in terms.items()})
@@ -282,8 +284,8 @@ def train(data: str, out: Path, settings: Settings) -> Judge:
 
 def _save(path: Path, state: PyTree, step: int, name: str) -> None:
     buffer = io.BytesIO()
-    leaves = {k: np.asarray(v) for k, v in flat_names(state).items()}
-    np.savez(buffer, **leaves, **{"": np.array([str(step), name])})
+    leaves: dict[str, Any] = {k: np.asarray(v) for k, v in flat_names(state).items()}
+    np.savez(buffer, **(leaves | {"": np.array([str(step), name])}))
     write_atomically(path, buffer.getvalue())
 
 

@@ -107,8 +107,8 @@ def cross_covariance(codes: Blocks) -> np.ndarray:
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     """Linear centred kernel alignment of [N, n] and [N, m] (Kornblith et al., ICML 2019): 1 same, 0 unrelated."""
     x, y = (np.asarray(a, np.float64) - np.mean(a, 0) for a in (x, y))
-    cross = np.linalg.norm(x.T @ y) ** 2
-    return float(cross / max(np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y), 1e-12))
+    cross, own, other = (float(np.linalg.norm(m)) for m in (x.T @ y, x.T @ x, y.T @ y))
+    return cross**2 / max(own * other, 1e-12)
 
 
 def cka_matrix(codes: Blocks) -> np.ndarray:
