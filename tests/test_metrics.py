@@ -64,6 +64,13 @@ def test_a_probe_finds_what_is_linear_and_holds_for_other_people():
     assert row[1, 3] == pytest.approx(0, abs=0.06)
 
 
+def test_the_ceiling_is_what_so_many_coordinates_can_hold():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(100_000, 3))
+    y = np.concatenate([a, -2 * a[:, :1], np.ones((100_000, 1))], 1)  # four that move, two of them one
+    assert [disentanglement.rank_ceiling(y, k) for k in (1, 2, 3)] == pytest.approx([0.5, 0.75, 1], abs=0.01)
+
+
 def test_a_probe_of_one_person_or_of_nothing_is_not_a_number():
     x = np.random.default_rng(0).normal(size=(20, 2))
     assert np.isnan(disentanglement.probe_r2(x, x, np.zeros(20)))

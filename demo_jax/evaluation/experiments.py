@@ -64,7 +64,8 @@ def factor_readings(read: Readings, residual: np.ndarray) -> dict[str, np.ndarra
 
 def probe(drawer: Drawer, probes: Probes) -> Result:
     """What each block of the code, alone, tells of each factor of people it was not fitted to: ridge R2. Beside it the
-    same for the true factors themselves, since a smile does widen the mouth; the identity row is the person's shape."""
+    same for the true factors themselves, since a smile does widen the mouth; the identity row is the person's shape.
+    The ceiling is what a block of its size could tell of its own factor: ten coordinates cannot hold 17 expressions."""
     codes, truths = drawer.encode(probes.pictures), factor_truths(probes)
     rows = drawer.blocks(codes) | {"identity": probes.shape}
     perfect = {
@@ -83,6 +84,7 @@ def probe(drawer: Drawer, probes: Probes) -> Result:
         "model": model,
         "truth": truth,
         "excess": np.where(own, model, np.maximum(model - truth, 0)),
+        "ceiling": {n: disentanglement.rank_ceiling(truths[n], rows[n].shape[1]) for n in drawer.blocks(codes)},
         "frames": len(codes),
         "people": len(probes.speakers),
         "independent_frames": probes.independent,

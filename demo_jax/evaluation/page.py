@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
+from demo_jax.evaluation.showing import Shown
 from demo_jax.evaluation.svg import control_curve, heat_map, number
 from demo_jax.evaluation.targets import Target
 
@@ -88,20 +90,17 @@ EXPLAINED = {
 }
 
 
-def page(report: dict[str, Any], summary: list[Target], shown: dict[str, list[tuple[str, str]]]) -> str:
-    """report.json's contents, the targets and pictures by section [(data URI, caption)] -> the page."""
+def page(report: dict[str, Any], summary: list[Target], shown: list[Shown]) -> str:
+    """report.json's contents, the targets and the pictures -> the page."""
     about = report["about"]
     parts = [f"<h1>{html.escape(str(about['checkpoint']))}</h1>", f'<p class="about">{_about(about)}</p>']
     if summary:
         parts.append(_summary(summary))
-    if "pictures" in shown:
-        parts.append(
-            _section("What it looks like", "Source, truth, drawing and their difference.", "", shown["pictures"])
-        )
+    parts.append(_section("What it looks like", "Held-out people; grey where drawing and truth agree.", "", shown))
     for name, result in report["results"].items():
         if name in EXPLAINED:
             heading, text = EXPLAINED[name]
-            parts.append(_section(heading, text, _body(name, result), shown.get(name, [])))
+            parts.append(_section(heading, text, _body(name, result), []))
     parts.append(_section("How this was measured", _provenance(report), "", []))
     title = html.escape(f"Report on {about['checkpoint']}")
     return (
@@ -130,10 +129,10 @@ def _summary(summary: list[Target]) -> str:
     return f"<section>{head}{table}</section>"
 
 
-def _section(heading: str, text: str, body: str, shown: list[tuple[str, str]]) -> str:
+def _section(heading: str, text: str, body: str, shown: Sequence[Shown]) -> str:
     figures = "".join(
-        f'<figure><img src="{uri}" alt="{said}"><figcaption>{said}</figcaption></figure>'
-        for uri, said in ((uri, html.escape(caption)) for uri, caption in shown)
+        f'<figure><img src="{s.uri}" width="{s.width}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+        for s, said in ((s, html.escape(s.caption)) for s in shown)
     )
     return f"<section><h2>{html.escape(heading)}</h2><p>{html.escape(text)}</p>{body}{figures}</section>"
 
@@ -220,6 +219,9 @@ def _table(table: dict[str, dict[str, float]]) -> str:
 def _counts(result: dict[str, Any]) -> str:
     known = ("frames", "pairs", "people", "portraits", "clips")
     said = ", ".join(f"{result[k]} {k}" for k in known if k in result)
+    if "ceiling" in result:
+        most = ", ".join(f"{number(v)} of {n}" for n, v in result["ceiling"].items())
+        said += f"; by its size a block can tell at most {most}"
     if result.get("independent_frames") is False:
         said += "; frames of takes (the corpus has no independent frames)"
     return f'<p class="note">{said}</p>' if said else ""

@@ -1,14 +1,11 @@
-"""How well an auto-encoder draws true frames again from a source and their own motion codes; and how that looks."""
+"""How well an auto-encoder draws true frames again from a source and their own motion codes."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 from tqdm import tqdm
 
 from data_pipelines.schema import ClipRecord
@@ -16,10 +13,8 @@ from data_pipelines.transforms import decode_frame
 from demo_jax.evaluation.drawing import Drawer
 from demo_jax.evaluation.metrics import pictures as measures
 from demo_jax.evaluation.metrics.motion import mean_and_error
-from demo_jax.typing import FPS
 
 Table = dict[str, dict[str, float]]
-DIFFERENCE_GAIN = 4  # of shown differences
 
 
 def reconstruction(drawer: Drawer, records: Sequence[ClipRecord]) -> Table:
@@ -51,45 +46,3 @@ def reconstruction(drawer: Drawer, records: Sequence[ClipRecord]) -> Table:
             found.setdefault("flicker", []).append(ours)
             found.setdefault("flicker_truth", []).append(truth)
     return {name: mean_and_error(values) for name, values in found.items()}
-
-
-def example_rows(drawer: Drawer, record: ClipRecord, count: int = 6) -> np.ndarray:
-    """uint8 [4, count, S, S, 3]: source, truth, reconstruction and their difference, of frames across a piece."""
-    at = np.linspace(0, len(record.frames) - 1, count + 1).astype(int)[1:]
-    frames = np.stack([decode_frame(record.frames[t], drawer.size) for t in (0, *at)])
-    made = drawer.decode(drawer.source(frames[0]), drawer.encode(frames[1:]))
-    return np.stack([np.repeat(frames[:1], count, 0), frames[1:], made, difference(made, frames[1:])])
-
-
-def example_clip(drawer: Drawer, record: ClipRecord) -> np.ndarray:
-    """uint8 [T, S, 3 S, 3]: truth, reconstruction, difference side by side."""
-    frames = np.stack([decode_frame(f, drawer.size) for f in record.frames])
-    made = drawer.decode(drawer.source(frames[0]), drawer.encode(frames))
-    return np.concatenate([frames, made, difference(made, frames)], 2)
-
-
-def difference(made: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Grey where equal, amplified."""
-    return np.clip(128 + DIFFERENCE_GAIN * (made.astype(np.int16) - truth), 0, 255).astype(np.uint8)
-
-
-def sheet(rows: np.ndarray) -> np.ndarray:
-    """[R, C, S, S, 3] -> one picture [R S, C S, 3]."""
-    return np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
-
-
-def picture_uri(picture: np.ndarray) -> str:
-    """[H, W, 3] -> a WebP."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "webp", quality=88)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def clip_uri(frames: np.ndarray, fps: int = FPS) -> str:
-    """[T, H, W, 3] -> an animated WebP that repeats."""
-    images = [Image.fromarray(f) for f in frames]
-    buffer = io.BytesIO()
-    images[0].save(
-        buffer, "webp", save_all=True, append_images=images[1:], duration=1000 // fps, loop=0, quality=70, method=2
-    )
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -26,12 +26,12 @@ import numpy as np
 from data_pipelines.catalog import code_paths, corpus_name, data_fingerprint, open_records
 from data_pipelines.schema import ClipRecord, CodeRecord, read_codes, write_atomically
 from demo_jax.checkpoint import BUNDLED, LoadedModel, fingerprint, load_model
-from demo_jax.evaluation import experiments, protocols, real
-from demo_jax.evaluation import reconstruction as pictures
+from demo_jax.evaluation import experiments, protocols, real, showing
 from demo_jax.evaluation.drawing import Drawer
 from demo_jax.evaluation.judge import BUNDLED_JUDGE, Judge, load_judge
 from demo_jax.evaluation.page import page
 from demo_jax.evaluation.puppets import Probes, Puppets, read_probes
+from demo_jax.evaluation.reconstruction import reconstruction
 from demo_jax.evaluation.targets import targets
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import CommandParser, InputError, exits_with_two
@@ -135,9 +135,9 @@ class _Measurer:
         few = max(1, s.clips // 5)  # frames are rendered and searched for faces: dear
         match name:
             case "reconstruction" | "real_reconstruction":
-                return pictures.reconstruction(draw, clip_records(s.data, s.split, s.clips))
+                return reconstruction(draw, clip_records(s.data, s.split, s.clips))
             case "probe_reconstruction":
-                return pictures.reconstruction(draw, probe_records(s.data, s.split, s.clips))
+                return reconstruction(draw, probe_records(s.data, s.split, s.clips))
             case "probe":
                 return experiments.probe(draw, self.probes)
             case "codes":
@@ -197,20 +197,16 @@ def sections(model: LoadedModel, corpus: str, codes: str | None) -> tuple[str, .
     return (*(PUPPET if corpus == "puppet" else REAL), *generated)
 
 
-def example_pictures(measurer: _Measurer, corpus: str) -> list[tuple[str, str]]:
-    """Strips and clips, as data URIs with captions."""
+def examples(measurer: _Measurer, corpus: str) -> list[showing.Shown]:
+    """The strips and clips of the page."""
     s, draw = measurer.settings, measurer.drawer
-    shown = []
     spoken = clip_records(s.data, s.split, CLIPS_SHOWN)
-    wide = probe_records(s.data, s.split, CLIPS_SHOWN) if corpus == "puppet" else []
-    for record in (*spoken, *wide):
-        strip = pictures.sheet(pictures.example_rows(draw, record))
-        what = "independent factors" if record.variant else "speech"
-        shown.append((pictures.picture_uri(strip), f"{record.key}, {what}: source, truth, drawing, difference"))
-    for record in spoken:
-        uri = pictures.clip_uri(pictures.example_clip(draw, record))
-        shown.append((uri, f"{record.key}: truth, drawing, difference, at 25 frames a second"))
-    return shown
+    out = [showing.strip(draw, record) for record in spoken]
+    if corpus == "puppet":
+        out += [showing.strip(draw, record) for record in probe_records(s.data, s.split, CLIPS_SHOWN)]
+        out.append(showing.cross_strip(draw, measurer.puppets, measurer.probes))
+        out.append(showing.control_clip(draw, measurer.puppets, measurer.probes.speakers[0]))
+    return out + [showing.speech_clip(draw, record) for record in spoken]
 
 
 def about(model: LoadedModel, name: str, settings: Settings, corpus: str, judge: Path) -> dict[str, Any]:
@@ -254,13 +250,12 @@ def write_report(
     report: dict[str, Any] = {"about": facts, "results": results}
     summary = targets(results)
     report["targets"] = [plain(dataclasses.asdict(t)) | {"reached": t.reached} for t in summary]
-    shown = {"pictures": example_pictures(measurer, corpus)}
     write_atomically(out / "report.json", json.dumps(report, indent=1, allow_nan=False).encode())
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerows([("figure", "value"), *rows_of(results)])
     write_atomically(out / "tables.csv", table.getvalue().encode())
-    write_atomically(out / "report.html", page(report, summary, shown).encode())
+    write_atomically(out / "report.html", page(report, summary, examples(measurer, corpus)).encode())
     return report
 
 

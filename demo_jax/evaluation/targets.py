@@ -44,7 +44,7 @@ def targets(results: Results) -> list[Target]:
                 Target(name=f"sharpness over truth ({where})", value=_mean(table, "sharpness_ratio"), low=0.8),
             ]
     if "probe" in results:
-        out += _matrix_targets(results["probe"], "probe R²", (0.95, None), 0.10)
+        out += _probe_targets(results["probe"])
         out.append(
             Target(name="identity told by a code block, R² (largest)", value=_identity(results["probe"]), high=0.1)
         )
@@ -95,6 +95,18 @@ def _matrix_targets(
         out.append(Target(name=f"{name}, own factor (smallest)", value=_finite(own, np.nanmin), low=diagonal[0]))
     out.append(Target(name=f"{name}, other factors (largest excess)", value=_finite(others, np.nanmax), high=off))
     return out
+
+
+def _probe_targets(result: Results) -> list[Target]:
+    """The residual has more expressions than coordinates: it is held against what its size allows."""
+    own = {n: result["model"][result["rows"].index(n)][result["columns"].index(n)] for n in result["ceiling"]}
+    known = {n: np.nan if v is None else v for n, v in own.items()}
+    read = np.array([v for n, v in known.items() if n != "residual"], np.float64)
+    out = [Target(name="probe R², own factor (smallest of lip, pose, gaze)", value=_finite(read, np.nanmin), low=0.95)]
+    if result["ceiling"].get("residual"):
+        share = known["residual"] / result["ceiling"]["residual"]
+        out.append(Target(name="probe R², residual over its size's ceiling", value=share, low=0.95))
+    return out + _matrix_targets(result, "probe R²", (None, None), 0.10)
 
 
 def _identity(result: Results) -> float | None:

@@ -46,6 +46,15 @@ def probe_r2(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
     return float(np.maximum(1 - wrong / np.maximum(total, 1e-12), 0).mean())
 
 
+def rank_ceiling(y: np.ndarray, size: int) -> float:
+    """The best R2 for the columns of y [N, m] that any `size` coordinates can give linearly: their share of the
+    correlation's largest eigenvalues."""
+    y = standardised(y)
+    y = y[:, y.std(0) > 0]
+    values = np.linalg.eigvalsh(np.atleast_2d(y.T @ y))[::-1]
+    return float(values[:size].sum() / values.sum()) if len(values) else float("nan")
+
+
 def probe_matrix(codes: Blocks, truths: Blocks, groups: np.ndarray) -> np.ndarray:
     """[blocks, truths]: probe_r2 of every block for every truth."""
     return np.array([[probe_r2(x, y, groups) for y in truths.values()] for x in codes.values()])

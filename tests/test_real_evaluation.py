@@ -1,0 +1,80 @@
+"""Poses of real video, measured by MediaPipe on a photograph that is turned in the picture's plane."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo_jax.evaluation import real
+from demo_jax.factors import FactorLayout
+from demo_jax.typing import InputError
+
+SIZE = 128
+LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=0)
+
+
+def photograph() -> Image.Image:
+    from skimage.data import astronaut
+
+    return Image.fromarray(astronaut()).crop((100, 0, 350, 250)).resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def turned(roll: float) -> np.ndarray:
+    """Roll > 0: the head's top goes to image left, as the picture turned counter-clockwise."""
+    return np.asarray(photograph().rotate(roll, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
+
+
+class Turner:
+    """An auto-encoder whose pictures are known by their roll, and which turns only half as far."""
+
+    size, layout = SIZE, LAYOUT
+
+    def __init__(self, rolls: np.ndarray) -> None:
+        self.known = {turned(r).tobytes()[:3000]: r for r in rolls}
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        codes = np.zeros((len(pictures), LAYOUT.size), np.float32)
+        codes[:, LAYOUT.slices["pose"].start + 2] = [self.known[p.tobytes()[:3000]] for p in pictures]
+        return codes
+
+    def source(self, picture: np.ndarray) -> None:
+        del picture
+
+    def decode(self, source: None, codes: np.ndarray) -> np.ndarray:
+        return np.stack([turned(c[LAYOUT.slices["pose"].start + 2] / 2) for c in codes])
+
+
+def clip(rolls: np.ndarray, yaw_spread: float = 6.0) -> SimpleNamespace:
+    frames = []
+    for roll in rolls:
+        buffer = io.BytesIO()
+        Image.fromarray(turned(roll)).save(buffer, "jpeg", quality=95, subsampling=0)
+        frames.append(buffer.getvalue())
+    yaw = np.linspace(-2, 2, len(rolls)) * yaw_spread
+    return SimpleNamespace(frames=frames, pose=np.column_stack([yaw, np.zeros((len(rolls), 5))]), length=len(rolls))
+
+
+def test_half_a_roll_is_measured_as_half(monkeypatch):
+    rolls = np.array([0.0, -14, -7, 7, 14, 10])
+    # Pictures come from JPEG files; the turner knows them before that.
+    monkeypatch.setattr(real, "decode_frame", lambda data, size: turned(rolls[record.frames.index(data)]))
+    record = clip(rolls)
+    found = real.pose(Turner(rolls), [record])
+    roll = found["poses"]["roll"]
+    assert found["frames"] == 5 and found["face_found"] == 1
+    assert roll["gain"] == pytest.approx(0.5, abs=0.06)  # the landmarker's own degree of noise over 28 degrees
+    wanted = np.abs(rolls[1:])
+    assert roll["mae"] == pytest.approx(wanted.mean() / 2, rel=0.15)
+    assert roll["mae_constant"] == pytest.approx(wanted.mean(), rel=0.15)
+    leaks = real.leakage(Turner(rolls), [record], seed=0, each=6)
+    assert leaks["rows"] == ["lip", "pose", "gaze"] and leaks["columns"] == ["pose", "lip"]
+    assert leaks["model"][0, 0] == leaks["model"][2, 0] == 0  # a swap of lip or gaze moves nothing here
+
+
+def test_clips_that_hardly_turn_are_refused():
+    with pytest.raises(InputError, match="4 degrees"):
+        real.turning_clips([clip(np.zeros(6), yaw_spread=0.5)])
