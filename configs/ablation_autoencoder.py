@@ -49,7 +49,7 @@ def get_config(variant: str = "full"):
             save_every=250,
             model=model,
             loss=Stage1LossConfig(**VARIANTS[variant]),
-            data=DataConfig(batch_size=6, set_batch_size=6),
+            data=DataConfig(batch_size=6, set_batch_size=4),
             optimizer=OptimizerConfig(learning_rate=8e-4, warmup_steps=100, ema_decay=0.99),
         )
     )

@@ -14,14 +14,14 @@ from PIL import Image
 from demo_jax.factors import POSE_SCALE, mirror_calibrated
 
 _POSE = slice(3, 9)  # of the calibrated coordinates
-_PART = {"lip": slice(0, 3), "gaze": slice(9, 13)}
+PART = {"lip": slice(0, 3), "gaze": slice(9, 13)}
 # Landmarks that a composite is aligned by (nose and outer eye corners hold still), and what it takes: mouth with chin,
 # or both eyes.
 _STILL = (27, 28, 29, 30, 31, 33, 35, 36, 45)
 _REGIONS = {"lip": ((*range(48, 68), *range(6, 11)),), "gaze": (tuple(range(36, 42)), tuple(range(42, 48)))}
 _MARGIN = 0.05  # around a region, in face widths
 _SOFT = 0.35  # of an ellipse's radius, over which a paste fades out
-_NEAR = 0.25  # share of a piece's frames, the nearest in rotation, that may lend a region
+_NEAR = 0.4  # share of a piece's frames, the nearest in rotation, that may lend a region
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,12 +90,14 @@ def shift_truth(truth: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return out
 
 
-def lender(rng: np.random.Generator, rotation: np.ndarray, usable: np.ndarray, t: int) -> int:
-    """The frame whose region frame t is given: a usable one [T] that is near to it in rotation [T, 3] (degrees)."""
+def lender(rng: np.random.Generator, rotation: np.ndarray, value: np.ndarray, usable: np.ndarray, t: int) -> int:
+    """The frame whose region frame t is given: usable [T], near to it in rotation [T, 3] (degrees), since a paste does
+    not turn, and of these one of the half that differ most in the region's truth `value` [T, n]."""
     others = np.flatnonzero(usable & (np.arange(len(rotation)) != t))
-    distance = np.abs(rotation[others] - rotation[t]).sum(-1)
-    near = others[np.argsort(distance, kind="stable")[: max(1, int(_NEAR * len(rotation)))]]
-    return int(rng.choice(near))
+    turned = np.abs(rotation[others] - rotation[t]).sum(-1)
+    near = others[np.argsort(turned, kind="stable")[: max(1, int(_NEAR * len(rotation)))]]
+    changed = np.abs(value[near] - value[t]).sum(-1)
+    return int(rng.choice(near[np.argsort(-changed, kind="stable")[: (len(near) + 1) // 2]]))
 
 
 def compose(
@@ -131,7 +133,7 @@ def compose(
 def compose_truth(factor: str, truth: np.ndarray, other: np.ndarray) -> np.ndarray:
     """[13]: the calibrated code of a composite: that of its frame, with lips or gaze of the other."""
     out = truth.copy()
-    out[_PART[factor]] = other[_PART[factor]]
+    out[PART[factor]] = other[PART[factor]]
     return out
 
 

@@ -191,11 +191,12 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
     redrawn, redrawn_truth, factor = picture, truth, "residual"
     if usable.sum() > 1:
         factor = ("lip", "gaze")[int(rng.integers(2))]
-        u = augmentation.lender(rng, arrays["pose"][:, :3], usable, t)
+        everything = _calibrated(arrays, slice(None))
+        u = augmentation.lender(rng, arrays["pose"][:, :3], everything[:, augmentation.PART[factor]], usable, t)
         scale = _scale(arrays, t, size)
         other, landmarks = _frame(arrays, u, size), arrays["landmarks"] * scale
         redrawn = augmentation.compose(factor, picture, landmarks[t], other, landmarks[u])
-        redrawn_truth = augmentation.compose_truth(factor, truth, _calibrated(arrays, u))
+        redrawn_truth = augmentation.compose_truth(factor, truth, everything[u])
     example = {
         "set_source": _frame(arrays, s, size),
         "set_driving": picture,

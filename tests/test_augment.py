@@ -159,6 +159,16 @@ def test_composites_change_the_truth_of_one_factor_only():
     assert found == {0, 2}
 
 
+def test_the_lender_is_turned_alike_and_differs_in_its_region():
+    rotation, usable = np.zeros((10, 3)), np.ones(10, bool)
+    rotation[5:] = 20
+    value = np.arange(10.0)[:, None]  # of the near ones, 1 to 4, the half that differs most are 3 and 4
+    rng = np.random.default_rng(0)
+    assert {augment.lender(rng, rotation, value, usable, 0) for _ in range(20)} == {3, 4}
+    usable[3:5] = False
+    assert {augment.lender(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
+
+
 def test_frames_without_a_face_lend_nothing():
     confidence = np.zeros(20, np.float32)
     alone = composite(synthetic.clip(confidence=confidence), 0)
