@@ -159,9 +159,9 @@ class Stage1LossConfig:
     temperature: float = 0.1  # of both contrasts
     swap: float = 1.0  # one factor taken from a redrawn picture, against its true render
     cross_identity: float = 1.0  # motion on a second identity, against its true render
-    consistency: float = 0.2  # L1: redrawing one factor leaves the other blocks of the code as they were
-    identity: float = 0.1  # L1: two identities with the same motion have the same code
-    cross_covariance: float = 0.2  # squared correlation of coordinates in different blocks
+    consistency: float = 0.05  # L1: redrawing one factor leaves the other blocks of the code as they were
+    identity: float = 0.03  # L1: two identities with the same motion have the same code
+    cross_covariance: float = 0.05  # squared correlation of coordinates in different blocks
     cosine: float = 0.01  # squared cosine between projections of the factors' codes
     cycle: float = 0.0  # L1: what the encoder reads in a made picture is what was asked for; for video without sets
     true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
