@@ -205,6 +205,6 @@ def test_an_excerpt_can_be_sampled(world):
     sound = media.read_audio(out / "speech.wav")
     np.testing.assert_array_equal(sound, np.concatenate([r.waveform for r in first]))
     picture = media.read_image(out / "portrait.png")
-    np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 64))
+    np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 128))
     demo = load_pipeline(world / "flow")
     assert demo.read_portrait(out / "portrait.png").shape == (32, 32, 3)  # the sidecar says that it is cropped
