@@ -197,13 +197,14 @@ def sections(model: LoadedModel, corpus: str, codes: str | None) -> tuple[str, .
     return (*(PUPPET if corpus == "puppet" else REAL), *generated)
 
 
-def examples(measurer: _Measurer, corpus: str) -> list[showing.Shown]:
-    """The strips and clips of the page."""
+def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showing.Shown]:
+    """The strips and clips of the page; those with true renders if a section had to render too."""
     s, draw = measurer.settings, measurer.drawer
     spoken = clip_records(s.data, s.split, CLIPS_SHOWN)
     out = [showing.strip(draw, record) for record in spoken]
     if corpus == "puppet":
         out += [showing.strip(draw, record) for record in probe_records(s.data, s.split, CLIPS_SHOWN)]
+    if set(wanted) & set(JUDGED):
         out.append(showing.cross_strip(draw, measurer.puppets, measurer.probes))
         out.append(showing.control_clip(draw, measurer.puppets, measurer.probes.speakers[0]))
     return out + [showing.speech_clip(draw, record) for record in spoken]
@@ -255,7 +256,7 @@ def write_report(
     writer = csv.writer(table)
     writer.writerows([("figure", "value"), *rows_of(results)])
     write_atomically(out / "tables.csv", table.getvalue().encode())
-    write_atomically(out / "report.html", page(report, summary, examples(measurer, corpus)).encode())
+    write_atomically(out / "report.html", page(report, summary, examples(measurer, corpus, wanted)).encode())
     return report
 
 

@@ -44,6 +44,7 @@ Batch = dict[str, np.ndarray]
 FRAMES_A_RECORD = 2  # of one record in a batch: reading it costs about as much as decoding two frames
 SEEN_AT_64 = 0.25  # share of pictures seen at 64 px and enlarged, as those of a small model are
 NOT_MOVING = 0.01  # standard deviation of an expression below which the judge does not try
+RARE = 0.05  # the least that an expression is divided by: what hardly ever moves should not rule the loss
 BOX_TOLERANCE = 0.06  # crop widths by which the patches of training may lie beside the truth
 SAVE_EVERY = 250
 LOG_EVERY = 20
@@ -128,7 +129,7 @@ def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, Any]
     for name, values in found.items():
         rows = np.concatenate(values).astype(np.float64)
         std = rows.std(0)
-        std = np.where(std < NOT_MOVING, 0.0, std) if name == "expression" else np.maximum(std, 1e-3)
+        std = np.where(std < NOT_MOVING, 0.0, np.maximum(std, RARE)) if name == "expression" else np.maximum(std, 1e-3)
         out |= {f"{name}_mean": tuple(rows.mean(0).tolist()), f"{name}_std": tuple(std.tolist())}
     return out
 
@@ -165,13 +166,13 @@ def losses(params: PyTree, config: JudgeConfig, batch: dict[str, jax.Array], key
 
     out = JudgeNet(config.embedding).apply({"params": params["net"]}, augment(batch["pictures"], key), boxes)
     moving = jnp.asarray(np.asarray(config.expression_std) > 0)[None]
-    error = jnp.where(moving, out["expression"] - standard["expression"], 0)
+    error = jnp.where(moving, optax.huber_loss(out["expression"], standard["expression"]), 0)
     prototypes = params["prototypes"] / jnp.linalg.norm(params["prototypes"], axis=-1, keepdims=True)
     logits = COSINE_SCALE * out["embedding"] @ prototypes.T
     return {
         "coarse": jnp.mean(optax.huber_loss(out["coarse"], standard["coarse"], delta=0.5)),
         "calibrated": jnp.mean(optax.huber_loss(out["calibrated"], standard["calibrated"], delta=0.5)),
-        "expression": jnp.sum(error**2) / (len(error) * max(1, int((np.asarray(config.expression_std) > 0).sum()))),
+        "expression": jnp.sum(error) / (len(error) * max(1, int((np.asarray(config.expression_std) > 0).sum()))),
         "identity": jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["who"])),
     }
 
