@@ -18,6 +18,7 @@ def get_config():
                 size=128,
                 levels=((8, 176), (16, 120), (32, 68), (64, 40)),
                 latent=192,
+                head_flow=True,
                 style_width=256,
                 encoder_channels=(24, 48, 72, 112, 160),
                 encoder_width=384,

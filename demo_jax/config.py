@@ -43,6 +43,7 @@ class AutoEncoderConfig:
     blocks: int = 2  # modulated blocks at each level up to 64 px; one above
     latent: int = 128  # D
     layout: FactorLayout = FactorLayout()
+    head_flow: bool = False  # the head's rigid motion is geometry (models/rigid.py), and only the rest is learned
     style_width: int = 192
     encoder_channels: tuple[int, ...] = (32, 48, 96, 96)  # size / 2, and each halving down to 4 px
     encoder_width: int = 256

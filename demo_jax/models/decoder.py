@@ -7,13 +7,15 @@ warp of the RGB source at full size keeps its texture. The last doubling is a de
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from demo_jax.config import AutoEncoderConfig
+from demo_jax.models import rigid
 from demo_jax.models.layers import (
     ConvBlock,
     ModulatedBlock,
@@ -51,52 +53,97 @@ class SourceEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(pyramid, latents of source and driving [B, D]) -> images [B, S, S, 3] float32, about -1..1."""
+    """(pyramid, latents [B, D] and pose coordinates [B, 6] of source and driving) -> images [B, S, S, 3] float32,
+    about -1..1."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, pyramid: Pyramid, source: jax.Array, driving: jax.Array) -> jax.Array:
+    def __call__(
+        self, pyramid: Pyramid, latents: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, jax.Array]
+    ) -> jax.Array:
         c = self.config
-        style = jnp.concatenate([source, driving], -1).astype(self.dtype)
+        style = jnp.concatenate(latents, -1).astype(self.dtype)
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
-        grid = self._first_grid(style, c.levels[0][0])
+        flow_of = HeadFlow(name="head") if c.head_flow else PlainFlow()
+        flow = self._first_flow(style, c.levels[0][0])
         x = None
         for i, (resolution, channels) in enumerate(c.levels):
             if i > 0:
-                x, grid = upsample_nearest(x), upsample_bilinear(grid)
+                x, flow = upsample_nearest(x), upsample_bilinear(flow)
             if resolution <= MAX_WARP:
                 features = pyramid[str(resolution)]
+                if x is not None:
+                    flow = flow + self._flow_change(x, f"{flow_of.kind}_{resolution}", flow_of.step)
+                grid, seen = flow_of(flow, *poses)
+                inputs = [warp(features, grid), *(s.astype(self.dtype) for s in seen)]
                 if x is None:
                     position = jnp.broadcast_to(identity_grid(resolution, resolution)[None], (*features.shape[:3], 2))
-                    inputs = [warp(features, grid), features, position.astype(self.dtype)]
+                    inputs[1:1] = [features, position.astype(self.dtype)]
                 else:
-                    change = self._grid_change(x, f"grid_{resolution}")
-                    grid = grid + change
-                    inputs = [warp(features, grid), x]
+                    inputs[1:1] = [x]
                 x = nn.Conv(channels, (1, 1), dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
             for j in range(c.blocks if resolution <= MAX_WARP else 1):
                 x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style)
 
-        # Per pixel: painted colour (3), how much of it to use (1), and a last correction of the sampling grid (2).
-        out = nn.Conv(4 * 6, (3, 3), dtype=self.dtype, name="out")(nn.silu(channel_norm(x)))
+        # Per pixel: painted colour (3), how much of it to use (1), and a last correction of the flow.
+        channels = 4 + len(flow_of.step)
+        out = nn.Conv(4 * channels, (3, 3), dtype=self.dtype, name="out")(nn.silu(channel_norm(x)))
         out = depth_to_space(out).astype(jnp.float32)
-        grid = upsample_bilinear(grid) + 0.1 * out[..., 4:6]
+        grid, _ = flow_of(upsample_bilinear(flow) + _row(flow_of.step) * out[..., 4:], *poses)
         kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
         painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at first most of the picture is the warped source
         return kept + painted * (out[..., :3] - kept)
 
-    def _first_grid(self, style: jax.Array, resolution: int) -> jax.Array:
-        """An affine map read off the style alone: most head motion is one, and it gives the warps something to learn
-        from at once. It starts as the identity."""
+    def _first_flow(self, style: jax.Array, resolution: int) -> jax.Array:
+        """Without geometry: an affine map read off the style alone, since most head motion is one; it starts as the
+        identity and gives the warps something to learn from at once."""
+        if self.config.head_flow:
+            return jnp.zeros((len(style), resolution, resolution, len(HeadFlow.step)), jnp.float32)
         affine = nn.Dense(6, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="affine")(style)
         matrix, shift = affine[:, :4].reshape(-1, 2, 2), affine[:, 4:]
         grid = identity_grid(resolution, resolution)
         return grid[None] + jnp.einsum("hwi,bij->bhwj", grid, matrix) + shift[:, None, None]
 
-    def _grid_change(self, x: jax.Array, name: str) -> jax.Array:
-        change = nn.Conv(2, (3, 3), dtype=jnp.float32, kernel_init=nn.initializers.normal(1e-3), name=name)
-        return 0.1 * change(nn.silu(channel_norm(x)).astype(jnp.float32))
+    def _flow_change(self, x: jax.Array, name: str, step: tuple[float, ...]) -> jax.Array:
+        change = nn.Conv(len(step), (3, 3), dtype=jnp.float32, kernel_init=nn.initializers.normal(1e-3), name=name)
+        return _row(step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
+
+
+def _row(step: tuple[float, ...]) -> np.ndarray:
+    return np.array(step, np.float32)[None, None, None]
+
+
+class PlainFlow:
+    """The flow [B, r, r, 2] is the sampling grid itself, learned without geometry."""
+
+    kind, step = "grid", (0.1, 0.1)  # usual size of a change, half pictures
+
+    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        del source, driving
+        return flow, []
+
+
+class HeadFlow(nn.Module):
+    """(flow [B, r, r, 4], poses [B, 6] of source and driving) -> grid [B, r, r, 2], share of head [B, r, r, 1].
+
+    The background stays, the head moves as `rigid.head_flow` says, and a residual shift is added to both. The flow is
+    how much a pixel is head (logit), the head's depth beyond the ellipsoid (face widths), and that shift (half
+    pictures).
+    """
+
+    kind: ClassVar[str] = "flow"
+    step: ClassVar[tuple[float, ...]] = (2.0, 0.2, 0.1, 0.1)
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        axes = jnp.exp(self.param("log_axes", lambda _: jnp.log(jnp.array(rigid.AXES))))
+        centre = self.param("centre", lambda _: jnp.array(rigid.CENTRE))
+        still = identity_grid(flow.shape[1], flow.shape[2])
+        moved, inside = rigid.head_flow(still, source, driving, axes, centre, flow[..., 1])
+        share = nn.sigmoid(4.0 * jnp.maximum(inside, -2.0) + flow[..., 0])[..., None]
+        grid = still[None] + share * (moved - still[None]) + flow[..., 2:]
+        return grid, [share]

@@ -131,17 +131,21 @@ def cycle(net: Net, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Ar
 def _jobs(
     weights: Stage1LossConfig, blocks: Blocks, batch: Batch, pictures: Terms, codes: Terms, key: jax.Array
 ) -> list[_Job]:
-    # In a share of the samples the decoder sees the truth, so that a calibrated number means the same in the picture as
-    # in the encoder.
+    # In a share of the samples the decoder sees the truth, of the source as of what is to be shown, so that a
+    # calibrated number means the same in the picture as in the encoder.
     shares = {"share": weights.true_control, "lip_share": weights.true_lips}
     keys = jax.random.split(key, 3)
+
+    def told(key: jax.Array, code: jax.Array, truth: str) -> jax.Array:
+        return true_control(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
+
     code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
     jobs = [
         _Job(
             term="reconstruction",
             source=pictures["source"],
-            source_code=codes["source"],
-            code=true_control(keys[0], code, batch["target_calibrated"], blocks, **shares),
+            source_code=told(keys[0], codes["source"], "source"),
+            code=told(keys[0], code, "target"),
             target=to_float(batch["target"]),
             boxes=batch["driving_boxes"],
             counts=jnp.ones(len(code), bool),
@@ -153,8 +157,8 @@ def _jobs(
             _Job(
                 term="swap",
                 source=pictures["set_source"],
-                source_code=codes["set_source"],
-                code=true_control(keys[1], code, batch["set_redrawn_calibrated"], blocks, **shares),
+                source_code=told(keys[1], codes["set_source"], "set_source"),
+                code=told(keys[1], code, "set_redrawn"),
                 target=pictures["set_redrawn"],
                 boxes=batch["set_boxes"],
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
@@ -166,8 +170,8 @@ def _jobs(
             _Job(
                 term="cross_identity",
                 source=pictures["set_reidentity_source"],
-                source_code=codes["set_reidentity_source"],
-                code=true_control(keys[2], code, batch["set_driving_calibrated"], blocks, **shares),
+                source_code=told(keys[2], codes["set_reidentity_source"], "set_reidentity_source"),
+                code=told(keys[2], code, "set_driving"),
                 target=pictures["set_reidentity"],
                 boxes=batch["set_boxes"],
                 counts=jnp.ones(len(code), bool),

@@ -1,0 +1,72 @@
+"""Where a turning head takes each pixel: geometry that the decoder need not learn.
+
+The code's calibrated coordinates say exactly how the head stands in the source and in the wanted picture. Taking the
+head for an ellipsoid, a ray through a pixel of the wanted picture meets it in one point, and the source's pose says
+where the source shows that point. The decoder learns what is missing: the true depth, which pixels are head, and all
+that is not rigid.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from demo_jax.factors import POSE_SCALE
+
+AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; where training starts
+CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
+_DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
+_MAX_ANGLE = 75.0  # degrees; an untrained encoder may ask for anything
+
+
+def rotation(degrees: jax.Array) -> jax.Array:
+    """yaw, pitch, roll [B, 3] -> R = Rz(roll) Ry(yaw) Rx(pitch), [B, 3, 3]; as demo_jax.factors.rotation_matrix."""
+    yaw, pitch, roll = jnp.moveaxis(jnp.deg2rad(degrees), -1, 0)
+    cy, sy, cp, sp, cr, sr = jnp.cos(yaw), jnp.sin(yaw), jnp.cos(pitch), jnp.sin(pitch), jnp.cos(roll), jnp.sin(roll)
+    rows = [
+        [cr * cy, cr * sy * sp - sr * cp, cr * sy * cp + sr * sp],
+        [sr * cy, sr * sy * sp + cr * cp, sr * sy * cp - cr * sp],
+        [-sy, cy * sp, cy * cp],
+    ]
+    return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
+
+
+def head_flow(
+    grid: jax.Array, source: jax.Array, driving: jax.Array, axes: jax.Array, centre: jax.Array, depth: jax.Array | float
+) -> tuple[jax.Array, jax.Array]:
+    """Where the source shows the point of the head that each pixel of the wanted picture shows.
+
+    Args:
+      grid: [H, W, 2] pixel positions (x, y) in -1..1, y down (`warp.identity_grid`).
+      source, driving: [B, 6] pose coordinates of the codes (yaw, pitch, roll, x, y, z over POSE_SCALE).
+      axes, centre: [3] of the ellipsoid, face widths, in the head's own axes.
+      depth: [B, H, W] or 0: what to add to the ellipsoid's depth towards the camera, face widths.
+
+    Returns:
+      Sampling positions [B, H, W, 2] in -1..1, y down; and how far inside the ellipsoid's outline a pixel lies,
+      [B, H, W]: 1 in its middle, 0 on the outline, negative outside, where the positions continue those of the outline.
+    """
+    scale = jnp.asarray(POSE_SCALE)[None]
+    (turn_s, move_s, zoom_s), (turn_d, move_d, zoom_d) = (_parts(pose * scale) for pose in (source, driving))
+    # Crop widths, y up, from the crop's centre; then face widths from the face's centre, in the camera's axes.
+    seen = 0.5 * grid * _DOWN
+    view = (seen[None] - move_d[:, None, None]) / zoom_d[:, None, None, None]
+    # A point (view, s) of the ray, in the head's axes over the ellipsoid's: base + s * along.
+    inverse = jnp.swapaxes(turn_d, 1, 2)
+    base = (jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) - centre[None, None, None]) / axes[None, None, None]
+    along = inverse[:, :, 2] / axes[None]
+    a = jnp.sum(along * along, -1)[:, None, None]
+    b = jnp.einsum("bhwi,bi->bhw", base, along)
+    inside = 1.0 - (jnp.sum(base * base, -1) - b * b / a)
+    root = jnp.sqrt(jnp.maximum(inside, 1e-4) / a)
+    s = root - b / a + depth
+    point = jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) + inverse[:, None, None, :, 2] * s[..., None]
+    at = jnp.einsum("bij,bhwj->bhwi", turn_s[:, :2], point) * zoom_s[:, None, None, None] + move_s[:, None, None]
+    return 2.0 * at * _DOWN[None], inside
+
+
+def _parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """[B, 6] in degrees, crop widths and log -> rotation [B, 3, 3], place [B, 2], face width over crop width [B]."""
+    turn = rotation(jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE))
+    return turn, jnp.clip(pose[:, 3:5], -1.0, 1.0), jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0))

@@ -1,0 +1,72 @@
+"""The head's flow against points that are projected by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demo_jax.factors import POSE_SCALE, rotation_matrix
+from demo_jax.models import rigid
+from demo_jax.models.warp import identity_grid
+
+AXES, CENTRE = jnp.array(rigid.AXES), jnp.array(rigid.CENTRE)
+POSES = np.array([
+    [0, 0, 0, 0, 0, 0.75], [25, 0, 0, 0, 0, 0.75], [0, 15, 0, 0, 0, 0.75], [0, 0, -15, 0, 0, 0.75],
+    [-20, 10, 12, 0.06, -0.05, 0.6], [12, -14, 8, -0.04, 0.06, 0.9],
+])  # fmt: skip
+
+
+def surface(number: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the ellipsoid [N, 3] and its outward normals."""
+    ray = np.random.default_rng(0).standard_normal((number, 3))
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    return ray * rigid.AXES + rigid.CENTRE, ray / rigid.AXES
+
+
+def picture(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Points [N, 3] of the head -> positions [N, 2] in -1..1, y down."""
+    turned = points @ rotation_matrix(*pose[:3]).T
+    at = turned[:, :2] * np.exp(-pose[5]) + pose[3:5]
+    return 2 * at * [1, -1]
+
+
+def code(pose: np.ndarray) -> jnp.ndarray:
+    return jnp.asarray(pose[None] / POSE_SCALE, jnp.float32)
+
+
+def test_rotation_is_that_of_the_conventions() -> None:
+    expected = rotation_matrix(*POSES[:, :3].T)
+    np.testing.assert_allclose(rigid.rotation(jnp.asarray(POSES[:, :3])), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("source", range(len(POSES)))
+@pytest.mark.parametrize("driving", range(len(POSES)))
+def test_every_visible_point_is_found_in_the_source(source: int, driving: int) -> None:
+    points, normals = surface()
+    facing = (normals @ rotation_matrix(*POSES[driving][:3]).T)[:, 2] > 0.2  # not at the outline, where rays graze
+    there = picture(points[facing], POSES[driving])
+    found, inside = rigid.head_flow(
+        jnp.asarray(there[None], jnp.float32), code(POSES[source]), code(POSES[driving]), AXES, CENTRE, 0.0
+    )
+    np.testing.assert_allclose(found[0, 0], picture(points[facing], POSES[source]), atol=1e-4)
+    assert (np.asarray(inside) > 0).all()
+
+
+def test_depth_reaches_points_before_the_ellipsoid() -> None:
+    """A nose 0.2 face widths before the surface, seen from the front, found in a turned source."""
+    front, turned = POSES[0], POSES[1]
+    nose = np.array([[0.0, 0.08, rigid.AXES[2] + rigid.CENTRE[2] + 0.2]])
+    at = jnp.asarray(picture(nose, front)[None], jnp.float32)
+    args = (at, code(turned), code(front), AXES, CENTRE)
+    right, _ = rigid.head_flow(*args, jnp.full((1, 1, 1), 0.2))
+    np.testing.assert_allclose(right[0, 0], picture(nose, turned), atol=1e-4)
+    wrong, _ = rigid.head_flow(*args, 0.0)
+    assert abs(float(wrong[0, 0, 0, 0]) - picture(nose, turned)[0, 0]) > 0.05
+
+
+def test_the_same_pose_moves_nothing_anywhere_and_odd_codes_stay_finite() -> None:
+    grid = identity_grid(16, 16)
+    for pose in POSES:
+        found, _ = rigid.head_flow(grid, code(pose), code(pose), AXES, CENTRE, 0.0)
+        np.testing.assert_allclose(found[0], grid, atol=1e-5)
+    wild = jnp.array([[40.0, -40.0, 40.0, 90.0, -90.0, 50.0]])
+    assert jnp.isfinite(rigid.head_flow(grid, wild, -wild, AXES, CENTRE, 0.0)[0]).all()
