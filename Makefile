@@ -29,7 +29,7 @@ demo: $(INSTALLED)  ## the bundled portrait says the bundled recording: out/demo
 test: $(INSTALLED)  ## run the tests
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal
 
-check: $(INSTALLED)  ## lint, format, types, then the tests: what CI runs
+check: $(INSTALLED)  ## lint, format, types, then the tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

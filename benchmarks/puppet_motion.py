@@ -21,12 +21,17 @@ from data_pipelines.schema import read_clip
 
 MEASURED_BADLY = 0.6  # confidence below which a frame says nothing
 SHOWN = (
-    "yaw speed, rms", "pitch speed, rms", "yaw range in 3 s", "pitch range in 3 s", "roll range in 3 s",
-    "x range in 3 s", "z range in 3 s", "head 3rd difference, rms", "blinks a minute", "blink length at half depth",
+    "yaw speed, rms", "pitch speed, rms", "yaw range in 3 s", "roll range in 3 s", "x range in 3 s",
+    "z range in 3 s", "head 3rd difference, rms", "blinks a minute", "blink length at half depth",
     "saccades a minute", "saccade amplitude", "fixation", "gaze turns against head, gain", "aperture, 90 %",
     "aperture speed, rms", "openings a second", "mouth closed (< 0.02), share", "width, sd",
     "aperture with loudness, r",
 )  # fmt: skip
+
+DISTRIBUTIONS = {  # name -> its values over a track's frames, and the edges of the bins
+    "lip aperture": (lambda track: track.lips[:, 0], np.linspace(0.0, 0.36, 37)),
+    "lid opening": (lambda track: track.gaze[:, 2:].mean(1), np.linspace(0.0, 1.2, 41)),
+}
 
 
 def real_tracks(folder: Path) -> list[Track]:
@@ -68,7 +73,8 @@ def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
 
 
 def of_people(tracks: list[Track]) -> dict:
-    """statistics: name -> one value per person; spectrum: density [people, F, 3]; noise: name -> median person's."""
+    """statistics: name -> one value per person; spectrum: density [people, F, 3]; distributions: name -> density
+    [people, bins]; noise: name -> median person's."""
     groups: dict[str, list[Track]] = {}
     for track in tracks:
         groups.setdefault(track.person, []).append(track)
@@ -81,8 +87,17 @@ def of_people(tracks: list[Track]) -> dict:
         "statistics": {name: np.array([s[name] for s in each]) for name in each[0]},
         "frequencies": spectrum(tracks[:1])[0],
         "spectrum": np.array([spectrum(g)[1] for g in groups.values()]),
+        "distributions": {
+            name: np.array([_density(np.concatenate([of(t) for t in g]), edges) for g in groups.values()])
+            for name, (of, edges) in DISTRIBUTIONS.items()
+        },
         "noise": {name: float(np.median([f[name] for f in floors])) for name in floors[0]},
     }
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """[bins]: share of the frames per unit; what lies beyond the edges counts in the last bins."""
+    return np.histogram(np.clip(values, edges[0], edges[-1] - 1e-9), edges, density=True)[0]
 
 
 def table(puppets: dict, real: dict | None) -> list[dict]:
@@ -106,14 +121,15 @@ def show(rows: list[dict]) -> None:
 
 
 def figure(path: Path, rows: list[dict], puppets: dict, real: dict) -> None:
-    """Spectra of head velocity and, per statistic, both distributions over people."""
+    """Spectra of head velocity, distributions over frames and, per statistic, over people."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     columns = 6
-    lines = -(-(3 + len(SHOWN)) // columns)
+    first = 3 + len(DISTRIBUTIONS)
+    lines = -(-(first + len(SHOWN)) // columns)
     fig, axes = pyplot.subplots(lines, columns, figsize=(2.5 * columns, 2.1 * lines), layout="constrained")
     flat = axes.ravel()
     ink = (("people", real, "#444444"), ("puppets", puppets, "#d1661f"))
@@ -126,7 +142,14 @@ def figure(path: Path, rows: list[dict], puppets: dict, real: dict) -> None:
         flat[i].set_ylim(1e-3, 1e3)
         flat[i].set_xlabel("Hz", fontsize=7)
     flat[0].legend(fontsize=7)
-    for axis, name in zip(flat[3:], SHOWN, strict=False):
+    for axis, (name, (_, edges)) in zip(flat[3:], DISTRIBUTIONS.items(), strict=False):
+        for label, group, colour in ink:
+            low, middle, high = np.percentile(group["distributions"][name], (25, 50, 75), axis=0)
+            axis.plot((edges[1:] + edges[:-1]) / 2, middle, color=colour, label=label)
+            axis.fill_between((edges[1:] + edges[:-1]) / 2, low, high, color=colour, alpha=0.25, lw=0)
+        axis.set_title(f"{name}, density", fontsize=8)
+        axis.set_ylim(bottom=0)
+    for axis, name in zip(flat[first:], SHOWN, strict=False):
         groups = [g["statistics"][name][np.isfinite(g["statistics"][name])] for _, g, _ in ink]
         boxes = axis.boxplot(groups, whis=(10, 90), showfliers=False, patch_artist=True, widths=0.6)
         for box, (_, _, colour) in zip(boxes["boxes"], ink, strict=True):
@@ -138,7 +161,7 @@ def figure(path: Path, rows: list[dict], puppets: dict, real: dict) -> None:
         axis.set_ylim(bottom=min(0.0, *(float(np.percentile(g, 5)) for g in groups)))
     for axis in flat:
         axis.tick_params(labelsize=7)
-    for axis in flat[3 + len(SHOWN) :]:
+    for axis in flat[first + len(SHOWN) :]:
         axis.set_visible(False)
     fig.suptitle(
         f"{real['people']} people ({real['minutes']:.0f} min of video) and {puppets['people']} puppets"

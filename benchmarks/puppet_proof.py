@@ -1,7 +1,9 @@
 """What the puppet corpus proves, measured: python -m benchmarks.puppet_proof [--json OUT].
 
   closure    at the contact frame of every p, b and m of test clips, the measured lip aperture is that of a closed mouth
-  probes     a linear probe on held-out people tells each viseme from all others: from lips [3], and from mouth pixels
+  probes     a linear probe, on held-out people: each viseme against all other sounds; open against close vowels
+             (aperture), rounded against spread ones (rounding). From lips [3] and their squares, from the lip
+             factor's coefficients, and from the mouth's pixels
   landmarks  MediaPipe's landmarker finds the rendered head as a face, in frames of speech clips at 256 px
 
 Everything is drawn with the corpus's default seed; the probes are fitted on people and sentences of the train split and
@@ -21,6 +23,7 @@ from data_pipelines.extraction.face import FaceFinder
 from data_pipelines.puppet.articulation import contact_frame
 from data_pipelines.puppet.build import person
 from data_pipelines.puppet.clips import Take, speech_clip
+from data_pipelines.puppet.motion import columns_of
 from data_pipelines.puppet.plan import Parameters
 from data_pipelines.puppet.render import Renderer, measure
 from data_pipelines.schema import write_atomically
@@ -29,9 +32,11 @@ SEED = 0
 CLOSED = 0.01  # of the eye span; an open [a] is about 0.3
 MOUTH = (24, 16)  # pixels, width x height, of the probe's picture of the mouth
 
-VISEMES = {  # first letter of the IPA symbol -> class; every other sound is "other"
-    "bilabial": "pbm", "labiodental": "fvʋɱ", "open": "aɑæʌɐ", "spread": "iɪeɛ", "rounded": "uʊoɔyøœʏw",
-    "sibilant": "szʃʒɕʑʂʐ",
+BILABIAL = "pbm"
+CONTRASTS = {  # first letters of the IPA symbols -> what they are told from, "" for every other sound
+    "bilabial": (BILABIAL, ""), "labiodental": ("fvʋɱ", ""), "open vowel": ("aɑæʌɐ", ""), "spread vowel": ("iɪeɛ", ""),
+    "rounded": ("uʊoɔyøœʏw", ""), "sibilant": ("szʃʒɕʑʂʐ", ""), "open against close vowels": ("aɑæ", "iɪuʊyʏɨʉ"),
+    "rounded against spread vowels": ("uʊoɔyøœʏ", "iɪeɛ"),
 }  # fmt: skip
 
 
@@ -48,16 +53,16 @@ def closure(clips: list[Take], split: str) -> dict:
         moves = take.motion
         lips = measure(person(SEED, split, take.person), moves.pose, moves.expression, moves.eyes, 64).lips
         for sound, (start, end) in zip(take.sound.phonemes, take.sound.times.tolist(), strict=True):
-            if sound[0] in VISEMES["bilabial"]:
+            if sound[0] in BILABIAL:
                 contacts.append(lips[contact_frame(start, end, moves.frames), 0])
     return {"contacts": len(contacts), "closed": float(np.mean(np.array(contacts) < CLOSED)), "worst": max(contacts)}
 
 
-def samples(clips: list[Take], split: str, size: int = 128) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The middle frames of all sounds: lips [N, 3], mouth pixels [N, P], viseme names."""
+def samples(clips: list[Take], split: str, size: int = 128) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The middle frames of all sounds: features by name, each [N, .], and the sounds' first letters [N]."""
     import cv2
 
-    lips, pixels, names = [], [], []
+    lips, coefficients, pixels, letters = [], [], [], []
     for take in clips:
         who, moves = person(SEED, split, take.person), take.motion
         sounds = zip(take.sound.phonemes, take.sound.times.tolist(), strict=True)
@@ -71,17 +76,15 @@ def samples(clips: list[Take], split: str, size: int = 128) -> tuple[np.ndarray,
             patch = cv2.warpAffine(picture, cv2.getAffineTransform(corners, at), MOUTH, flags=cv2.INTER_AREA)
             patch = patch.astype(np.float64).mean(-1)
             pixels.append(((patch - patch.mean()) / (patch.std() + 1e-6)).ravel())
-        lips.append(truth.lips)
-        names += [next((v for v, letters in VISEMES.items() if labels[f] in letters), "other") for f in frames]
-    return np.concatenate(lips), np.stack(pixels), names
+        lips.append(np.c_[truth.lips, truth.lips**2])
+        coefficients.append(part[1][:, columns_of("lip")])
+        letters += [labels[f] for f in frames]
+    features = {"lips": np.concatenate(lips), "coefficients": np.concatenate(coefficients), "pixels": np.stack(pixels)}
+    return features, np.array(letters)
 
 
 def probe(train: np.ndarray, is_one: np.ndarray, test: np.ndarray, truth: np.ndarray) -> dict:
-    """Ridge regression on the label, both classes weighing the same -> area under the ROC curve, balanced accuracy.
-
-    The features are used with their squares where there are few (lips): an aperture "in the middle" is a half-space of
-    these.
-    """
+    """Ridge regression on the label, both classes weighing the same -> area under the ROC curve, balanced accuracy."""
     mean, scale = train.mean(0), train.std(0) + 1e-9
     a, b = (np.c_[(x - mean) / scale, np.ones(len(x))] for x in (train, test))
     weight = np.where(is_one, 0.5 / is_one.mean(), 0.5 / (1 - is_one.mean()))[:, None]
@@ -96,19 +99,17 @@ def probe(train: np.ndarray, is_one: np.ndarray, test: np.ndarray, truth: np.nda
 
 
 def probes(train: list[Take], test: list[Take]) -> dict:
-    (lips, pixels, names), (lips_, pixels_, names_) = samples(train, "train"), samples(test, "test")
-    out = {}
-    for viseme in VISEMES:
-        is_one, truth = np.array([n == viseme for n in names]), np.array([n == viseme for n in names_])
-        squares = [np.c_[x, x**2] for x in (lips, lips_)]
-        out[viseme] = {
-            "lips": probe(squares[0], is_one, squares[1], truth),
-            "pixels": probe(pixels, is_one, pixels_, truth),
-        }
-    shuffled = np.random.default_rng(SEED).permutation(np.array([n == "bilabial" for n in names]))
-    truth = np.array([n == "bilabial" for n in names_])
-    out["bilabial, labels shuffled"] = {"pixels": probe(pixels, shuffled, pixels_, truth)}
-    return out
+    (features, letters), (features_, letters_) = samples(train, "train"), samples(test, "test")
+
+    def told(ones: str, zeros: str) -> dict:
+        def sides(of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            is_one = np.isin(of, list(ones))
+            return is_one, is_one | np.isin(of, list(zeros)) if zeros else np.ones(len(of), bool)
+
+        (one, used), (one_, used_) = sides(letters), sides(letters_)
+        return {name: probe(x[used], one[used], features_[name][used_], one_[used_]) for name, x in features.items()}
+
+    return {name: told(*contrast) for name, contrast in CONTRASTS.items()}
 
 
 def landmarker(clips: list[Take], split: str, each: int, size: int = 256) -> dict:

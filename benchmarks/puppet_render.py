@@ -1,4 +1,4 @@
-"""Puppet frames a second: python benchmarks/puppet_render.py [--out FILE.json] [--frames 24] [--repeats 5].
+"""Puppet frames a second: python -m benchmarks.puppet_render [--out FILE.json] [--frames 24] [--repeats 5].
 
 On one core, by the processor's time, which other programs do not lengthen; and with one process per core, each drawing
 its own identity, by the clock. Medians over the repeats.

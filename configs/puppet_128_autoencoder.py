@@ -1,8 +1,8 @@
 """Stage 1 on the puppet corpus at 128 px: at most 8 M parameters, and 1.5 GFLOP a decoded frame, so that two CPU cores
 decode at 25 frames a second.
 
-python -m data_pipelines.puppet --out data/puppet128 --size 128
-python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet_128 --config.data.path=data/puppet128
+python -m data_pipelines.puppet --out data/puppet
+python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet_128 --config.data.path=data/puppet
 """
 
 from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict

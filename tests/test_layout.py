@@ -15,6 +15,9 @@ FILES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")) + [
     p for p in (ROOT / "train.py", ROOT / "sample.py") if p.exists()
 ]
 
+# Parsed while tests are collected: CPython 3.11's parser may fail while another thread, left by another test, uses it.
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -24,7 +27,7 @@ def imported(path: Path) -> set[str]:
     """Every module the file names in an import anywhere, absolute: `from a import b` gives a and a.b."""
     package = path.relative_to(ROOT).parts[:-1]
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

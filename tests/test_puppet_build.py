@@ -82,7 +82,7 @@ def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean
 
 
 _SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from data_pipelines.puppet.workers import run_all
 
@@ -91,6 +91,7 @@ def sleep(folder, report):
     time.sleep(300)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to Ctrl-C
     run_all(sleep, [sys.argv[1]] * 4, 2, print)
 """
 

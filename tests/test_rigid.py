@@ -70,3 +70,21 @@ def test_the_same_pose_moves_nothing_anywhere_and_odd_codes_stay_finite() -> Non
         np.testing.assert_allclose(found[0], grid, atol=1e-5)
     wild = jnp.array([[40.0, -40.0, 40.0, 90.0, -90.0, 50.0]])
     assert jnp.isfinite(rigid.head_flow(grid, wild, -wild, AXES, CENTRE, 0.0)[0]).all()
+
+
+def test_a_puppets_landmarks_are_nearly_found_before_any_training() -> None:
+    """The ellipsoid that training starts from, on the puppets' true geometry: what is left for the decoder to learn."""
+    pytest.importorskip("numba")
+    from data_pipelines.puppet.identity import random_identity
+    from data_pipelines.puppet.render import measure
+
+    size, rest = 128, np.array([5.0, -3.0, 2.0, 0.02, 0.0, 0.75])
+    change = np.array([[20.0, 0, 0, 0, 0, 0], [0, 12, 0, 0, 0, 0], [0, 0, 15, 0.06, 0.05, 0.15]])
+    poses, still = np.concatenate([rest[None], rest + change]), (np.zeros((4, 52)), np.zeros((4, 3)))
+    for seed in range(3):
+        marks = measure(random_identity(np.random.default_rng(seed)), poses, *still, size).landmarks
+        for i, most in enumerate((0.35, 0.35, 0.01), start=1):
+            there = jnp.asarray(marks[i][None] * 2 / size - 1, jnp.float32)
+            found, _ = rigid.head_flow(there, code(poses[0]), code(poses[i]), AXES, CENTRE, 0.0)
+            error = np.linalg.norm((np.asarray(found)[0, 0] + 1) * size / 2 - marks[0], axis=-1).mean()
+            assert error < most * np.linalg.norm(marks[i] - marks[0], axis=-1).mean(), (seed, i)

@@ -13,7 +13,7 @@ from demo_jax.typing import CommandParser, exits_with_two
 
 _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/puppet
-      two hours at 128 pixels, 300 identities: about an hour on two cores
+      two hours at 128 pixels, 300 identities: about half an hour on two cores
   python -m data_pipelines.puppet --out data/small --hours 0.5 --size 64 --people 60,10,20
   python -m data_pipelines.puppet --out data/tiny --hours 0.01 --size 64 --people 4,2,2
 

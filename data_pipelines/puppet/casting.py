@@ -104,7 +104,6 @@ _FLAT = (
     "pixie",
     "slick",
 )
-_BANDED = ("bob", "long", "bun", "ponytail", "afro", "curls", "low bun", "puffs")
 
 
 def hair(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
