@@ -164,7 +164,7 @@ def _brows(grown: np.ndarray, hair: np.ndarray, skin: Fields) -> np.ndarray:
     return wanted
 
 
-def face(rng: np.random.Generator, who: Person, skin: Fields, hair: Fields) -> Fields:
+def face(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
     tone = np.array(skin["skin"])
     dark = brightness(tone) < 0.55
     weights = {"brown": 4.0, "dark brown": 6.0, "hazel": 1.0} if dark else dict.fromkeys(IRISES, 1.0) | {"brown": 2.0}
@@ -252,7 +252,7 @@ def clothes(rng: np.random.Generator, who: Person) -> Fields:
     return {"clothes_style": style, "clothes": as_colour(cloth), "clothes_accent": as_colour(accent), "shirt": shirt}
 
 
-def background(rng: np.random.Generator, hair: Fields, skin: Fields, clothes: Fields) -> Fields:
+def background(rng: np.random.Generator, hair: Fields, skin: Fields) -> Fields:
     style = _pick(rng, {
         "plain": 2.0, "glow": 2.0, "split": 1.5, "stripes": 1.2, "shapes": 1.6, "bokeh": 2.0, "night": 1.2,
         "brick": 1.5, "tiles": 1.2, "panels": 1.0, "window": 1.8, "shelves": 2.0, "gallery": 2.0, "plants": 1.6,

@@ -117,11 +117,11 @@ def random_identity(rng: np.random.Generator) -> Identity:
     frame = casting.person(of["person"])
     skin = casting.skin(of["skin"], frame)
     hair = casting.hair(of["hair"], frame, skin)
-    face = casting.face(of["face"], frame, skin, hair)
+    face = casting.face(of["face"], frame, skin)
     beard = casting.beard(of["beard"], frame, hair)
     worn = casting.worn(of["worn"], frame, hair)
     clothes = casting.clothes(of["clothes"], frame)
-    background = casting.background(of["background"], hair, skin, clothes)
+    background = casting.background(of["background"], hair, skin)
     light = casting.light(of["light"])
     shape = casting.shape(of["shape"], frame)
     return Identity(

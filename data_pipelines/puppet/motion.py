@@ -24,7 +24,7 @@ from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, FACTOR_OF
 from demo_jax.typing import SAMPLES_PER_FRAME
 
 __all__ = [
-    "EMOTION_TEMPO", "LOOK_FULL", "MOTION_VERSION", "REST_POSE", "WIDE_GAZE", "WIDE_POSE", "WIDE_VERGENCE", "Motion",
+    "LOOK_FULL", "MOTION_VERSION", "REST_POSE", "WIDE_GAZE", "WIDE_POSE", "WIDE_VERGENCE", "Motion",
     "columns_of", "eye_look", "idle_motion", "random_lips", "redraw", "speech_motion", "wide_motion",
 ]  # fmt: skip
 
