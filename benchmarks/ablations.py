@@ -52,7 +52,7 @@ Figures = dict[str, float]
 
 
 def figures(checkpoint: Path, data: str) -> Figures:
-    """All figures of one run. The judge's (leakage, control) are to be added here."""
+    """All figures of one run. What the judge reads (leakage, control) is not among them."""
     model = load_model(checkpoint, "autoencoder")
     return picture_figures(model, data) | probe_figures(*(set_codes(model, data, split) for split in ("train", "test")))
 

@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from data_pipelines.catalog import code_paths, corpus_name, data_fingerprint, open_records
-from data_pipelines.schema import ClipRecord, CodeRecord, read_codes, write_atomically
+from data_pipelines.schema import PROBE, ClipRecord, CodeRecord, read_codes, write_atomically
 from demo_jax.checkpoint import BUNDLED, LoadedModel, fingerprint, load_model
 from demo_jax.evaluation import experiments, protocols, real, showing
 from demo_jax.evaluation.drawing import Drawer
@@ -75,8 +75,9 @@ def clip_records(data: str, split: str, most: int, variants: tuple[str, ...] = (
     return [records[plain[i]] for i in choose(len(plain), most)]
 
 
-def probe_records(data: str, split: str, most: int) -> list[ClipRecord]:
-    return clip_records(data, split, most, ("probe",)) or clip_records(data, split, most, ("base",))
+def independent_takes(data: str, split: str, most: int) -> list[ClipRecord]:
+    """Probes, or in a corpus without them the bases of its sets."""
+    return clip_records(data, split, most, (PROBE,)) or clip_records(data, split, most, ("base",))
 
 
 def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
@@ -137,7 +138,7 @@ class _Measurer:
             case "reconstruction" | "real_reconstruction":
                 return reconstruction(draw, clip_records(s.data, s.split, s.clips))
             case "probe_reconstruction":
-                return reconstruction(draw, probe_records(s.data, s.split, s.clips))
+                return reconstruction(draw, independent_takes(s.data, s.split, s.clips))
             case "probe":
                 return experiments.probe(draw, self.probes)
             case "codes":
@@ -203,7 +204,7 @@ def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showin
     spoken = clip_records(s.data, s.split, CLIPS_SHOWN)
     out = [showing.strip(draw, record) for record in spoken]
     if corpus == "puppet":
-        out += [showing.strip(draw, record) for record in probe_records(s.data, s.split, CLIPS_SHOWN)]
+        out += [showing.strip(draw, record) for record in independent_takes(s.data, s.split, CLIPS_SHOWN)]
     if set(wanted) & set(JUDGED):
         out.append(showing.cross_strip(draw, measurer.puppets, measurer.probes))
         out.append(showing.control_clip(draw, measurer.puppets, measurer.probes.speakers[0]))
