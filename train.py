@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,16 +27,16 @@ from ml_collections import config_flags
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
 from demo_jax import rng, sharding
-from demo_jax.checkpoint import SCHEMA, fingerprint, load_model, space_checkpointable
+from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_model, space_checkpointable
 from demo_jax.codes import load_space
-from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
+from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.stage1 import stage1_losses
-from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.state import create, make_optimizer, matching, replace
 from demo_jax.training.steps import make_step, stage2_losses
 from demo_jax.typing import InputError, PyTree, say_error
 
@@ -46,7 +47,7 @@ VALIDATION_BATCHES = 4
 
 def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
     """Stage 1 from config: networks, data, losses, and what a checkpoint must say of itself."""
-    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps)
+    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.freeze)
     batches = functools.partial(
         pipeline.stage1_batches,
         config.data.path,
@@ -59,14 +60,15 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
     validation = _first(functools.partial(batches, _held_out(config.data.path), seed=config.seed + 1))
     example = validation[0]
 
-    def init():
+    def params() -> PyTree:
         key = rng.stream(config.seed, "init")
         pictures = jnp.zeros((1, *example["source"].shape[1:])), jnp.zeros((1, *example["driving"].shape[1:]))
-        return create(model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"], optimizer)
+        return model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"]
 
     values = dataclasses.asdict(config)
     return Job(
-        init=init,
+        init=lambda given: create(replace(params(), given), optimizer),
+        given=functools.partial(_given, config, params),
         step=make_step(functools.partial(stage1_losses, model, config), config, optimizer),
         batches=lambda start: batches(
             "train",
@@ -97,15 +99,15 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         raise InputError("autoencoder is empty; give the stage-1 run, for example --config.autoencoder=runs/puppet_ae.")
     autoencoder = load_model(config.autoencoder, "autoencoder")
     codes = pipeline.codes_info(config.data.path)
-    ours = fingerprint(autoencoder.autoencoder_params)
-    if codes["autoencoder_fingerprint"] != ours:
+    ours = code_fingerprint(autoencoder.autoencoder_params)
+    if codes.get("encoder_fingerprint") != ours:
         raise InputError(
-            f"{config.data.path} holds codes of auto-encoder {codes['autoencoder_fingerprint']}, but "
+            f"{config.data.path} holds codes of motion encoder {codes.get('encoder_fingerprint')}, but that of "
             f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode "
             f"--autoencoder {config.autoencoder}"
         )
     layout, space = autoencoder.autoencoder.model.layout, load_space(Path(config.data.path) / "space.npz")
-    model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps)
+    model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps, config.freeze)
     batches = functools.partial(
         pipeline.stage2_batches,
         config.data.path,
@@ -122,9 +124,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     def losses(params: PyTree, batch: dict, key: jax.Array) -> dict:
         return stage2_losses(model, config, layout, params, space, batch, key)
 
-    def init():
-        key = rng.stream(config.seed, "init")
-        return create(_init_flow(model, config, layout, space, example, key), optimizer)
+    def params() -> PyTree:
+        return _init_flow(model, config, layout, space, example, rng.stream(config.seed, "init"))
 
     feature_size = int(example["audio"].shape[-1])
     meta = {
@@ -132,7 +133,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "kind": "flow",
         "config": dataclasses.asdict(config),
         "autoencoder_config": autoencoder.meta["autoencoder_config"],
-        "autoencoder_fingerprint": ours,
+        "encoder_fingerprint": ours,
         "corpus": autoencoder.meta["corpus"],
         "data_fingerprint": codes["data_fingerprint"].get("train", ""),
         "feature": config.data.feature,
@@ -141,7 +142,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     shown = pipeline.first_codes(config.data.path, held_out)
     write_clip = clip_writer(config, autoencoder, space, meta, shown, workdir)
     return Job(
-        init=init,
+        init=lambda given: create(replace(params(), given), optimizer),
+        given=functools.partial(_given, config, params),
         step=make_step(losses, config, optimizer),
         batches=lambda start: batches(
             split="train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
@@ -151,6 +153,21 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         frozen={"autoencoder": autoencoder.autoencoder_params, "space": space_checkpointable(space)},
         shown=("loss", "velocity/lip", "velocity/pose"),
     )
+
+
+def _given(config: RunConfig, params: Callable[[], PyTree]) -> dict[str, jax.Array]:
+    """What a new run takes over from config.start_from, by name; says of which group how much."""
+    if not config.start_from:
+        return {}
+    shapes = jax.eval_shape(params)
+    model = load_model(config.start_from, "autoencoder" if isinstance(config, Stage1Config) else "flow")
+    given = matching(shapes, model.autoencoder_params if model.flow_params is None else model.flow_params)
+    if not given:
+        raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")
+    for group, leaves in shapes.items():
+        count = sum(name.startswith(f"[{group!r}]") for name in given)
+        print(f"{group}: {count} of {len(jax.tree.leaves(leaves))} arrays from {config.start_from}", flush=True)
+    return given
 
 
 def _init_flow(model, config, layout, space, example, key) -> PyTree:

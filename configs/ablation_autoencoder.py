@@ -5,8 +5,7 @@ python train.py --config=configs/ablation_autoencoder.py:no_swap --workdir=runs/
 The name after the colon is one of VARIANTS ("full" if there is none). Factors whose block is taken away keep their
 coordinates, which then count as residual: no truth, no contrast, and they are swapped with the residual. So every
 variant has the same networks and as many numbers to say the motion with; but for paper_split, 512 numbers with the
-paper's sizes 500/6/6 and no residual, and head_flow, whose decoder is told how heads turn (models/rigid.py). Under
-20 minutes on one CPU core each.
+paper's sizes 500/6/6 and no residual. Under 20 minutes on one CPU core each.
 """
 
 from typing import Any
@@ -36,14 +35,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_consistency": {"consistency": 0.0},
     "no_identity": {"identity": 0.0},
     "paper_split": {},
-    "head_flow": {},
 }  # fmt: skip
 
 
 def get_config(variant: str = "full"):
     model = AutoEncoderConfig(size=64)
-    if variant == "head_flow":
-        model = AutoEncoderConfig(size=64, head_flow=True)
     if variant == "paper_split":
         model = AutoEncoderConfig(size=64, latent=512, layout=FactorLayout(lip=500, pose=6, gaze=6, residual=0))
     return as_config_dict(

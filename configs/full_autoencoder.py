@@ -25,6 +25,7 @@ def get_config():
                 levels=((8, 512), (16, 320), (32, 192), (64, 128), (128, 64), (256, 24)),
                 latent=512,
                 style_width=512,
+                encoder_size=512,
                 encoder_channels=(24, 64, 128, 192, 256, 384, 512),
                 encoder_width=1024,
                 projection=128,

@@ -56,7 +56,7 @@ def open_records(data_dir: str | os.PathLike, split: str) -> Records:
 
 def probe_records(data_dir: str | os.PathLike, split: str) -> Iterator[ClipRecord]:
     """The records of a puppet corpus whose factors are drawn independently of each other, frame by frame: what a probe
-    or a measure of leakage is fitted to. No training batch holds them.
+    or a measure of leakage is fitted to. Those of the train split are driving pictures too.
 
     Raises:
       InputError: no such folder or split, or it holds no probes.

@@ -1,4 +1,4 @@
-"""`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their auto-encoder.
+"""`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their motion encoder.
 
 OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted
 to the train split) and OUT/codes.json (fingerprints). Puppet sets are left out: their motion does not belong to their
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records, splits_of
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
-from demo_jax.checkpoint import LoadedModel, fingerprint, load_model
+from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_model
 from demo_jax.codes import CodeSpace
 from demo_jax.factors import calibrated_code
 from demo_jax.models.autoencoder import AutoEncoder, to_float
@@ -41,7 +41,7 @@ def encode_corpus(autoencoder: str, data: str, out: str) -> None:
     splits = splits_of(data)
     meta = {
         "schema": 1,
-        "autoencoder_fingerprint": fingerprint(model.autoencoder_params),
+        "encoder_fingerprint": code_fingerprint(model.autoencoder_params),
         "corpus": model.meta.get("corpus", ""),
         "data_fingerprint": {split: data_fingerprint(data, split) for split in splits},
     }
@@ -76,10 +76,10 @@ def _check_target(target: Path, meta: dict) -> None:
     if not (target / "codes.json").exists():
         return
     old = json.loads((target / "codes.json").read_text())
-    if old["autoencoder_fingerprint"] != meta["autoencoder_fingerprint"]:
+    if old.get("encoder_fingerprint") != meta["encoder_fingerprint"]:
         raise InputError(
-            f"{target} holds codes of auto-encoder {old['autoencoder_fingerprint']}, this one is "
-            f"{meta['autoencoder_fingerprint']}; give another --out."
+            f"{target} holds codes of motion encoder {old.get('encoder_fingerprint')}, this one is "
+            f"{meta['encoder_fingerprint']}; give another --out."
         )
 
 

@@ -27,7 +27,7 @@ from data_pipelines.catalog import (
     open_records,
     splits_of,
 )
-from data_pipelines.schema import read_codes
+from data_pipelines.schema import PROBE, read_codes
 from data_pipelines.sources import Records, read_members
 from data_pipelines.transforms import Example, decode_frame
 from demo_jax.factors import EMOTIONS, FACTORS
@@ -152,7 +152,7 @@ def stage1_batches(
     shared = {"seed": seed, "process_index": process_index, "process_count": process_count}
     clips: dict[str, list[int]] = {}
     for i, piece in enumerate(records.pieces):
-        if piece.variant in ("", "base"):
+        if piece.variant in ("", "base", PROBE):
             clips.setdefault(piece.clip_id, []).append(i)
     driving = [i for same in clips.values() for i in same if records.pieces[i].length >= lip_window]
     if not driving:

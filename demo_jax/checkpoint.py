@@ -82,6 +82,11 @@ def fingerprint(params: PyTree) -> str:
     return digest.hexdigest()[:16]
 
 
+def code_fingerprint(autoencoder_params: PyTree) -> str:
+    """The fingerprint of the motion encoder: who reads these codes may draw them with any decoder trained on them."""
+    return fingerprint(autoencoder_params["motion_encoder"])
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A model to sample from. `flow`, `flow_params` and `space` are None for a checkpoint of stage 1."""
@@ -160,11 +165,22 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     )  # fmt: skip
 
 
-def export_model(workdir: epath.PathLike, out: epath.PathLike) -> None:
-    """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`."""
+def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epath.PathLike | None = None) -> None:
+    """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`.
+
+    `autoencoder` is a stage-1 run to take the auto-encoder from, instead of the one that a stage-2 run began with: its
+    decoder may have learned on. Raises InputError if its motion encoder is another.
+    """
     folder = _find_step(_absolute(workdir))
     kind = (ocp.checkpointables_metadata(folder).custom_metadata or {}).get("kind", "")
     model = load_model(folder, kind)
+    if autoencoder is not None:
+        newer = load_model(autoencoder, "autoencoder")
+        ours, theirs = (code_fingerprint(m.autoencoder_params) for m in (model, newer))
+        if ours != theirs:
+            raise InputError(f"{autoencoder} has motion encoder {theirs}, but {workdir} makes codes of {ours}.")
+        meta = model.meta | {"autoencoder_config": newer.meta["autoencoder_config"]}
+        model = dataclasses.replace(model, autoencoder_params=newer.autoencoder_params, meta=meta)
 
     def half(tree: PyTree) -> PyTree:
         return jax.tree.map(lambda a: a.astype(jnp.float16), tree)

@@ -43,9 +43,9 @@ class AutoEncoderConfig:
     blocks: int = 2  # modulated blocks at each level up to 64 px; one above
     latent: int = 128  # D
     layout: FactorLayout = FactorLayout()
-    head_flow: bool = False  # the head's rigid motion is geometry (models/rigid.py), and only the rest is learned
     style_width: int = 192
-    encoder_channels: tuple[int, ...] = (32, 48, 96, 96)  # size / 2, and each halving down to 4 px
+    encoder_size: int = 64  # px at which the motion encoder sees the whole picture; eyes and mouth it sees as they are
+    encoder_channels: tuple[int, ...] = (32, 48, 96, 96)  # encoder_size / 2, and each halving down to 4 px
     encoder_width: int = 256
     projection: int = 64  # width of the InfoNCE embeddings
     lip_window: int = 5  # frames, of InfoNCE
@@ -60,10 +60,12 @@ class AutoEncoderConfig:
                 f"model.levels {self.levels}: resolutions must double up to size / 2 = {self.size // 2}, for example "
                 f"((8, 96), (16, 64), (32, 32)) for 64 px."
             )
-        if self.size // 2 // 2 ** (len(self.encoder_channels) - 1) != 4:
+        if self.encoder_size < 8 or self.size % self.encoder_size:
+            raise InputError(f"model.encoder_size is {self.encoder_size}; it must divide model.size, {self.size}.")
+        if self.encoder_size != 8 * 2 ** (len(self.encoder_channels) - 1):
             raise InputError(
-                f"model.encoder_channels {self.encoder_channels}: one entry for size / 2 = {self.size // 2} px and one "
-                "for each halving down to 4 px."
+                f"model.encoder_channels {self.encoder_channels}: one entry for encoder_size / 2 = "
+                f"{self.encoder_size // 2} px and one for each halving down to 4 px."
             )
         if self.latent < self.layout.size:
             raise InputError(
@@ -221,6 +223,8 @@ class RunConfig:
     log_every: int = 20
     eval_every: int = 500
     save_every: int = 500
+    start_from: str = ""  # a run or published model: a new run begins with its parameters where names and shapes agree
+    freeze: tuple[str, ...] = ()  # groups of parameters that stay as they are, such as motion_encoder
     optimizer: OptimizerConfig = OptimizerConfig()
     mesh: MeshConfig = MeshConfig()
     data: DataConfig = DataConfig()

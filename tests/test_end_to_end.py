@@ -98,10 +98,34 @@ def test_codes_of_another_autoencoder_are_refused(world):
     params = jax.tree.map(lambda p: p + 1e-3, ours.autoencoder_params)
     with RunCheckpoints(world / "other") as checkpoints:
         checkpoints.save(0, {"ema": params}, ours.meta)
-    with pytest.raises(InputError, match="holds codes of auto-encoder"):
+    with pytest.raises(InputError, match="holds codes of motion encoder"):
         train.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
     arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
+
+
+def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
+    """A larger model takes over what fits, and its codes stay those that stage 2 was trained on."""
+    config = stage1(world / "corpus")
+    larger = dataclasses.replace(config.model, size=64, levels=(*config.model.levels, (32, 8)))
+    more = {"model": larger, "start_from": str(world / "autoencoder"), "freeze": ("motion_encoder",)}
+    train.run(as_config_dict(dataclasses.replace(config, **more)), str(world / "larger"))
+    said = capsys.readouterr().out
+    assert re.search(r"motion_encoder: (\d+) of \1 arrays from", said)
+    assert not re.search(r"decoder: (\d+) of \1 arrays from", said.split("motion_encoder")[0])  # a level is new
+    small, large = (load_model(world / name, "autoencoder").autoencoder_params for name in ("autoencoder", "larger"))
+    for a, b in zip(*(jax.tree.leaves(p["motion_encoder"]) for p in (small, large)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(small["decoder"]["style_0"]["kernel"], large["decoder"]["style_0"]["kernel"])
+    export_model(world / "flow", world / "public64", autoencoder=world / "larger")
+    assert load_pipeline(world / "public64").size == 64
+    with RunCheckpoints(world / "changed") as checkpoints:
+        meta = load_model(world / "autoencoder", "autoencoder").meta
+        checkpoints.save(0, {"ema": jax.tree.map(lambda p: p + 1e-3, small)}, meta)
+    with pytest.raises(InputError, match="has motion encoder"):
+        export_model(world / "flow", world / "never", autoencoder=world / "changed")
+    with pytest.raises(InputError, match="freeze names lips; the groups are"):
+        train.run(as_config_dict(dataclasses.replace(config, freeze=("lips",))), str(world / "unknown"))
 
 
 @pytest.fixture(scope="module")

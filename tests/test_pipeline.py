@@ -46,7 +46,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, length, emotion in (("long", 300, "happy"), ("middle", 60, ""), ("short", 20, "sad")):
         record = synthetic.codes(name, length, emotion=emotion)
         write_atomically(root / "train" / "codes" / f"{name}.npz", pack(record))
-    (root / "codes.json").write_text(json.dumps({"autoencoder_fingerprint": "f", "data_fingerprint": {"train": "abc"}}))
+    (root / "codes.json").write_text(json.dumps({"encoder_fingerprint": "f", "data_fingerprint": {"train": "abc"}}))
     return root
 
 
@@ -261,7 +261,7 @@ def test_names_and_fingerprints(records: Path, codes: Path, tmp_path: Path):
     assert pipeline.data_fingerprint(records, "train") == "abc"
     assert pipeline.corpus_name(records, "train") == "synthetic"
     assert pipeline.splits_of(records) == pipeline.splits_of(codes) == ("train",)
-    assert pipeline.codes_info(codes)["autoencoder_fingerprint"] == "f"
+    assert pipeline.codes_info(codes)["encoder_fingerprint"] == "f"
     assert pipeline.first_codes(codes, "train").clip_id == "long"
     for split, name in (("val", "x"), ("train", "x"), ("extra", "x")):
         write_clip(tmp_path / split, synthetic.clip(name, length=6))

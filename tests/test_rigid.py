@@ -72,6 +72,19 @@ def test_the_same_pose_moves_nothing_anywhere_and_odd_codes_stay_finite() -> Non
     assert jnp.isfinite(rigid.head_flow(grid, wild, -wild, AXES, CENTRE, 0.0)[0]).all()
 
 
+@pytest.mark.parametrize("pose", POSES)
+def test_a_patch_is_upright_and_of_the_faces_size(pose: np.ndarray) -> None:
+    """Its middle shows the given point of the head; its edges turn with the roll alone, and are `width` apart."""
+    centre, width, (rows, columns) = rigid.MOUTH, 0.8, (3, 5)
+    grid = np.asarray(rigid.patch_grid(code(pose), centre, (rows, columns), width))[0]
+    np.testing.assert_allclose(grid[1, 2], picture(np.array([centre]), pose)[0], atol=1e-5)
+    across, down = grid[1, 4] - grid[1, 0], grid[2, 2] - grid[0, 2]
+    unit = 2 * np.exp(-pose[5]) * width / columns  # face widths -> half pictures
+    roll = np.deg2rad(pose[2])
+    np.testing.assert_allclose(across, 4 * unit * np.array([np.cos(roll), -np.sin(roll)]), atol=1e-5)
+    np.testing.assert_allclose(down, 2 * unit * np.array([np.sin(roll), np.cos(roll)]), atol=1e-5)
+
+
 def test_a_puppets_landmarks_are_nearly_found_before_any_training() -> None:
     """The ellipsoid that training starts from, on the puppets' true geometry: what is left for the decoder to learn."""
     pytest.importorskip("numba")

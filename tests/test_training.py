@@ -37,7 +37,9 @@ def batches(start: int, act=lambda step: None):
 
 
 def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> Job:
-    optimizer = make_optimizer(config.optimizer, 12)  # the schedule of the whole run, however far this call goes
+    optimizer = make_optimizer(
+        config.optimizer, 12, config.freeze
+    )  # the schedule of the whole run, however far this call goes
 
     def losses(params, batch, key):
         noise = jax.random.normal(key, batch["x"].shape)
@@ -49,7 +51,7 @@ def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = No
         }
 
     return Job(
-        init=lambda: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
+        init=lambda given: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
         step=make_step(losses, config, optimizer),
         batches=lambda start: batches(start, act),
         evaluate=lambda state, step: {"norm": float(jnp.linalg.norm(state.ema["layer"]["w"]))},

@@ -9,6 +9,12 @@ SSIM_WINDOW = 8  # px, uniform, moved by half of itself: enough for a loss and f
 _C1, _C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for a range of 1
 
 
+def _average_down(x: jax.Array, factor: int = 2) -> jax.Array:
+    """[B, H, W, C] -> [B, H/f, W/f, C], the mean of f x f pixels."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
+
+
 def box_mask(boxes: jax.Array, size: int) -> jax.Array:
     """Boxes [B, n, 4] (x0 y0 x1 y1 in pixels, y down) -> [B, S, S, 1] float32, 1 inside any of them."""
     centre = jnp.arange(size, dtype=jnp.float32)[None, None] + 0.5
@@ -25,10 +31,11 @@ def weighted_l1(image: jax.Array, truth: jax.Array, weight: jax.Array) -> jax.Ar
 
 def ssim(image: jax.Array, truth: jax.Array) -> jax.Array:
     """Structural similarity [B] of pictures [B, S, S, C] in 0..1 (Wang et al. 2004), in uniform windows."""
-    window, stride = (1, SSIM_WINDOW, SSIM_WINDOW, 1), (1, SSIM_WINDOW // 2, SSIM_WINDOW // 2, 1)
 
     def mean(x: jax.Array) -> jax.Array:
-        return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, stride, "VALID") / SSIM_WINDOW**2
+        """Over windows that overlap by half: two by two quarters each."""
+        q = _average_down(x, SSIM_WINDOW // 2)
+        return (q[:, 1:, 1:] + q[:, 1:, :-1] + q[:, :-1, 1:] + q[:, :-1, :-1]) / 4
 
     mu, nu = mean(image), mean(truth)
     var_x, var_y = mean(image * image) - mu * mu, mean(truth * truth) - nu * nu
@@ -43,14 +50,9 @@ def multiscale_structure(image: jax.Array, truth: jax.Array, scales: int = 3) ->
     total = jnp.zeros(image.shape[0])
     for i in range(scales):
         if i:
-            a, b = _halve(a), _halve(b)
+            a, b = _average_down(a), _average_down(b)
         total += 1 - ssim(a, b)
     return total / scales
-
-
-def _halve(x: jax.Array) -> jax.Array:
-    b, h, w, c = x.shape
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
 def gradient_l1(image: jax.Array, truth: jax.Array, scales: int = 3) -> jax.Array:
@@ -62,7 +64,7 @@ def gradient_l1(image: jax.Array, truth: jax.Array, scales: int = 3) -> jax.Arra
     total = jnp.zeros(image.shape[0])
     for i in range(scales):
         if i:
-            error = _halve(error)
+            error = _average_down(error)
         total += sum(jnp.mean(jnp.abs(jnp.diff(error, axis=axis)), (1, 2, 3)) for axis in (1, 2)) / 2
     return total / scales
 

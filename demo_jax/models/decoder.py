@@ -68,8 +68,8 @@ class Decoder(nn.Module):
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
-        flow_of = HeadFlow(name="head") if c.head_flow else PlainFlow()
-        flow = self._first_flow(style, c.levels[0][0])
+        head, start = HeadFlow(name="head"), c.levels[0][0]
+        flow = jnp.zeros((len(style), start, start, len(HeadFlow.step)), jnp.float32)
         x = None
         for i, (resolution, channels) in enumerate(c.levels):
             if i > 0:
@@ -77,54 +77,35 @@ class Decoder(nn.Module):
             if resolution <= MAX_WARP:
                 features = pyramid[str(resolution)]
                 if x is not None:
-                    flow = flow + self._flow_change(x, f"{flow_of.kind}_{resolution}", flow_of.step)
-                grid, seen = flow_of(flow, *poses)
-                inputs = [warp(features, grid), *(s.astype(self.dtype) for s in seen)]
+                    flow = flow + self._flow_change(x, f"flow_{resolution}")
+                grid, share = head(flow, *poses)
+                inputs = [warp(features, grid), share.astype(self.dtype)]
                 if x is None:
                     position = jnp.broadcast_to(identity_grid(resolution, resolution)[None], (*features.shape[:3], 2))
                     inputs[1:1] = [features, position.astype(self.dtype)]
                 else:
                     inputs[1:1] = [x]
-                x = nn.Conv(channels, (1, 1), dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
+                x = nn.Dense(channels, dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
             for j in range(c.blocks if resolution <= MAX_WARP else 1):
                 x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style)
 
         # Per pixel: painted colour (3), how much of it to use (1), and a last correction of the flow.
-        channels = 4 + len(flow_of.step)
+        channels = 4 + len(HeadFlow.step)
         out = nn.Conv(4 * channels, (3, 3), dtype=self.dtype, name="out")(nn.silu(channel_norm(x)))
         out = depth_to_space(out).astype(jnp.float32)
-        grid, _ = flow_of(upsample_bilinear(flow) + _row(flow_of.step) * out[..., 4:], *poses)
+        grid, _ = head(upsample_bilinear(flow) + _row(HeadFlow.step) * out[..., 4:], *poses)
         kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
         painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at first most of the picture is the warped source
         return kept + painted * (out[..., :3] - kept)
 
-    def _first_flow(self, style: jax.Array, resolution: int) -> jax.Array:
-        """Without geometry: an affine map read off the style alone, since most head motion is one; it starts as the
-        identity and gives the warps something to learn from at once."""
-        if self.config.head_flow:
-            return jnp.zeros((len(style), resolution, resolution, len(HeadFlow.step)), jnp.float32)
-        affine = nn.Dense(6, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="affine")(style)
-        matrix, shift = affine[:, :4].reshape(-1, 2, 2), affine[:, 4:]
-        grid = identity_grid(resolution, resolution)
-        return grid[None] + jnp.einsum("hwi,bij->bhwj", grid, matrix) + shift[:, None, None]
-
-    def _flow_change(self, x: jax.Array, name: str, step: tuple[float, ...]) -> jax.Array:
-        change = nn.Conv(len(step), (3, 3), dtype=jnp.float32, kernel_init=nn.initializers.normal(1e-3), name=name)
-        return _row(step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
+    def _flow_change(self, x: jax.Array, name: str) -> jax.Array:
+        kernel = nn.initializers.normal(1e-3)
+        change = nn.Conv(len(HeadFlow.step), (3, 3), dtype=jnp.float32, kernel_init=kernel, name=name)
+        return _row(HeadFlow.step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
 
 
 def _row(step: tuple[float, ...]) -> np.ndarray:
     return np.array(step, np.float32)[None, None, None]
-
-
-class PlainFlow:
-    """The flow [B, r, r, 2] is the sampling grid itself, learned without geometry."""
-
-    kind, step = "grid", (0.1, 0.1)  # usual size of a change, half pictures
-
-    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        del source, driving
-        return flow, []
 
 
 class HeadFlow(nn.Module):
@@ -135,15 +116,14 @@ class HeadFlow(nn.Module):
     pictures).
     """
 
-    kind: ClassVar[str] = "flow"
-    step: ClassVar[tuple[float, ...]] = (2.0, 0.2, 0.1, 0.1)
+    step: ClassVar[tuple[float, ...]] = (2.0, 0.2, 0.1, 0.1)  # the usual size of a change
 
     @nn.compact
-    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, jax.Array]:
         axes = jnp.exp(self.param("log_axes", lambda _: jnp.log(jnp.array(rigid.AXES))))
         centre = self.param("centre", lambda _: jnp.array(rigid.CENTRE))
         still = identity_grid(flow.shape[1], flow.shape[2])
         moved, inside = rigid.head_flow(still, source, driving, axes, centre, flow[..., 1])
         share = nn.sigmoid(4.0 * jnp.maximum(inside, -2.0) + flow[..., 0])[..., None]
         grid = still[None] + share * (moved - still[None]) + flow[..., 2:]
-        return grid, [share]
+        return grid, share

@@ -1,4 +1,4 @@
-"""Layers shared by the networks: channel norm, modulated convolution block, space-to-depth, rotary positions."""
+"""Layers shared by the networks: channel norm, modulated convolution block, changes of size, rotary positions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * factor, w * factor, c // (factor * factor))
 
 
+def average_down(x: jax.Array, factor: int = 2) -> jax.Array:
+    """[B, H, W, C] -> [B, H/f, W/f, C], the mean of f x f pixels."""
+    if factor == 1:
+        return x
+    b, h, w, c = x.shape
+    return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
+
+
 def upsample_nearest(x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, 2H, 2W, C]; the convolution that follows smooths it."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
@@ -52,7 +60,7 @@ class ConvBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(nn.silu(channel_norm(x)))
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(nn.silu(channel_norm(h)))
-        skip = x if x.shape[-1] == self.channels else nn.Conv(self.channels, (1, 1), dtype=self.dtype)(x)
+        skip = x if x.shape[-1] == self.channels else nn.Dense(self.channels, dtype=self.dtype)(x)
         return skip + h
 
 
@@ -70,7 +78,7 @@ class ModulatedBlock(nn.Module):
 
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(modulate(x))
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(modulate(h))
-        skip = x if x.shape[-1] == self.channels else nn.Conv(self.channels, (1, 1), dtype=self.dtype)(x)
+        skip = x if x.shape[-1] == self.channels else nn.Dense(self.channels, dtype=self.dtype)(x)
         return skip + h
 
 

@@ -1,4 +1,5 @@
-"""Motion encoder: a picture -> motion code, one trunk and one head per factor; and the joint basis of motion latents.
+"""Motion encoder: a picture -> motion code, one trunk, a closer look at eyes and mouth, and one head per factor; and
+the joint basis of motion latents.
 
 DEMO's fine-grained controllable motion encoder (arXiv 2510.10650, section on FCME), with one head for each of lip,
 pose, gaze and residual. The code's calibrated coordinates are physical quantities over fixed scales
@@ -7,6 +8,7 @@ pose, gaze and residual. The code's calibrated coordinates are physical quantiti
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -15,16 +17,40 @@ import jax.numpy as jnp
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import FACTORS
-from demo_jax.models.layers import ConvBlock, channel_norm, space_to_depth
+from demo_jax.models import rigid
+from demo_jax.models.layers import ConvBlock, average_down, channel_norm, space_to_depth
+from demo_jax.models.warp import warp
 
 Dtype = Any
 
 
-class MotionEncoder(nn.Module):
-    """images [B, H, W, 3] in -1..1 -> codes [B, K] float32.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Patch:
+    """What the encoder looks at more closely: where it lies on the head, its pixels, how many face widths it is wide,
+    and which factors are told."""
 
-    Every level halves the picture and applies a residual block; the last, 4 x 4, is flattened, not pooled, since where
-    things are is what pose means.
+    centre: tuple[float, float, float]
+    shape: tuple[int, int]
+    width: float
+    factors: tuple[str, ...]
+
+
+# The eyes with the brows, and the mouth with the chin. A face is about half a picture wide: at 128 px these have about
+# as many pixels as the picture has there. Larger pictures get larger patches.
+_PATCHED = 128
+PATCHES = {
+    "eyes": Patch(centre=rigid.EYES, shape=(24, 48), width=0.9, factors=("gaze", "residual")),
+    "mouth": Patch(centre=rigid.MOUTH, shape=(32, 40), width=0.8, factors=("lip", "residual")),
+}
+
+
+class MotionEncoder(nn.Module):
+    """images [B, S, S, 3] in -1..1 -> codes [B, K] float32.
+
+    A trunk sees the whole picture at `encoder_size`: every level halves it and applies a residual block; the last,
+    4 x 4, is flattened, not pooled, since where things are is what pose means. The pose it reads says where eyes and
+    mouth are, and small branches look at these in the full picture, upright and scaled: a degree of gaze is a twentieth
+    of a pixel at 64 px.
     """
 
     config: AutoEncoderConfig
@@ -33,6 +59,24 @@ class MotionEncoder(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         c = self.config
+        trunk = self._trunk(average_down(images, images.shape[1] // c.encoder_size))
+        pose = self._head("pose", trunk)
+        place = jax.lax.stop_gradient(pose[:, :6])  # where to look is the pose's business, and no other factor's
+        close = {}
+        for name, patch in PATCHES.items():
+            scale = max(1, images.shape[1] // _PATCHED)
+            shape = patch.shape[0] * scale, patch.shape[1] * scale
+            grid = rigid.patch_grid(place, patch.centre, shape, patch.width)
+            close[name] = self._closer(warp(jax.lax.stop_gradient(images), grid), name)
+        codes = {"pose": pose}
+        for factor, size in zip(FACTORS, c.layout.sizes, strict=True):
+            if size and factor != "pose":
+                seen = [close[name] for name, patch in PATCHES.items() if factor in patch.factors]
+                codes[factor] = self._head(factor, jnp.concatenate([trunk, *seen], -1))
+        return jnp.concatenate([codes[f] for f in FACTORS if f in codes], -1)
+
+    def _trunk(self, images: jax.Array) -> jax.Array:
+        c = self.config
         x = space_to_depth(images.astype(self.dtype))
         for i, channels in enumerate(c.encoder_channels):
             stride = 1 if i == 0 else 2
@@ -40,15 +84,27 @@ class MotionEncoder(nn.Module):
             if i > 0:  # the first level has most of the pixels and least to say
                 x = ConvBlock(channels, dtype=self.dtype, name=f"block_{i}")(x)
         x = nn.silu(channel_norm(x)).reshape(x.shape[0], -1)
-        x = nn.silu(nn.Dense(c.encoder_width, dtype=self.dtype, name="trunk")(x))
-        codes = []
-        for factor, size in zip(FACTORS, c.layout.sizes, strict=True):
-            if not size:
-                continue
-            h = nn.silu(nn.Dense(c.encoder_width // 2, dtype=self.dtype, name=f"{factor}_hidden")(x))
-            # Codes are compared with physical truth to a fraction of a degree: bf16 is too coarse for the last product.
-            codes.append(nn.Dense(size, dtype=jnp.float32, name=f"{factor}_code")(h))
-        return jnp.concatenate(codes, -1)
+        return nn.silu(nn.Dense(c.encoder_width, dtype=self.dtype, name="trunk")(x))
+
+    def _closer(self, patch: jax.Array, name: str) -> jax.Array:
+        """[B, rows, columns, 3] -> [B, encoder_width / 2]."""
+        first, *more = self.config.encoder_channels
+        x = space_to_depth(patch.astype(self.dtype))
+        x = nn.Conv(first, (3, 3), dtype=self.dtype, name=f"{name}_0")(x)
+        for i, channels in enumerate(more, 1):
+            x = nn.silu(channel_norm(x))
+            x = nn.Conv(channels, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"{name}_{i}")(x)
+            if x.shape[1] < 12:
+                break
+        x = ConvBlock(channels, dtype=self.dtype, name=f"{name}_block")(x)
+        x = nn.silu(channel_norm(x)).reshape(x.shape[0], -1)
+        return nn.silu(nn.Dense(self.config.encoder_width // 2, dtype=self.dtype, name=f"{name}_seen")(x))
+
+    def _head(self, factor: str, seen: jax.Array) -> jax.Array:
+        size = self.config.layout.sizes[FACTORS.index(factor)]
+        h = nn.silu(nn.Dense(self.config.encoder_width // 2, dtype=self.dtype, name=f"{factor}_hidden")(seen))
+        # Codes are compared with physical truth to a fraction of a degree: bf16 is too coarse for the last product.
+        return nn.Dense(size, dtype=jnp.float32, name=f"{factor}_code")(h)
 
 
 class MotionBasis(nn.Module):

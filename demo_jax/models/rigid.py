@@ -16,6 +16,8 @@ from demo_jax.factors import POSE_SCALE
 
 AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; where training starts
 CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
+EYES = (0.0, 0.03, 0.45)  # between the eyes and in the middle of the mouth, likewise
+MOUTH = (0.0, -0.39, 0.45)
 _DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
 _MAX_ANGLE = 75.0  # degrees; an untrained encoder may ask for anything
 
@@ -64,6 +66,30 @@ def head_flow(
     point = jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) + inverse[:, None, None, :, 2] * s[..., None]
     at = jnp.einsum("bij,bhwj->bhwi", turn_s[:, :2], point) * zoom_s[:, None, None, None] + move_s[:, None, None]
     return 2.0 * at * _DOWN[None], inside
+
+
+def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple[int, int], width: float) -> jax.Array:
+    """Where to look for an upright patch of the face.
+
+    Args:
+      pose: [B, 6] pose coordinates of the codes.
+      centre: what the patch's middle shows, face widths in the head's axes (`EYES`, `MOUTH`).
+      shape: rows and columns of the patch.
+      width: of the patch, in face widths; it turns with the roll and grows with the face, and nothing else.
+
+    Returns:
+      Sampling positions [B, rows, columns, 2] in -1..1, y down.
+    """
+    rows, columns = shape
+    turn, move, zoom = _parts(pose * jnp.asarray(POSE_SCALE)[None])
+    middle = jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
+    step = width / columns
+    across = jnp.broadcast_to(((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None], (1, rows, columns))
+    up = jnp.broadcast_to((((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None], (1, rows, columns))
+    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))[:, None, None]
+    turned = jnp.stack([across * jnp.cos(roll) - up * jnp.sin(roll), across * jnp.sin(roll) + up * jnp.cos(roll)], -1)
+    at = (middle[:, None, None] + turned) * zoom[:, None, None, None] + move[:, None, None]
+    return 2.0 * at * _DOWN[None]
 
 
 def _parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -290,7 +290,7 @@ class Pipeline:
 
     @property
     def _fingerprint(self) -> str:
-        return str(self.model.meta.get("autoencoder_fingerprint", ""))
+        return str(self.model.meta.get("encoder_fingerprint", ""))
 
     def _timeline(
         self, audio: np.ndarray, portrait_code: np.ndarray, given: GivenMotion, emotion: str

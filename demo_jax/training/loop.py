@@ -40,12 +40,13 @@ class TrainingStopped(RuntimeError):
 class Job:
     """What a stage hands to the loop."""
 
-    init: Callable[[], TrainState]  # pure; jitted here with its shardings
+    init: Callable[[PyTree], TrainState]  # pure; jitted here with its shardings
     step: StepFn
     batches: Batches  # start step -> iterator of this process's rows
     evaluate: Callable[[TrainState, int], dict[str, float]]  # also writes its pictures to the work directory
     meta: dict[str, Any]  # goes into every checkpoint
     frozen: dict[str, PyTree]  # further checkpoint parts, which do not change
+    given: Callable[[], PyTree] = dict  # what a new run hands to init
     shown: tuple[str, ...] = ("loss",)
 
 
@@ -53,16 +54,18 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
     """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one.
 
     Raises:
-      InputError: the work directory holds a run with other settings.
+      InputError: the work directory holds a run with other settings, or config.freeze names what is not there.
       TrainingStopped: a loss or gradient was not finite.
     """
-    abstract = jax.eval_shape(job.init)
+    abstract = jax.eval_shape(job.init, {})
+    if unknown := sorted(set(config.freeze) - set(abstract.params)):
+        raise InputError(f"config.freeze names {unknown[0]}; the groups are {', '.join(sorted(abstract.params))}.")
     placed = sharding.state_shardings(abstract, mesh)
     step_fn = jax.jit(job.step, donate_argnums=0, out_shardings=(placed, None))
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(RunCheckpoints(workdir))
         if checkpoints.latest() is None:
-            state = jax.jit(job.init, out_shardings=placed)()
+            state = jax.jit(job.init, out_shardings=placed)(job.given())
         else:
             _check_same_run(checkpoints.meta(), job.meta, workdir)
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
@@ -124,7 +127,7 @@ def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter,
 
 
 def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.PathLike) -> None:
-    for name in ("kind", "schema", "data_fingerprint", "autoencoder_fingerprint"):
+    for name in ("kind", "schema", "data_fingerprint", "encoder_fingerprint"):
         if old.get(name) != new.get(name):
             raise InputError(
                 f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "

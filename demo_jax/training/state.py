@@ -30,8 +30,9 @@ def create(params: PyTree, optimizer: optax.GradientTransformation) -> TrainStat
     )
 
 
-def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay."""
+def make_optimizer(config: OptimizerConfig, steps: int, freeze: tuple[str, ...] = ()) -> optax.GradientTransformation:
+    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay, and groups
+    in `freeze` do not change."""
     warmup = min(config.warmup_steps, max(steps // 10, 1))
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, warmup, max(steps, warmup + 1), config.learning_rate / 10
@@ -40,10 +41,26 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     def decays(params: PyTree) -> PyTree:
         return jax.tree.map(lambda p: p.ndim > 1, params)
 
+    def held(params: PyTree) -> PyTree:
+        return {name: jax.tree.map(lambda _, held=name in freeze: held, p) for name, p in params.items()}
+
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=decays),
+        optax.masked(optax.set_to_zero(), held),
     )
+
+
+def matching(params: PyTree, given: PyTree) -> dict[str, jax.Array]:
+    """The arrays of `given` that `params` (shapes suffice) has under the same name and shape, by that name."""
+    shapes = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    leaves = ((jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(given))
+    return {name: leaf for name, leaf in leaves if shapes.get(name) == leaf.shape}
+
+
+def replace(params: PyTree, given: dict[str, jax.Array]) -> PyTree:
+    """`params` with the arrays named in `given` (`matching`) taken from there."""
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: given.get(jax.tree_util.keystr(path), leaf), params)
 
 
 def apply_gradients(

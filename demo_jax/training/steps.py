@@ -57,17 +57,19 @@ def make_step(
     config: Stage1Config | Stage2Config,
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
-    """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm."""
+    """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm. Groups
+    in config.freeze have none, and XLA drops their backward pass."""
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
 
         def objective(params: PyTree) -> tuple[jax.Array, Metrics]:
-            metrics = losses(params, batch, key)
+            held = {name: jax.lax.stop_gradient(p) if name in config.freeze else p for name, p in params.items()}
+            metrics = losses(held, batch, key)
             return metrics["loss"], metrics
 
         gradients, metrics = jax.grad(objective, has_aux=True)(state.params)
-        metrics |= {f"gradient/{name}": optax.tree.norm(g) for name, g in gradients.items()}
+        metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if n not in config.freeze}
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
     return step
