@@ -27,11 +27,12 @@ from ml_collections import config_flags
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
 from demo_jax import rng, sharding
-from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_model, space_checkpointable
+from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_model, load_vgg16, space_checkpointable
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.discriminator import Discriminator
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
@@ -63,13 +64,19 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
     def params() -> PyTree:
         key = rng.stream(config.seed, "init")
         pictures = jnp.zeros((1, *example["source"].shape[1:])), jnp.zeros((1, *example["driving"].shape[1:]))
-        return model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"]
+        made = model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"]
+        if config.loss.adversarial:
+            made |= {
+                "discriminator": Discriminator().init(rng.stream(config.seed, "discriminator"), pictures[0])["params"]
+            }
+        return made
 
+    vgg = load_vgg16(config.loss.vgg16) if config.loss.perceptual else None
     values = dataclasses.asdict(config)
     return Job(
         init=lambda given: create(replace(params(), given), optimizer),
         given=functools.partial(_given, config, params),
-        step=make_step(functools.partial(stage1_losses, model, config), config, optimizer),
+        step=make_step(functools.partial(stage1_losses, model, config, vgg=vgg), config, optimizer),
         batches=lambda start: batches(
             "train",
             seed=config.seed,

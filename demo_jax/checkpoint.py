@@ -32,6 +32,7 @@ from orbax.checkpoint import v1 as ocp
 
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
+from demo_jax.losses.perceptual import LAYERS
 from demo_jax.typing import InputError, PyTree
 
 SCHEMA = 1  # of parameters and metadata; raised when an old checkpoint can no longer be read
@@ -165,6 +166,34 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     )  # fmt: skip
 
 
+def load_vgg16(path: str) -> dict[str, jax.Array]:
+    """A safetensors file of torchvision's VGG-16 -> weights for losses.perceptual, float32.
+
+    It holds `features.0.weight` [O, I, 3, 3] and `features.0.bias` [O] and so on; what else it holds is left alone.
+    Raises InputError if it is missing, damaged or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"loss.vgg16 {path} cannot be read as a safetensors file ({_first_line(error)}).") from error
+    weights, channels = {}, 3
+    for number, out in (layer for layer in LAYERS if layer is not None):
+        for name, shape in (("weight", (out, channels, 3, 3)), ("bias", (out,))):
+            key = f"features.{number}.{name}"
+            found = stored[key].shape if key in stored else None
+            if found != shape:
+                raise InputError(f"loss.vgg16 {path}: {key} has shape {found}, and should have {shape}; name VGG-16's.")
+        weights[f"{number}.kernel"] = jnp.asarray(
+            stored[f"features.{number}.weight"].transpose(2, 3, 1, 0), jnp.float32
+        )
+        weights[f"{number}.bias"] = jnp.asarray(stored[f"features.{number}.bias"], jnp.float32)
+        channels = out
+    return weights
+
+
 def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epath.PathLike | None = None) -> None:
     """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`.
 
@@ -185,10 +214,11 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epat
     def half(tree: PyTree) -> PyTree:
         return jax.tree.map(lambda a: a.astype(jnp.float16), tree)
 
-    parts = {"ema": half(model.autoencoder_params)}
+    trained = {name: p for name, p in model.autoencoder_params.items() if name != "discriminator"}
+    parts = {"ema": half(trained)}
     if model.space is not None:
         # Statistics stay float32: they are small, and float16 would cost a calibrated coordinate its precision.
-        parts = {"ema": half(model.flow_params), "autoencoder": half(model.autoencoder_params)}
+        parts = {"ema": half(model.flow_params), "autoencoder": half(trained)}
         parts["space"] = space_checkpointable(model.space)
     ocp.save_checkpointables(_absolute(out), parts, custom_metadata=_without_paths(model.meta), overwrite=True)
     marker = _absolute(out) / "commit_success.txt"  # Orbax names the full path of the folder in it

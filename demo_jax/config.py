@@ -166,6 +166,9 @@ class Stage1LossConfig:
     identity: float = 0.03  # L1: two identities with the same motion have the same code
     cross_covariance: float = 0.05  # squared correlation of coordinates in different blocks
     cosine: float = 0.01  # squared cosine between projections of the factors' codes
+    perceptual: float = 0.0  # distance in the features of VGG-16, whose weights `vgg16` names
+    adversarial: float = 0.0  # patch discriminator, trained along; best on a run that starts from one without
+    vgg16: str = ""  # a safetensors file in torchvision's layout, converted by you: no package carries one
     cycle: float = 0.0  # L1: what the encoder reads in a made picture is what was asked for; for video without sets
     true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
     true_lips: float = 0.25  # share of samples whose decoder gets the true calibrated lips
@@ -174,11 +177,13 @@ class Stage1LossConfig:
     def __post_init__(self) -> None:
         weights = (
             "reconstruction structure sharpness region supervision lip_contrast gaze_contrast swap cross_identity "
-            "consistency identity cross_covariance cosine cycle"
+            "consistency identity cross_covariance cosine cycle perceptual adversarial"
         )
         _check_range(self, "loss.", weights, 0)
         _check_range(self, "loss.", "temperature", 1e-3)
         _check_range(self, "loss.", "true_control true_lips", 0, 1)
+        if self.perceptual and not self.vgg16:
+            raise InputError("loss.perceptual needs loss.vgg16, a safetensors file with VGG-16's weights.")
         if not set(self.merged) <= set(FACTORS[:3]):
             raise InputError(f"loss.merged is {self.merged}; it may name {', '.join(FACTORS[:3])}.")
 

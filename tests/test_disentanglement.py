@@ -15,7 +15,9 @@ from demo_jax.config import Stage1LossConfig
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.losses.contrastive import gaze_contrast, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
+from demo_jax.losses.perceptual import LAYERS
 from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.discriminator import Discriminator
 from demo_jax.training import stage1
 from demo_jax.training.blocks import Blocks, swap_factor, true_control, undo_shift
 from demo_jax.typing import InputError
@@ -181,23 +183,54 @@ def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
 
 
 @functools.cache
+def trained_params() -> dict:
+    """The tiny model's, with a discriminator."""
+    pictures = jnp.zeros((1, tiny_model.SIZE, tiny_model.SIZE, 3))
+    discriminator = jax.jit(Discriminator().init)(jax.random.key(4), pictures)["params"]
+    return tiny_model.model().autoencoder_params | {"discriminator": discriminator}
+
+
+@functools.cache
+def vgg() -> dict[str, jax.Array]:
+    rng, channels, out = np.random.default_rng(3), 3, {}
+    for number, size in (layer for layer in LAYERS if layer is not None):
+        out[f"{number}.kernel"] = rng.normal(0, 0.1, (3, 3, channels, size)).astype(np.float32)
+        out[f"{number}.bias"] = rng.normal(0, 0.1, size).astype(np.float32)
+        channels = size
+    return jax.tree.map(jnp.asarray, out)
+
+
+@functools.cache
 def all_terms(loss: Stage1LossConfig) -> dict[str, float]:
     config = dataclasses.replace(tiny_model.STAGE1, loss=loss)
-    model = AutoEncoder(config.model)
-    params = tiny_model.model().autoencoder_params
-    terms = jax.jit(functools.partial(stage1.stage1_losses, model, config))(params, batch(), jax.random.key(1))
+    losses = functools.partial(stage1.stage1_losses, AutoEncoder(config.model), config, vgg=vgg())
+    terms = jax.jit(losses)(trained_params(), batch(), jax.random.key(1))
     return {name: float(value) for name, value in terms.items()}
 
 
-NOT_TERMS = ["structure", "sharpness", "region", "temperature", "true_control", "true_lips", "merged"]
+NOT_TERMS = ["structure", "sharpness", "region", "temperature", "true_control", "true_lips", "merged", "vgg16"]
 TERMS = tuple(f.name for f in dataclasses.fields(Stage1LossConfig) if f.name not in NOT_TERMS)
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():
-    weights = Stage1LossConfig(cycle=0.3, cosine=0.7)
+    weights = Stage1LossConfig(cycle=0.3, cosine=0.7, perceptual=0.2, vgg16="given", adversarial=0.1)
     terms = all_terms(weights)
     assert set(TERMS) <= set(terms) and all(np.isfinite(v) for v in terms.values())
-    assert terms["loss"] == pytest.approx(sum(getattr(weights, name) * terms[name] for name in TERMS), rel=1e-5)
+    wanted = sum(getattr(weights, name) * terms[name] for name in TERMS) + terms["discriminator"]
+    assert terms["loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_discriminator_and_what_it_judges_learn_apart():
+    params, (made, true) = trained_params()["discriminator"], np.random.default_rng(0).uniform(-1, 1, (2, 2, 32, 32, 3))
+
+    def gradients(term: str) -> tuple[float, float]:
+        of_params, of_pictures = jax.grad(
+            lambda p, x: stage1.adversarial_terms(p, x, jnp.asarray(true, jnp.float32))[term], (0, 1)
+        )(params, jnp.asarray(made, jnp.float32))
+        return tuple(sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(g)) for g in (of_params, of_pictures))
+
+    (a, b), (c, d) = gradients("adversarial"), gradients("discriminator")
+    assert a == 0 and b > 0 and c > 0 and d == 0
 
 
 def test_a_term_without_weight_is_not_there_and_changes_no_other():

@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 
+from demo_jax.checkpoint import load_vgg16
+from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, lip_info_nce
+from demo_jax.losses.perceptual import LAYERS, perceptual, vgg_features
 from demo_jax.losses.reconstruction import (
     box_mask,
     gradient_l1,
@@ -17,6 +21,7 @@ from demo_jax.losses.reconstruction import (
     ssim,
     weighted_l1,
 )
+from demo_jax.typing import InputError
 
 
 def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
@@ -36,6 +41,67 @@ def test_ssim_of_two_constants_is_the_luminance_term():
     # A variance is a difference of squares: float32 leaves 1e-7 of it, over the constant 9e-4.
     np.testing.assert_allclose(ssim(a, b), expected, rtol=1e-3)
     np.testing.assert_allclose(multiscale_structure(2 * a - 1, 2 * b - 1), 1 - expected, rtol=1e-3)
+
+
+def test_ssim_is_over_windows_of_eight_that_overlap_by_half():
+    a, b = (np.asarray(pictures(s, 1, 16) + 1) / 2 for s in (0, 1))
+    found = []
+    for y in range(0, 9, 4):
+        for x in range(0, 9, 4):
+            p, q = a[0, y : y + 8, x : x + 8].reshape(-1, 3), b[0, y : y + 8, x : x + 8].reshape(-1, 3)
+            mu, nu, cov = p.mean(0), q.mean(0), ((p - p.mean(0)) * (q - q.mean(0))).mean(0)
+            below = (mu**2 + nu**2 + 1e-4) * (p.var(0) + q.var(0) + 9e-4)
+            found.append((2 * mu * nu + 1e-4) * (2 * cov + 9e-4) / below)
+    np.testing.assert_allclose(ssim(jnp.asarray(a), jnp.asarray(b)), np.mean(found), rtol=1e-4)
+
+
+def test_hinge_losses_are_zero_beyond_their_margins():
+    assert float(discriminator_hinge(jnp.array([1.0, 3.0]), jnp.array([-1.0, -9.0]))) == 0
+    assert float(discriminator_hinge(jnp.array([0.5]), jnp.array([0.5]))) == 2.0
+    assert float(generator_hinge(jnp.array([2.0, 4.0]))) == -3.0
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory):
+    """VGG-16's first layers as torchvision names and stores them, with random numbers, and a layer we do not use."""
+    rng, channels, out = np.random.default_rng(0), 3, {"classifier.0.weight": np.zeros((2, 2), np.float32)}
+    for number, size in (layer for layer in LAYERS if layer is not None):
+        out[f"features.{number}.weight"] = rng.normal(0, 0.1, (size, channels, 3, 3)).astype(np.float32)
+        out[f"features.{number}.bias"] = rng.normal(0, 0.1, size).astype(np.float32)
+        channels = size
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    safetensors.numpy.save_file(out, path)
+    return path, out
+
+
+def test_vgg_weights_keep_their_orientation(vgg_file):
+    path, stored = vgg_file
+    image = np.asarray(pictures(0, 1, 8))
+    first, second, third = vgg_features(load_vgg16(str(path)), jnp.asarray(image))
+    assert (first.shape, second.shape, third.shape) == ((1, 8, 8, 64), (1, 4, 4, 128), (1, 2, 2, 256))
+    # relu1_2 at one place by hand, as torch correlates: input channel, row, column.
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    x = np.pad(((image[0] + 1) / 2 - mean) / std, ((2, 2), (2, 2), (0, 0)))
+    w0, b0 = stored["features.0.weight"], stored["features.0.bias"]
+    near = [[np.einsum("oiyx,yxi->o", w0, x[r + 1 : r + 4, c + 1 : c + 4]) + b0 for c in (2, 3, 4)] for r in (3, 4, 5)]
+    w1, b1 = stored["features.2.weight"], stored["features.2.bias"]
+    expected = np.maximum(np.einsum("oiyx,yxi->o", w1, np.maximum(near, 0)) + b1, 0)
+    np.testing.assert_allclose(first[0, 4, 3], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_perceptual_loss_grows_with_the_difference(vgg_file):
+    weights, a = load_vgg16(str(vgg_file[0])), pictures(0, 1)
+    near, far = (float(perceptual(weights, a, a + s * (pictures(1, 1) - a))[0]) for s in (0.1, 0.5))
+    assert float(perceptual(weights, a, a)[0]) == 0 and 0 < near < far
+
+
+def test_a_file_that_is_not_vgg16_is_refused(tmp_path):
+    (tmp_path / "text").write_text("no")
+    with pytest.raises(InputError, match="cannot be read as a safetensors file"):
+        load_vgg16(str(tmp_path / "text"))
+    safetensors.numpy.save_file({"features.0.weight": np.zeros((64, 3, 5, 5), np.float32)}, tmp_path / "other")
+    with pytest.raises(InputError, match=r"features.0.weight has shape \(64, 3, 5, 5\), and should"):
+        load_vgg16(str(tmp_path / "other"))
 
 
 def test_box_mask_holds_the_pixels_whose_centres_are_inside():

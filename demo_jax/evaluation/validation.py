@@ -44,10 +44,12 @@ def stage1_validation(
     swap made of it, the second identity's truth and what cross-identity made of it.
     """
     model = AutoEncoder(config.model)
+    # Without other networks: a discriminator's opinion changes while it learns, and says nothing of the pictures.
+    measured = dataclasses.replace(config, loss=dataclasses.replace(config.loss, perceptual=0.0, adversarial=0.0))
 
     @jax.jit
     def measure(params: dict, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        metrics = stage1_losses(model, config, params, batch, rng.stream(config.seed, "validation"))
+        metrics = stage1_losses(model, measured, params, batch, rng.stream(config.seed, "validation"))
         images = reconstruct(model, params, batch["source"], batch["driving"][:, config.model.lip_window // 2])
         truth = to_float(batch["driving"][:, config.model.lip_window // 2])
         inside = box_mask(batch["driving_boxes"], config.model.size)

@@ -18,10 +18,13 @@ import numpy as np
 
 from demo_jax.config import Stage1Config, Stage1LossConfig
 from demo_jax.factors import CALIBRATED_SCALE, FACTORS, FactorLayout
+from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
+from demo_jax.losses.perceptual import Weights, perceptual
 from demo_jax.losses.reconstruction import picture_loss, psnr
 from demo_jax.models.autoencoder import AutoEncoder, to_float
+from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.blocks import PARTS, Blocks, swap_factor, true_control, undo_shift
 from demo_jax.typing import PyTree
 
@@ -47,8 +50,11 @@ class Net:
         return dataclasses.replace(self, params=jax.lax.stop_gradient(self.params))
 
 
-def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batch: Batch, key: jax.Array) -> Terms:
-    """All terms on one batch of data_pipelines.pipeline.stage1_batches; "loss" is their weighted sum.
+def stage1_losses(
+    model: AutoEncoder, config: Stage1Config, params: PyTree, batch: Batch, key: jax.Array, vgg: Weights | None = None
+) -> Terms:
+    """All terms on one batch of data_pipelines.pipeline.stage1_batches; "loss" is their weighted sum, and the
+    discriminator's own loss if there is one. `vgg` holds the weights that `perceptual` needs.
 
     Beside the terms: psnr (of the reconstruction), psnr_swap, psnr_cross, lip_accuracy, gaze_accuracy.
     """
@@ -56,9 +62,10 @@ def stage1_losses(model: AutoEncoder, config: Stage1Config, params: PyTree, batc
     blocks = Blocks(layout=config.model.layout, merged=weights.merged)
     pictures = {name: to_float(batch[name]) for name in ("source", *SET_PICTURES) if name in batch}
     codes, window = encode(net, pictures, batch["driving"])
-    terms = picture_terms(net, weights, blocks, batch, pictures, codes, key)
+    terms = picture_terms(net, weights, blocks, batch, pictures, codes, key, vgg)
     terms |= code_terms(net, weights, blocks, batch, codes, window)
-    return terms | {"loss": sum(getattr(weights, name) * v for name, v in terms.items() if hasattr(weights, name))}
+    total = sum(getattr(weights, name) * v for name, v in terms.items() if hasattr(weights, name))
+    return terms | {"loss": total + terms.get("discriminator", 0.0)}
 
 
 def encode(net: Net, pictures: dict[str, jax.Array], driving: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -87,9 +94,16 @@ class _Job:
 
 
 def picture_terms(
-    net: Net, weights: Stage1LossConfig, blocks: Blocks, batch: Batch, pictures: Terms, codes: Terms, key: jax.Array
+    net: Net,
+    weights: Stage1LossConfig,
+    blocks: Blocks,
+    batch: Batch,
+    pictures: Terms,
+    codes: Terms,
+    key: jax.Array,
+    vgg: Weights | None,
 ) -> Terms:
-    """reconstruction, swap, cross_identity and cycle; all pictures are decoded in one call."""
+    """reconstruction, swap, cross_identity, perceptual, adversarial and cycle; all pictures are decoded in one call."""
     jobs_key, cycle_key = jax.random.split(key)
     jobs = _jobs(weights, blocks, batch, pictures, codes, jobs_key)
 
@@ -107,9 +121,27 @@ def picture_terms(
         count = jnp.maximum(jnp.sum(job.counts), 1)
         terms[job.term] = jnp.sum(loss * job.counts) / count
         terms[quality_names[job.term]] = jnp.sum(quality * job.counts) / count
+    if weights.perceptual:
+        assert vgg is not None
+        counts = jnp.concatenate([job.counts for job in jobs])
+        terms["perceptual"] = jnp.sum(perceptual(vgg, images, target) * counts) / jnp.maximum(jnp.sum(counts), 1)
+    if weights.adversarial:
+        terms |= adversarial_terms(net.params["discriminator"], images, target)
     if weights.cycle:
         terms["cycle"] = cycle(net, blocks, pictures["source"], codes, cycle_key)
     return terms
+
+
+def adversarial_terms(params: PyTree, images: jax.Array, target: jax.Array) -> Terms:
+    """adversarial teaches the makers of `images` alone, discriminator the discriminator alone."""
+
+    def scores(params: PyTree, pictures: jax.Array) -> jax.Array:
+        return Discriminator().apply({"params": params}, pictures)
+
+    return {
+        "adversarial": generator_hinge(scores(jax.lax.stop_gradient(params), images)),
+        "discriminator": discriminator_hinge(scores(params, target), scores(params, jax.lax.stop_gradient(images))),
+    }
 
 
 def cycle(net: Net, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Array) -> jax.Array:

@@ -1,0 +1,49 @@
+"""Perceptual loss: distance of two pictures in the features of a network trained to recognise (Johnson et al. 2016).
+
+The network is VGG-16 (Simonyan & Zisserman 2015) up to relu3_3. No package carries its weights: they come from a file
+that the user names, in torchvision's layout (`checkpoint.load_vgg16`).
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# (name of the convolution in torchvision's `features`, output channels); a None halves the picture. Features are
+# compared after the last convolution of each size.
+LAYERS = ((0, 64), (2, 64), None, (5, 128), (7, 128), None, (10, 256), (12, 256), (14, 256))
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, for which the weights were made
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+Weights = dict[str, jax.Array]  # "0.kernel" [3, 3, I, O], "0.bias" [O] and so on, float32
+
+
+def vgg_features(weights: Weights, images: jax.Array) -> list[jax.Array]:
+    """Pictures [B, S, S, 3] in -1..1 -> relu1_2 [B, S, S, 64], relu2_2 at half the size, relu3_3 at a quarter."""
+    x = ((images + 1) / 2 - _MEAN[None, None, None]) / _STD[None, None, None]
+    found = []
+    for layer in LAYERS:
+        if layer is None:
+            found.append(x)
+            b, h, w, c = x.shape
+            x = jnp.max(x.reshape(b, h // 2, 2, w // 2, 2, c), (2, 4))
+            continue
+        kernel, bias = weights[f"{layer[0]}.kernel"], weights[f"{layer[0]}.bias"]
+        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = jax.nn.relu(x + bias[None, None, None])
+    return [*found, x]
+
+
+def perceptual(weights: Weights, image: jax.Array, truth: jax.Array) -> jax.Array:
+    """Pictures [B, S, S, 3] in -1..1 -> [B]: squared distance of features, a mean over pixels, summed over sizes.
+
+    Each pixel's features are scaled to unit length as in LPIPS (Zhang et al. 2018), but without its learned channel
+    weights.
+    """
+
+    def unit(x: jax.Array) -> jax.Array:
+        return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), -1, keepdims=True) + 1e-6)
+
+    pairs = zip(vgg_features(weights, image), vgg_features(weights, truth), strict=True)
+    return sum(jnp.mean(jnp.sum(jnp.square(unit(a) - unit(b)), -1), (1, 2)) for a, b in pairs)
