@@ -156,7 +156,7 @@ class Stage1LossConfig:
     structure: float = 0.2  # of 1 - SSIM over three scales, within every picture's loss
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 4.0  # extra weight of mouth and eye boxes in L1
-    supervision: float = 0.5  # L1 to the calibrated coordinates
+    supervision: float = 1.0  # L1 to the calibrated coordinates
     lip_contrast: float = 0.05  # InfoNCE between lips and audio
     gaze_contrast: float = 0.02  # same gaze, other factors redrawn, against other gazes
     temperature: float = 0.1  # of both contrasts
