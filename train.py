@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import app, flags, logging
 from etils import epath
 from ml_collections import config_flags
@@ -162,13 +163,14 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     )
 
 
-def _given(config: RunConfig, params: Callable[[], PyTree]) -> dict[str, jax.Array]:
+def _given(config: RunConfig, params: Callable[[], PyTree]) -> dict[str, np.ndarray]:
     """What a new run takes over from config.start_from, by name; says of which group how much."""
     if not config.start_from:
         return {}
     shapes = jax.eval_shape(params)
     model = load_model(config.start_from, "autoencoder" if isinstance(config, Stage1Config) else "flow")
-    given = matching(shapes, model.autoencoder_params if model.flow_params is None else model.flow_params)
+    stored = model.autoencoder_params if model.flow_params is None else model.flow_params
+    given = matching(shapes, jax.device_get(stored))  # on the host: the run's devices may be others
     if not given:
         raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")
     for group, leaves in shapes.items():

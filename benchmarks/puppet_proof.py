@@ -23,10 +23,10 @@ from data_pipelines.extraction.face import FaceFinder
 from data_pipelines.puppet.articulation import contact_frame
 from data_pipelines.puppet.build import person
 from data_pipelines.puppet.clips import Take, speech_clip
-from data_pipelines.puppet.motion import columns_of
 from data_pipelines.puppet.plan import Parameters
 from data_pipelines.puppet.render import Renderer, measure
 from data_pipelines.schema import write_atomically
+from demo_jax.factors import columns_of
 
 SEED = 0
 CLOSED = 0.01  # of the eye span; an open [a] is about 0.3

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from demo_jax.factors import POSE_SCALE, mirror_calibrated
+from demo_jax.factors import ARKIT_MIRROR, POSE_SCALE, columns_of, mirror_calibrated
 
 _POSE = slice(3, 9)  # of the calibrated coordinates
 PART = {"lip": slice(0, 3), "gaze": slice(9, 13)}
@@ -48,6 +48,8 @@ def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.nd
             array = mirror_picture(array)
         elif name.endswith("_calibrated"):
             array = mirror_calibrated(array)
+        elif name.endswith("_expression"):
+            array = array[..., ARKIT_MIRROR]
         elif name.endswith("_boxes"):
             array = np.stack([size - array[..., 2], array[..., 1], size - array[..., 0], array[..., 3]], -1)
         out[name] = array
@@ -134,6 +136,14 @@ def compose_truth(factor: str, truth: np.ndarray, other: np.ndarray) -> np.ndarr
     """[13]: the calibrated code of a composite: that of its frame, with lips or gaze of the other."""
     out = truth.copy()
     out[PART[factor]] = other[PART[factor]]
+    return out
+
+
+def compose_expression(factor: str, expression: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[52]: the expression of a composite. Of the residual, whose names lie partly in the region, nothing is known."""
+    out = expression.copy()
+    out[columns_of(factor)] = other[columns_of(factor)]
+    out[columns_of("residual")] = np.nan
     return out
 
 

@@ -69,6 +69,11 @@ def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
     return np.where((arrays["confidence"][t] > 0)[..., None], code, np.float32(np.nan))
 
 
+def _expression(arrays: Arrays, t: int | slice) -> np.ndarray:
+    """[52] or [W, 52] float32; NaN where it was not measured or the face was not found."""
+    return np.where((arrays["confidence"][t] > 0)[..., None], arrays["expression"][t], np.float32(np.nan))
+
+
 def _phoneme(arrays: Arrays, t: int) -> int:
     """The hash of the IPA symbol spoken at the centre of frame t, or -1."""
     times, now = arrays["phoneme_times"], (t + 0.5) / FPS
@@ -85,7 +90,7 @@ def _voiced(arrays: Arrays, start: int, end: int) -> bool:
     return bool(np.sqrt(np.mean(np.square(sound))) > 10 ** (VOICED_DB / 20))
 
 
-_SOURCE_ARRAYS = ("frame_bytes", "frame_offsets", "pose", "gaze", "lips", "confidence", "boxes")
+_SOURCE_ARRAYS = ("frame_bytes", "frame_offsets", "pose", "gaze", "lips", "expression", "confidence", "boxes")
 _SOUND_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
 
 
@@ -131,6 +136,8 @@ def plain_example(
         "source_calibrated": _calibrated(source, s),
         "driving_calibrated": truth,
         "target_calibrated": truth[lip_window // 2],
+        "source_expression": _expression(source, s),
+        "driving_expression": _expression(driving, window),
         "driving_boxes": _boxes(driving, centre, size),
         "driving_shift": np.zeros(3, np.float32),
         "audio": driving[f"features/{feature}"][window].astype(np.float32),
@@ -174,6 +181,7 @@ def set_example(
     }
     example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
     example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
+    example |= {f"set_{name}_expression": _expression(arrays, at) for name, (arrays, at) in pictures.items()}
     example |= {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
     return _augment_set(rng, example, size, augment)
 
@@ -187,8 +195,8 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
     length, usable = len(arrays["pose"]), arrays["confidence"] > 0
     s = int(rng.integers(length))
     t = int(rng.choice(np.flatnonzero(usable))) if usable.any() else int(rng.integers(length))
-    picture, truth = _frame(arrays, t, size), _calibrated(arrays, t)
-    redrawn, redrawn_truth, factor = picture, truth, "residual"
+    picture, truth, expression = _frame(arrays, t, size), _calibrated(arrays, t), _expression(arrays, t)
+    redrawn, redrawn_truth, redrawn_expression, factor = picture, truth, expression, "residual"
     if usable.sum() > 1:
         factor = ("lip", "gaze")[int(rng.integers(2))]
         everything = _calibrated(arrays, slice(None))
@@ -197,6 +205,7 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
         other, landmarks = _frame(arrays, u, size), arrays["landmarks"] * scale
         redrawn = augmentation.compose(factor, picture, landmarks[t], other, landmarks[u])
         redrawn_truth = augmentation.compose_truth(factor, truth, everything[u])
+        redrawn_expression = augmentation.compose_expression(factor, expression, _expression(arrays, u))
     example = {
         "set_source": _frame(arrays, s, size),
         "set_driving": picture,
@@ -204,6 +213,9 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
         "set_source_calibrated": _calibrated(arrays, s),
         "set_driving_calibrated": truth,
         "set_redrawn_calibrated": redrawn_truth,
+        "set_source_expression": _expression(arrays, s),
+        "set_driving_expression": expression,
+        "set_redrawn_expression": redrawn_expression,
         "set_factor": np.array(FACTORS.index(factor), np.int32),
         "set_boxes": _boxes(arrays, t, size),
     }

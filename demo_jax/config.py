@@ -157,6 +157,7 @@ class Stage1LossConfig:
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 4.0  # extra weight of mouth and eye boxes in L1
     supervision: float = 1.0  # L1 to the calibrated coordinates
+    expression: float = 1.0  # L1 to ARKit's coefficients, read off their factor's block by a linear map
     lip_contrast: float = 0.05  # InfoNCE between lips and audio
     gaze_contrast: float = 0.02  # same gaze, other factors redrawn, against other gazes
     temperature: float = 0.1  # of both contrasts
@@ -176,8 +177,8 @@ class Stage1LossConfig:
 
     def __post_init__(self) -> None:
         weights = (
-            "reconstruction structure sharpness region supervision lip_contrast gaze_contrast swap cross_identity "
-            "consistency identity cross_covariance cosine cycle perceptual adversarial"
+            "reconstruction structure sharpness region supervision expression lip_contrast gaze_contrast swap "
+            "cross_identity consistency identity cross_covariance cosine cycle perceptual adversarial"
         )
         _check_range(self, "loss.", weights, 0)
         _check_range(self, "loss.", "temperature", 1e-3)

@@ -50,6 +50,11 @@ def _factor_of(name: str) -> str:
 FACTOR_OF: dict[str, str] = {name: _factor_of(name) for name in ARKIT_NAMES}
 
 
+def columns_of(factor: str) -> np.ndarray:
+    """The indices of a factor's ARKit names ("pose" has none)."""
+    return np.array([ARKIT_INDEX[n] for n in ARKIT_NAMES if FACTOR_OF[n] == factor], np.int64)
+
+
 def mirror_name(name: str) -> str:
     """The name that `name` becomes in a mirrored picture: Left and Right (left and right) change places."""
     for a, b in (("Left", "Right"), ("left", "right")):

@@ -41,6 +41,8 @@ def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
         "target_calibrated": shape(b, 13),
         "source_calibrated": shape(b, 13),
         "driving_calibrated": shape(b, w, 13),
+        "source_expression": shape(b, 52),
+        "driving_expression": shape(b, w, 52),
         "driving_boxes": shape(b, 2, 4),
         "audio": shape(b, w, AUDIO),
         "clip_hash": shape(b, dtype=jnp.int32),
@@ -51,6 +53,7 @@ def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
     if n:
         for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
             batch |= {f"set_{name}": shape(n, s, s, 3, dtype=jnp.uint8), f"set_{name}_calibrated": shape(n, 13)}
+            batch |= {f"set_{name}_expression": shape(n, 52)}
         batch |= {"set_factor": shape(n, dtype=jnp.int32), "set_boxes": shape(n, 2, 4)}
     return batch
 

@@ -12,7 +12,7 @@ import pytest
 
 from data_pipelines.augment import shift_truth
 from demo_jax.config import Stage1LossConfig
-from demo_jax.factors import FACTORS, FactorLayout
+from demo_jax.factors import FACTORS, FactorLayout, columns_of
 from demo_jax.losses.contrastive import gaze_contrast, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.losses.perceptual import LAYERS
@@ -26,7 +26,7 @@ from tests import tiny_model
 LAYOUT = FactorLayout(lip=4, pose=6, gaze=5, residual=2)
 BLOCKS = Blocks(layout=LAYOUT)
 OFF = Stage1LossConfig(
-    **{f.name: 0.0 for f in dataclasses.fields(Stage1LossConfig) if f.name not in ("temperature", "merged")}
+    **{f.name: 0.0 for f in dataclasses.fields(Stage1LossConfig) if f.name not in ("temperature", "merged", "vgg16")}
 )
 
 
@@ -160,6 +160,28 @@ def test_supervision_is_the_mean_error_of_factors_and_skips_the_unknown():
     assert float(stage1.supervision(codes, truth, without)) == pytest.approx((1 + 3) / 2)
 
 
+def test_expressions_are_compared_where_known_and_factors_weigh_alike():
+    truth = jnp.zeros((2, 52)).at[1, columns_of("lip")].set(jnp.nan)
+    lip, residual = (jnp.ones((2, len(columns_of(f)))) for f in ("lip", "residual"))
+    assert float(stage1.expression_error({"lip": lip, "residual": 3 * residual}, truth)) == pytest.approx((1 + 3) / 2)
+    assert float(stage1.expression_error({"lip": lip}, jnp.full((2, 52), jnp.nan))) == 0
+
+
+def test_a_block_says_nothing_of_other_factors_expressions():
+    model, params = AutoEncoder(tiny_model.STAGE1.model), tiny_model.model().autoencoder_params
+    layout = tiny_model.LAYOUT
+
+    def read(codes):
+        return model.apply({"params": params}, codes, method=AutoEncoder.read_expressions)
+
+    base, moved = np.zeros((1, layout.size), np.float32), np.zeros((1, layout.size), np.float32)
+    moved[:, layout.slices["gaze"]] = 1.0
+    before, after = read(base), read(moved)
+    assert set(before) == {"lip", "gaze", "residual"}
+    changed = {f for f in before if not np.array_equal(before[f], after[f])}
+    assert changed == {"gaze"}
+
+
 def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
     """A random batch for the tiny model, as data_pipelines.pipeline.stage1_batches gives it."""
     rng = np.random.default_rng(seed)
@@ -179,6 +201,7 @@ def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
     out |= {name: pictures(sets) for name in stage1.SET_PICTURES}
     truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(stage1.SET_PICTURES, (sets,))
     out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
+    out |= {f"{name}_expression": rng.uniform(size=(*shape, 52)).astype(np.float32) for name, shape in truths.items()}
     return jax.tree.map(jnp.asarray, out)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.puppet.identity import random_identity
-from data_pipelines.puppet.motion import Motion, columns_of
+from data_pipelines.puppet.motion import Motion
 from data_pipelines.puppet.render import measure
 from demo_jax.evaluation import experiments, train_judge
 from demo_jax.evaluation.judge import (
@@ -31,7 +31,7 @@ from demo_jax.evaluation.judge import (
     save_judge,
 )  # fmt: skip
 from demo_jax.evaluation.puppets import Probes
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FactorLayout
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FactorLayout, columns_of
 from demo_jax.typing import InputError
 
 E = len(EXPRESSION_NAMES)

@@ -113,6 +113,7 @@ def test_stage1_shapes_and_dtypes(records: Path):
         "source": (np.uint8, (8, 16, 16, 3)), "driving": (np.uint8, (8, 5, 16, 16, 3)),
         "source_calibrated": (np.float32, (8, 13)), "driving_calibrated": (np.float32, (8, 5, 13)),
         "target": (np.uint8, (8, 16, 16, 3)), "target_calibrated": (np.float32, (8, 13)),
+        "source_expression": (np.float32, (8, 52)), "driving_expression": (np.float32, (8, 5, 52)),
         "driving_shift": (np.float32, (8, 3)), "driving_boxes": (np.float32, (8, 2, 4)),
         "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)), "time": (np.int32, (8,)),
         "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
@@ -120,6 +121,7 @@ def test_stage1_shapes_and_dtypes(records: Path):
     }  # fmt: skip
     for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
         expected |= {name: (np.uint8, (4, 16, 16, 3)), f"{name}_calibrated": (np.float32, (4, 13))}
+        expected |= {f"{name}_expression": (np.float32, (4, 52))}
     assert {name: (array.dtype, array.shape) for name, array in batch.items()} == expected
 
 

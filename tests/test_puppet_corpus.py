@@ -219,7 +219,7 @@ def test_example_is_from_the_test_split(tmp_path):
     import cv2
 
     assert example.main(["--out", str(tmp_path)]) == 0
-    assert cv2.imread(str(tmp_path / "portrait.png")).shape == (64, 64, 3)
+    assert cv2.imread(str(tmp_path / "portrait.png")).shape == (128, 128, 3)
     sidecar = json.loads((tmp_path / "portrait.json").read_text())
     assert sidecar == {"cropped": True, "corpus": "puppet"}
     with wave.open(str(tmp_path / "speech.wav")) as file:

@@ -19,7 +19,7 @@ from data_pipelines.puppet.render import deformed_heads, measure, neutral_head
 from data_pipelines.puppet.sentences import VOICE_OF, languages, sentences
 from data_pipelines.puppet.speech import Speech, synthesise
 from data_pipelines.puppet.temperament import Temperament, random_temperament
-from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, EMOTIONS, FACTOR_OF
+from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, EMOTIONS, FACTOR_OF, columns_of
 from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 pytest.importorskip("espeakng_loader")
@@ -246,7 +246,7 @@ def test_speech_motion_is_plausible(speech, emotion):
     moves = _speak(speech, emotion=emotion, temperament=random_temperament(np.random.default_rng(len(emotion))))
     assert moves.expression.min() >= 0 and moves.expression.max() <= 1
     lips = lip_curves(speech.phonemes, speech.times, moves.frames, stressed=speech.stressed)
-    np.testing.assert_array_equal(moves.expression[:, motion.columns_of("lip")], lips[:, motion.columns_of("lip")])
+    np.testing.assert_array_equal(moves.expression[:, columns_of("lip")], lips[:, columns_of("lip")])
     # People turn their heads by up to about 100 degrees a second when they talk, and do not jump.
     speed = np.abs(np.diff(moves.pose[:, :3], axis=0)) * FPS
     assert 1.0 < speed.max() < 150

@@ -12,11 +12,11 @@ from data_pipelines.catalog import open_records, probe_records
 from data_pipelines.encode import _clips
 from data_pipelines.pipeline import _group_sets, stage1_batches
 from data_pipelines.puppet.clips import probe_take
-from data_pipelines.puppet.motion import REST_POSE, WIDE_GAZE, WIDE_POSE, columns_of
+from data_pipelines.puppet.motion import REST_POSE, WIDE_GAZE, WIDE_POSE
 from data_pipelines.puppet.plan import Parameters
 from data_pipelines.schema import PROBE, write_clip
 from data_pipelines.transforms import stable_hash
-from demo_jax.factors import ARKIT_INDEX, FACTORS
+from demo_jax.factors import ARKIT_INDEX, FACTORS, columns_of
 from demo_jax.typing import InputError
 from tests import synthetic
 

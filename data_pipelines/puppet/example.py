@@ -60,7 +60,7 @@ def _wav(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def write_example(folder: Path, seed: int = 0, number: int = 0, size: int = 64) -> dict[str, Path]:
+def write_example(folder: Path, seed: int = 0, number: int = 0, size: int = 128) -> dict[str, Path]:
     """Writes portrait.png, its crop sidecar portrait.json, and speech.wav. Returns their paths by name."""
     import cv2
 
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the three files")
-    parser.add_argument("--size", type=int, default=64, help="pixels of the square portrait (default 64)")
+    parser.add_argument("--size", type=int, default=128, help="pixels of the square portrait (default 128)")
     parser.add_argument("--seed", type=int, default=0, help="the corpus's seed (default 0)")
     parser.add_argument("--number", type=int, default=0, help="which test identity and sentences (default 0)")
     args = parser.parse_args(arguments)

@@ -20,12 +20,12 @@ from data_pipelines.puppet.head_motion import REST_POSE, head_motion
 from data_pipelines.puppet.noise import wide_walk
 from data_pipelines.puppet.prosody import prosody
 from data_pipelines.puppet.temperament import Temperament
-from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, FACTOR_OF
+from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, columns_of
 from demo_jax.typing import SAMPLES_PER_FRAME
 
 __all__ = [
     "LOOK_FULL", "MOTION_VERSION", "REST_POSE", "WIDE_GAZE", "WIDE_POSE", "WIDE_VERGENCE", "Motion",
-    "columns_of", "eye_look", "idle_motion", "random_lips", "redraw", "speech_motion", "wide_motion",
+    "eye_look", "idle_motion", "random_lips", "redraw", "speech_motion", "wide_motion",
 ]  # fmt: skip
 
 MOTION_VERSION = "2"
@@ -51,11 +51,6 @@ class Motion:
     @property
     def frames(self) -> int:
         return len(self.pose)
-
-
-def columns_of(factor: str) -> np.ndarray:
-    """The indices of a factor's ARKit names ("pose" has none)."""
-    return np.array([ARKIT_INDEX[n] for n in ARKIT_NAMES if FACTOR_OF[n] == factor], np.int64)
 
 
 def eye_look(eyes: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_pipelines.puppet.motion import REST_POSE, WIDE_GAZE, WIDE_POSE, Motion, columns_of, eye_look, random_lips
-from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES
+from data_pipelines.puppet.motion import REST_POSE, WIDE_GAZE, WIDE_POSE, Motion, eye_look, random_lips
+from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, columns_of
 
 _APART = 50  # frames between two of random_lips that are taken: by then it has forgotten
 

@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.puppet.motion import REST_POSE, Motion, columns_of, redraw
+from data_pipelines.puppet.motion import REST_POSE, Motion, redraw
 from demo_jax.evaluation.drawing import Drawer, swapped
 from demo_jax.evaluation.judge import EXPRESSION_NAMES, Judge, Readings, nearest
 from demo_jax.evaluation.metrics import control, disentanglement
 from demo_jax.evaluation.metrics.pictures import psnr, ssim
 from demo_jax.evaluation.puppets import Probes, Puppets, join, take
-from demo_jax.factors import ARKIT_INDEX, CALIBRATED_NAMES, CALIBRATED_SCALE, FACTOR_OF, FACTORS, GAZE_NAMES, POSE_NAMES
+from demo_jax.factors import (
+    ARKIT_INDEX,
+    CALIBRATED_NAMES,
+    CALIBRATED_SCALE,
+    FACTOR_OF,
+    FACTORS,
+    GAZE_NAMES,
+    POSE_NAMES,
+    columns_of,
+)
 
 Result = dict[str, Any]
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from demo_jax.config import AutoEncoderConfig
+from demo_jax.factors import columns_of
 from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
@@ -30,6 +31,7 @@ class AutoEncoder(nn.Module):
             [nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)]
         )
         self.gaze_projection = nn.Dense(FACTOR_EMBEDDING)
+        self.expression_readouts = [nn.Dense(len(columns_of(f))) for f in self._with_expressions]
         self.factor_projections = [nn.Dense(FACTOR_EMBEDDING) for _ in self.config.layout.used]
 
     def encode_motion(self, images: jax.Array) -> jax.Array:
@@ -60,6 +62,17 @@ class AutoEncoder(nn.Module):
         and has no direction without it."""
         return self.gaze_projection(gaze_codes)
 
+    @property
+    def _with_expressions(self) -> tuple[str, ...]:
+        """Factors that have coordinates, and ARKit names to tell."""
+        return tuple(f for f in self.config.layout.used if len(columns_of(f)))
+
+    def read_expressions(self, codes: jax.Array) -> dict[str, jax.Array]:
+        """Codes [B, K] -> factor -> what its block alone, by a linear map, says of its names: [B, columns_of(f)]."""
+        slices = self.config.layout.slices
+        pairs = zip(self._with_expressions, self.expression_readouts, strict=True)
+        return {factor: readout(codes[..., slices[factor]]) for factor, readout in pairs}
+
     def embed_factors(self, codes: jax.Array) -> list[jax.Array]:
         """Codes [B, K] -> one embedding [B, 32] for each factor that has coordinates (the paper's cosine term)."""
         layout = self.config.layout
@@ -74,6 +87,7 @@ class AutoEncoder(nn.Module):
         self.embed_audio(audio)
         self.embed_gaze(codes[:, 0, self.config.layout.slices["gaze"]])
         self.embed_factors(codes[:, 0])
+        self.read_expressions(codes[:, 0])
         return self.decode(self.encode_source(source), self.encode_motion(source), codes[:, w // 2])
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from demo_jax.config import Stage1Config, Stage1LossConfig
-from demo_jax.factors import CALIBRATED_SCALE, FACTORS, FactorLayout
+from demo_jax.factors import CALIBRATED_SCALE, FACTORS, FactorLayout, columns_of
 from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
@@ -103,9 +103,12 @@ def picture_terms(
     key: jax.Array,
     vgg: Weights | None,
 ) -> Terms:
-    """reconstruction, swap, cross_identity, perceptual, adversarial and cycle; all pictures are decoded in one call."""
+    """reconstruction, swap and cross_identity, whose pictures are decoded in one call, and what perceptual, adversarial
+    and cycle say of them; nothing where none of the three has a weight."""
     jobs_key, cycle_key = jax.random.split(key)
     jobs = _jobs(weights, blocks, batch, pictures, codes, jobs_key)
+    if not jobs:
+        return {}
 
     def join(field: str) -> jax.Array:
         return jnp.concatenate([getattr(job, field) for job in jobs])
@@ -171,18 +174,20 @@ def _jobs(
     def told(key: jax.Array, code: jax.Array, truth: str) -> jax.Array:
         return true_control(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
-    code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
-    jobs = [
-        _Job(
-            term="reconstruction",
-            source=pictures["source"],
-            source_code=told(keys[0], codes["source"], "source"),
-            code=told(keys[0], code, "target"),
-            target=to_float(batch["target"]),
-            boxes=batch["driving_boxes"],
-            counts=jnp.ones(len(code), bool),
+    jobs = []
+    if weights.reconstruction:
+        code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
+        jobs.append(
+            _Job(
+                term="reconstruction",
+                source=pictures["source"],
+                source_code=told(keys[0], codes["source"], "source"),
+                code=told(keys[0], code, "target"),
+                target=to_float(batch["target"]),
+                boxes=batch["driving_boxes"],
+                counts=jnp.ones(len(code), bool),
+            )
         )
-    ]
     if weights.swap and "set_redrawn" in pictures:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
         jobs.append(
@@ -218,11 +223,16 @@ def code_terms(
     """What is asked of the codes themselves."""
     layout, merged = blocks.layout, blocks.merged
     singles = [name for name in codes if name != "driving"]
-    everything = jnp.concatenate([*(codes[name] for name in singles), window.reshape(-1, layout.size)])
-    truths = [*(batch[f"{name}_calibrated"] for name in singles), batch["driving_calibrated"].reshape(-1, 13)]
+    everything = jnp.concatenate([*(codes[name] for name in singles), _rows(window)])
+    truths = [*(batch[f"{name}_calibrated"] for name in singles), _rows(batch["driving_calibrated"])]
     terms: Terms = {}
     if weights.supervision and len(merged) < len(PARTS):
         terms["supervision"] = supervision(everything, jnp.concatenate(truths), blocks)
+    if weights.expression and len(merged) < len(PARTS):
+        expressions = [*(batch[f"{name}_expression"] for name in singles), _rows(batch["driving_expression"])]
+        readings = net(AutoEncoder.read_expressions, everything)
+        own = {factor: reading for factor, reading in readings.items() if factor not in merged}
+        terms["expression"] = expression_error(own, jnp.concatenate(expressions))
     if weights.lip_contrast and "lip" not in merged:
         lips = net(AutoEncoder.embed_lips, window[..., layout.slices["lip"]])
         audio = net(AutoEncoder.embed_audio, batch["audio"])
@@ -261,6 +271,23 @@ def supervision(codes: jax.Array, truth: jax.Array, blocks: Blocks) -> jax.Array
         if factor not in blocks.merged
     ]
     return sum(parts) / len(parts)
+
+
+def expression_error(readings: dict[str, jax.Array], truth: jax.Array) -> jax.Array:
+    """Mean absolute error of what factors say of their ARKit names, factor -> [N, columns_of(factor)], against truth
+    [N, 52] (NaN: not known), each factor weighing equally."""
+    parts = []
+    for factor, reading in readings.items():
+        wanted = truth[:, columns_of(factor)]
+        known = jnp.isfinite(wanted)
+        error = jnp.where(known, jnp.abs(reading - jnp.nan_to_num(wanted)), 0.0)
+        parts.append(jnp.sum(error) / jnp.maximum(jnp.sum(known), 1))
+    return sum(parts) / max(len(parts), 1)
+
+
+def _rows(windows: jax.Array) -> jax.Array:
+    """[B, W, n] -> [B * W, n]."""
+    return windows.reshape(-1, windows.shape[-1])
 
 
 def _gaze_terms(

@@ -6,6 +6,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from demo_jax.config import OptimizerConfig
@@ -51,14 +52,14 @@ def make_optimizer(config: OptimizerConfig, steps: int, freeze: tuple[str, ...] 
     )
 
 
-def matching(params: PyTree, given: PyTree) -> dict[str, jax.Array]:
+def matching(params: PyTree, given: PyTree) -> dict[str, np.ndarray]:
     """The arrays of `given` that `params` (shapes suffice) has under the same name and shape, by that name."""
     shapes = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     leaves = ((jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(given))
     return {name: leaf for name, leaf in leaves if shapes.get(name) == leaf.shape}
 
 
-def replace(params: PyTree, given: dict[str, jax.Array]) -> PyTree:
+def replace(params: PyTree, given: dict[str, np.ndarray]) -> PyTree:
     """`params` with the arrays named in `given` (`matching`) taken from there."""
     return jax.tree_util.tree_map_with_path(lambda path, leaf: given.get(jax.tree_util.keystr(path), leaf), params)
 
