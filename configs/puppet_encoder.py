@@ -9,6 +9,7 @@ three to four times as many different ones for the same arithmetic.
 """
 
 from demo_jax.config import (
+    AugmentConfig,
     AutoEncoderConfig,
     DataConfig,
     OptimizerConfig,
@@ -26,6 +27,7 @@ def get_config():
             model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
             data=DataConfig(batch_size=32, set_batch_size=8),
             loss=Stage1LossConfig(reconstruction=0.0, swap=0.0, cross_identity=0.0, lip_contrast=0.0),
+            augment=AugmentConfig(colour=0.15, shift=0.03, zoom=0.06),
             optimizer=OptimizerConfig(learning_rate=6e-4, ema_decay=0.995),
             freeze=("decoder", "source_encoder", "basis"),
         )

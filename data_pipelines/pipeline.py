@@ -1,9 +1,10 @@
 """Batches for both stages, through Grain. A batch is a pure function of (seed, step).
 
 Items are shuffled anew each epoch; row j of the global batch of step n takes item n * batch_size + j of that endless
-order, and process p of P makes rows p * b ... (p + 1) * b - 1 of it, with b = batch_size / P. What is random inside an
-example comes from a generator seeded by (seed, n * batch_size + j). So neither the number of processes nor of workers
-changes any row, and going on from a step needs no state.
+order (of two orders that take turns, where a corpus has speech and independent takes), and process p of P makes rows
+p * b ... (p + 1) * b - 1 of it, with b = batch_size / P. What is random inside an example comes from a generator seeded
+by (seed, n * batch_size + j). So neither the number of processes nor of workers changes any row, and going on from a
+step needs no state.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from data_pipelines.catalog import (
     open_records,
     splits_of,
 )
-from data_pipelines.schema import PROBE, read_codes
+from data_pipelines.schema import read_codes
 from data_pipelines.sources import Records, read_members
 from data_pipelines.transforms import Example, decode_frame
 from demo_jax.factors import EMOTIONS, FACTORS
@@ -40,6 +41,7 @@ __all__ = [
 
 _LAST_STEP = 2**40
 _PLAIN, _SETS, _CODES = range(3)  # separate the random streams
+_NOT_ITS_SOUND = "redrawn:lip"  # whose mouth says something else than is heard
 _AS_IT_IS = Augment()
 
 
@@ -81,9 +83,10 @@ def _parse_flags() -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Which items this process has in a step: (position, item) pairs of the endless shuffled order."""
+    """Which items this process has in a step: (position, pool, item) of endless orders, one for each pool of items,
+    whose positions take turns. A pool is shuffled anew when all of it was there."""
 
-    items: int
+    pools: tuple[int, ...]  # how many items each has
     seed: int
     batch_size: int
     process_index: int
@@ -96,15 +99,13 @@ class _Rows:
                 "positive multiple."
             )
 
-    @property
-    def order(self) -> grain.MapDataset:
-        return grain.MapDataset.range(self.items).seed(self.seed % 2**32).shuffle().repeat()
-
-    def __call__(self, step: int) -> list[tuple[int, int]]:
-        local = self.batch_size // self.process_count
+    def __call__(self, step: int) -> list[tuple[int, int, int]]:
+        local, count = self.batch_size // self.process_count, len(self.pools)
         start = step * self.batch_size + self.process_index * local
-        order = self.order
-        return [(position, int(order[position])) for position in range(start, start + local)]
+        orders = [
+            grain.MapDataset.range(n).seed((self.seed + k) % 2**32).shuffle().repeat() for k, n in enumerate(self.pools)
+        ]
+        return [(p, p % count, int(orders[p % count][p // count])) for p in range(start, start + local)]
 
 
 def stage1_batches(
@@ -125,7 +126,9 @@ def stage1_batches(
 ) -> Batches:
     """Pictures, truth and sound for the motion auto-encoder. Sizes are of the global batch; rows are this process's.
 
-    Plain examples, b = batch_size / process_count rows; t is a random frame, s a random frame of the same clip:
+    Plain examples, b = batch_size / process_count rows, every other one of takes whose factors are independent where
+    there are such (puppet sets and probes: speech alone seldom turns a head far); t is a random frame, s a random frame
+    of the same clip:
       source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
       target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
       source_calibrated, target_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code,
@@ -152,22 +155,26 @@ def stage1_batches(
     shared = {"seed": seed, "process_index": process_index, "process_count": process_count}
     clips: dict[str, list[int]] = {}
     for i, piece in enumerate(records.pieces):
-        if piece.variant in ("", "base", PROBE):
-            clips.setdefault(piece.clip_id, []).append(i)
-    driving = [i for same in clips.values() for i in same if records.pieces[i].length >= lip_window]
-    if not driving:
+        clips.setdefault(piece.clip_id, []).append(i)
+    usable = [
+        i for i, piece in enumerate(records.pieces) if piece.length >= lip_window and piece.variant != _NOT_ITS_SOUND
+    ]
+    speech = tuple(i for i in usable if not records.pieces[i].variant)
+    independent = tuple(i for i in usable if records.pieces[i].variant)
+    if not usable:
         raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
-    sets = (_group_sets(records) or [{"base": i} for i in driving]) if set_batch_size else []
+    driving = tuple(pool for pool in (speech, independent) if pool)
+    sets = (_group_sets(records) or [{"base": i} for i in usable]) if set_batch_size else []
     # One frame is decoded now, so that a model too large for the records is refused before training starts.
-    decode_frame(records[driving[0]].frames[0], size)
+    decode_frame(records[usable[0]].frames[0], size)
     return Batches(
         _Stage1(
             records=records,
-            driving=tuple(driving),
-            same_clip={i: tuple(clips[records.pieces[i].clip_id]) for i in driving},
+            driving=driving,
+            same_clip={i: tuple(clips[records.pieces[i].clip_id]) for i in usable},
             sets=tuple(sets),
-            plain_rows=_Rows(items=len(driving), batch_size=batch_size, **shared),
-            set_rows=_Rows(items=len(sets), batch_size=set_batch_size, **shared) if set_batch_size else None,
+            plain_rows=_Rows(pools=tuple(len(pool) for pool in driving), batch_size=batch_size, **shared),
+            set_rows=_Rows(pools=(len(sets),), batch_size=set_batch_size, **shared) if set_batch_size else None,
             size=size,
             lip_window=lip_window,
             feature=feature,
@@ -190,7 +197,7 @@ def _group_sets(records: Records) -> list[dict[str, int]]:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stage1:
     records: Records
-    driving: tuple[int, ...]
+    driving: tuple[tuple[int, ...], ...]  # pools: speech, and takes whose factors are independent
     same_clip: dict[int, tuple[int, ...]]
     sets: tuple[dict[str, int], ...]
     plain_rows: _Rows
@@ -206,9 +213,9 @@ class _Stage1:
             batch |= transforms.stack([self._set(*row) for row in self.set_rows(step)])
         return batch
 
-    def _plain(self, position: int, item: int) -> Example:
+    def _plain(self, position: int, pool: int, item: int) -> Example:
         rng = np.random.default_rng([self.plain_rows.seed, _PLAIN, position])
-        index = self.driving[item]
+        index = self.driving[pool][item]
         other = int(rng.choice(self.same_clip[index]))
         driving = self.records.read(index, transforms.arrays_for_driving(self.feature))
         source = driving if other == index else self.records.read(other, transforms.arrays_for_source())
@@ -222,7 +229,8 @@ class _Stage1:
             augment=self.augment,
         )
 
-    def _set(self, position: int, item: int) -> Example:
+    def _set(self, position: int, pool: int, item: int) -> Example:
+        del pool
         rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
         group = self.sets[item]
         if "reidentity" not in group:
@@ -274,7 +282,7 @@ def stage2_batches(
             raise InputError(f"{path} has no audio feature {feature!r}; it has {', '.join(record.features) or 'none'}.")
         items += [i] * -(-record.length // window)
     rows = _Rows(
-        items=len(items),
+        pools=(len(items),),
         seed=seed,
         batch_size=batch_size,
         process_index=process_index,
@@ -297,7 +305,8 @@ class _Stage2:
     def __call__(self, step: int) -> Example:
         return transforms.stack([self._window(*row) for row in self.rows(step)])
 
-    def _window(self, position: int, item: int) -> Example:
+    def _window(self, position: int, pool: int, item: int) -> Example:
+        del pool
         rng = np.random.default_rng([self.rows.seed, _CODES, position])
         sound = f"features/{self.feature}"
         arrays = read_members(self.paths[self.items[item]], ("codes", sound, "emotion"))

@@ -31,7 +31,9 @@ class AutoEncoder(nn.Module):
             [nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)]
         )
         self.gaze_projection = nn.Dense(FACTOR_EMBEDDING)
-        self.expression_readouts = [nn.Dense(len(columns_of(f))) for f in self._with_expressions]
+        # From zero: random ones would shake the encoder of a run that goes on from one without.
+        zeros = nn.initializers.zeros
+        self.expression_readouts = [nn.Dense(len(columns_of(f)), kernel_init=zeros) for f in self._with_expressions]
         self.factor_projections = [nn.Dense(FACTOR_EMBEDDING) for _ in self.config.layout.used]
 
     def encode_motion(self, images: jax.Array) -> jax.Array:

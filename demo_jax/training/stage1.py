@@ -230,7 +230,10 @@ def code_terms(
         terms["supervision"] = supervision(everything, jnp.concatenate(truths), blocks)
     if weights.expression and len(merged) < len(PARTS):
         expressions = [*(batch[f"{name}_expression"] for name in singles), _rows(batch["driving_expression"])]
-        readings = net(AutoEncoder.read_expressions, everything)
+        # Coordinates that truth decides are told here as they are: a linear map of an eyeLook name, which is 0 for all
+        # looks to the other side, would bend them.
+        told = jnp.where(jnp.asarray(blocks.fixed)[None], jax.lax.stop_gradient(everything), everything)
+        readings = net(AutoEncoder.read_expressions, told)
         own = {factor: reading for factor, reading in readings.items() if factor not in merged}
         terms["expression"] = expression_error(own, jnp.concatenate(expressions))
     if weights.lip_contrast and "lip" not in merged:
