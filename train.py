@@ -28,7 +28,7 @@ from ml_collections import config_flags
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
 from demo_jax import rng, sharding
-from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_model, load_vgg16, space_checkpointable
+from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_any, load_model, load_vgg16, space_checkpointable
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
@@ -168,8 +168,10 @@ def _given(config: RunConfig, params: Callable[[], PyTree]) -> dict[str, np.ndar
     if not config.start_from:
         return {}
     shapes = jax.eval_shape(params)
-    model = load_model(config.start_from, "autoencoder" if isinstance(config, Stage1Config) else "flow")
-    stored = model.autoencoder_params if model.flow_params is None else model.flow_params
+    if isinstance(config, Stage1Config):
+        stored = load_any(config.start_from).autoencoder_params
+    else:
+        stored = load_model(config.start_from, "flow").flow_params
     given = matching(shapes, jax.device_get(stored))  # on the host: the run's devices may be others
     if not given:
         raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")

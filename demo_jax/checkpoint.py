@@ -36,7 +36,7 @@ from demo_jax.losses.perceptual import LAYERS
 from demo_jax.typing import InputError, PyTree
 
 SCHEMA = 1  # of parameters and metadata; raised when an old checkpoint can no longer be read
-BUNDLED = Path(__file__).parent / "assets" / "puppet-v0"
+BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 
 class RunCheckpoints:
@@ -164,6 +164,16 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
         path=str(path), meta=meta, autoencoder=stage1, autoencoder_params=parts["autoencoder"],
         flow=stage2, flow_params=parts["ema"], space=space,
     )  # fmt: skip
+
+
+def load_any(path: epath.PathLike) -> LoadedModel:
+    """A checkpoint of either stage. Raises InputError as load_model does."""
+    try:
+        return load_model(path, "flow")
+    except InputError as error:
+        if "of kind 'autoencoder'" not in str(error):
+            raise
+        return load_model(path, "autoencoder")
 
 
 def load_vgg16(path: str) -> dict[str, jax.Array]:

@@ -119,6 +119,9 @@ def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
     assert not np.array_equal(small["decoder"]["style_0"]["kernel"], large["decoder"]["style_0"]["kernel"])
     export_model(world / "flow", world / "public64", autoencoder=world / "larger")
     assert load_pipeline(world / "public64").size == 64
+    # A published model of stage 2 has an auto-encoder to go on from, too.
+    again = dataclasses.replace(config, steps=1, start_from=str(world / "public64"))
+    train.run(as_config_dict(again), str(world / "again"))
     with RunCheckpoints(world / "changed") as checkpoints:
         meta = load_model(world / "autoencoder", "autoencoder").meta
         checkpoints.save(0, {"ema": jax.tree.map(lambda p: p + 1e-3, small)}, meta)

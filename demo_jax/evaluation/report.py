@@ -25,7 +25,7 @@ import numpy as np
 
 from data_pipelines.catalog import code_paths, corpus_name, data_fingerprint, open_records
 from data_pipelines.schema import PROBE, ClipRecord, CodeRecord, read_codes, write_atomically
-from demo_jax.checkpoint import BUNDLED, LoadedModel, fingerprint, load_model
+from demo_jax.checkpoint import BUNDLED, LoadedModel, fingerprint, load_any
 from demo_jax.evaluation import experiments, protocols, real, showing
 from demo_jax.evaluation.drawing import Drawer
 from demo_jax.evaluation.judge import BUNDLED_JUDGE, Judge, load_judge
@@ -83,16 +83,6 @@ def independent_takes(data: str, split: str, most: int) -> list[ClipRecord]:
 def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
     paths = code_paths(codes, split)
     return [read_codes(paths[i]) for i in choose(len(paths), most)]
-
-
-def load_any(path: str) -> LoadedModel:
-    """A checkpoint of either stage. Raises InputError as load_model does."""
-    try:
-        return load_model(path, "flow")
-    except InputError as error:
-        if "of kind 'autoencoder'" not in str(error):
-            raise
-        return load_model(path, "autoencoder")
 
 
 class _Measurer:
