@@ -1,4 +1,4 @@
-"""One variant of stage 1 at 64 px and a small, fixed budget: what `make ablations` trains, one after the other.
+"""One variant of a small stage 1 at 64 px and a small, fixed budget: what `make ablations` trains, one after the other.
 
 python train.py --config=configs/ablation_autoencoder.py:no_swap --workdir=runs/no_swap --config.data.path=data/puppet
 
@@ -8,6 +8,7 @@ variant has the same networks and as many numbers to say the motion with; but fo
 paper's sizes 500/6/6 and no residual. Under 20 minutes on one CPU core each.
 """
 
+import dataclasses
 from typing import Any
 
 from demo_jax.config import (
@@ -40,9 +41,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def get_config(variant: str = "full"):
-    model = AutoEncoderConfig(size=64)
+    model = AutoEncoderConfig(
+        size=64,
+        levels=((8, 64), (16, 48), (32, 24)),
+        blocks=1,
+        style_width=128,
+        encoder_channels=(24, 32, 64, 64),
+        encoder_width=192,
+    )
     if variant == "paper_split":
-        model = AutoEncoderConfig(size=64, latent=512, layout=FactorLayout(lip=500, pose=6, gaze=6, residual=0))
+        layout = FactorLayout(lip=500, pose=6, gaze=6, residual=0)
+        model = dataclasses.replace(model, latent=512, layout=layout)
     return as_config_dict(
         Stage1Config(
             steps=1_000,
@@ -50,7 +59,7 @@ def get_config(variant: str = "full"):
             save_every=250,
             model=model,
             loss=Stage1LossConfig(**VARIANTS[variant]),
-            data=DataConfig(batch_size=6, set_batch_size=4),
-            optimizer=OptimizerConfig(learning_rate=8e-4, warmup_steps=100, ema_decay=0.99),
+            data=DataConfig(batch_size=8, set_batch_size=4),
+            optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=100, ema_decay=0.99),
         )
     )
