@@ -92,11 +92,11 @@ class MotionEncoder(nn.Module):
         x = space_to_depth(patch.astype(self.dtype))
         x = nn.Conv(first, (3, 3), dtype=self.dtype, name=f"{name}_0")(x)
         for i, channels in enumerate(more, 1):
-            x = nn.silu(channel_norm(x))
-            x = nn.Conv(channels, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"{name}_{i}")(x)
             if x.shape[1] < 12:
                 break
-        x = ConvBlock(channels, dtype=self.dtype, name=f"{name}_block")(x)
+            x = nn.silu(channel_norm(x))
+            x = nn.Conv(channels, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"{name}_{i}")(x)
+        x = ConvBlock(x.shape[-1], dtype=self.dtype, name=f"{name}_block")(x)
         x = nn.silu(channel_norm(x)).reshape(x.shape[0], -1)
         return nn.silu(nn.Dense(self.config.encoder_width // 2, dtype=self.dtype, name=f"{name}_seen")(x))
 
