@@ -155,7 +155,7 @@ class Stage1LossConfig:
     reconstruction: float = 1.0
     structure: float = 0.2  # of 1 - SSIM over three scales, within every picture's loss
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
-    region: float = 4.0  # extra weight of mouth and eye boxes in L1
+    region: float = 20.0  # extra weight of mouth and eye boxes, a twentieth of a picture, in L1 and sharpness
     supervision: float = 1.0  # L1 to the calibrated coordinates
     expression: float = 1.0  # L1 to ARKit's coefficients, read off their factor's block by a linear map
     lip_contrast: float = 0.05  # InfoNCE between lips and audio

@@ -122,18 +122,24 @@ def test_weighted_l1_is_a_weighted_mean():
 
 def test_the_gradient_loss_of_a_ramp_is_its_slope():
     ramp = jnp.broadcast_to(0.01 * jnp.arange(32.0)[None, None, :, None], (2, 32, 32, 3))
-    a = pictures(2)
+    a, even = pictures(2), jnp.ones((2, 32, 32, 1))
     # Each halving doubles the slope per pixel; the other direction is flat.
-    np.testing.assert_allclose(gradient_l1(a + ramp, a), (0.01 + 0.02 + 0.04) / 3 / 2, rtol=1e-3)
-    np.testing.assert_allclose(gradient_l1(a + 0.3, a), 0, atol=1e-6)  # a constant has no gradient
+    np.testing.assert_allclose(gradient_l1(a + ramp, a, even), (0.01 + 0.02 + 0.04) / 3 / 2, rtol=1e-3)
+    np.testing.assert_allclose(gradient_l1(a + 0.3, a, even), 0, atol=1e-6)  # a constant has no gradient
+    # Where it is steep only on one side, what that side weighs decides.
+    bent = ramp.at[:, :, 16:].set(ramp[:, :, 16:17])
+    left = jnp.broadcast_to(jnp.where(jnp.arange(32)[None, None, :, None] < 16, 3.0, 1.0), even.shape)
+    assert 1.4 < float(gradient_l1(a + bent, a, left)[0] / gradient_l1(a + bent, a, even)[0]) < 1.6  # 3/4 over 1/2
 
 
 def test_a_picture_loss_is_the_sum_of_its_shares():
     a, b, boxes = pictures(0), pictures(1), jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
     whole = picture_loss(a, b, boxes, region=4.0, structure=0.2, sharpness=0.7)
     plain = picture_loss(a, b, boxes, region=4.0, structure=0.0, sharpness=0.0)
-    np.testing.assert_allclose(whole, plain + 0.2 * multiscale_structure(a, b) + 0.7 * gradient_l1(a, b), rtol=1e-5)
-    np.testing.assert_allclose(plain, weighted_l1(a, b, 1 + 4 * box_mask(boxes, 32)), rtol=1e-6)
+    weight = 1 + 4 * box_mask(boxes, 32)
+    more = 0.2 * multiscale_structure(a, b) + 0.7 * gradient_l1(a, b, weight)
+    np.testing.assert_allclose(whole, plain + more, rtol=1e-5)
+    np.testing.assert_allclose(plain, weighted_l1(a, b, weight), rtol=1e-6)
 
 
 def test_psnr_of_a_known_error_and_within_a_mask():

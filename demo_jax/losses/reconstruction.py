@@ -55,30 +55,34 @@ def multiscale_structure(image: jax.Array, truth: jax.Array, scales: int = 3) ->
     return total / scales
 
 
-def gradient_l1(image: jax.Array, truth: jax.Array, scales: int = 3) -> jax.Array:
+def gradient_l1(image: jax.Array, truth: jax.Array, weight: jax.Array, scales: int = 3) -> jax.Array:
     """Mean absolute difference of the horizontal and vertical gradients, averaged over `scales` halvings: [B].
 
-    Pictures [B, S, S, C]. A blurred edge costs it what an L1 forgives.
+    Pictures [B, S, S, C], pixels weighted by [B, S, S, 1]. A blurred edge costs it what an L1 forgives.
     """
     error = image - truth
     total = jnp.zeros(image.shape[0])
     for i in range(scales):
         if i:
-            error = _average_down(error)
-        total += sum(jnp.mean(jnp.abs(jnp.diff(error, axis=axis)), (1, 2, 3)) for axis in (1, 2)) / 2
+            error, weight = _average_down(error), _average_down(weight)
+        for axis in (1, 2):
+            both = jax.lax.slice_in_dim(weight, 1, None, axis=axis) + jax.lax.slice_in_dim(weight, 0, -1, axis=axis)
+            steep = jnp.sum(jnp.abs(jnp.diff(error, axis=axis)) * both, (1, 2, 3))
+            total += steep / (image.shape[-1] * jnp.sum(both, (1, 2, 3))) / 2
     return total / scales
 
 
 def picture_loss(
     image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float, sharpness: float
 ) -> jax.Array:
-    """L1 with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x (1 - SSIM), plus sharpness x
-    gradient L1: [B]."""
-    total = weighted_l1(image, truth, 1 + region * box_mask(boxes, image.shape[1]))
+    """L1 plus sharpness x gradient L1, both with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x
+    (1 - SSIM): [B]."""
+    weight = 1 + region * box_mask(boxes, image.shape[1])
+    total = weighted_l1(image, truth, weight)
     if structure:
         total += structure * multiscale_structure(image, truth)
     if sharpness:
-        total += sharpness * gradient_l1(image, truth)
+        total += sharpness * gradient_l1(image, truth, weight)
     return total
 
 
