@@ -20,7 +20,7 @@ from data_pipelines.puppet import __main__ as puppet
 from data_pipelines.puppet import example
 from data_pipelines.schema import read_clip
 from data_pipelines.transforms import decode_frame
-from demo_jax.checkpoint import RunCheckpoints, export_model, load_model
+from demo_jax.checkpoint import RunCheckpoints, export_model, load_any, load_model
 from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.evaluation import judge as judges
 from demo_jax.evaluation import report
@@ -120,8 +120,7 @@ def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
     export_model(world / "flow", world / "public64", autoencoder=world / "larger")
     assert load_pipeline(world / "public64").size == 64
     # A published model of stage 2 has an auto-encoder to go on from, too.
-    again = dataclasses.replace(config, steps=1, start_from=str(world / "public64"))
-    train.run(as_config_dict(again), str(world / "again"))
+    assert load_any(world / "public64").autoencoder_params.keys() == large.keys()
     with RunCheckpoints(world / "changed") as checkpoints:
         meta = load_model(world / "autoencoder", "autoencoder").meta
         checkpoints.save(0, {"ema": jax.tree.map(lambda p: p + 1e-3, small)}, meta)

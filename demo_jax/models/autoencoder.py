@@ -49,7 +49,8 @@ class AutoEncoder(nn.Module):
         pose = self.config.layout.slices["pose"]
         codes = source_code, driving_code
         latents, poses = ((self.basis(c) for c in codes), (c[:, pose].astype(jnp.float32)[:, :6] for c in codes))
-        return self.decoder(pyramid, tuple(latents), tuple(poses))
+        blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
+        return self.decoder(pyramid, tuple(latents), tuple(poses), blocks)
 
     def embed_lips(self, lip_codes: jax.Array) -> jax.Array:
         """Lip blocks of W consecutive frames [B, W, lip] -> embeddings [B, projection] for InfoNCE."""

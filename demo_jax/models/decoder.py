@@ -7,6 +7,7 @@ warp of the RGB source at full size keeps its texture. The last doubling is a de
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -53,15 +54,19 @@ class SourceEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(pyramid, latents [B, D] and pose coordinates [B, 6] of source and driving) -> images [B, S, S, 3] float32,
-    about -1..1."""
+    """(pyramid; latents [B, D], pose coordinates [B, 6] and blocks [B, .] by factor of source and driving) -> images
+    [B, S, S, 3] float32, about -1..1."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
-        self, pyramid: Pyramid, latents: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, jax.Array]
+        self,
+        pyramid: Pyramid,
+        latents: tuple[jax.Array, jax.Array],
+        poses: tuple[jax.Array, jax.Array],
+        blocks: dict[str, tuple[jax.Array, jax.Array]],
     ) -> jax.Array:
         c = self.config
         style = jnp.concatenate(latents, -1).astype(self.dtype)
@@ -86,6 +91,10 @@ class Decoder(nn.Module):
                 else:
                     inputs[1:1] = [x]
                 x = nn.Dense(channels, dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
+                field = LocalFields(channels + len(HeadFlow.step), dtype=self.dtype, name=f"local_{resolution}")
+                local = field(blocks, poses[1], resolution)
+                x = x + local[..., : -len(HeadFlow.step)]
+                flow = flow + _row(HeadFlow.step) * local[..., -len(HeadFlow.step) :].astype(jnp.float32)
             for j in range(c.blocks if resolution <= MAX_WARP else 1):
                 x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style)
 
@@ -106,6 +115,50 @@ class Decoder(nn.Module):
 
 def _row(step: tuple[float, ...]) -> np.ndarray:
     return np.array(step, np.float32)[None, None, None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where on the head some factors show: its middle and extent (face widths), and which they are."""
+
+    centre: tuple[float, float, float]
+    size: tuple[float, float]
+    factors: tuple[str, ...]
+
+
+PLACES = {
+    "eye_right": Place(centre=rigid.EYE_RIGHT, size=(0.13, 0.11), factors=("gaze", "residual")),
+    "eye_left": Place(centre=rigid.EYE_LEFT, size=(0.13, 0.11), factors=("gaze", "residual")),
+    "mouth": Place(centre=rigid.MOUTH, size=(0.20, 0.20), factors=("lip", "residual")),
+}
+_DEGREE = 3  # of the polynomials, under a bell curve, that fields around a place are made of
+
+
+class LocalFields(nn.Module):
+    """(blocks of the codes, driving poses [B, 6]) -> [B, r, r, channels]: what lips and lids change, where they are.
+
+    Around each place lies a sum of polynomials under a bell curve, upright and of the face's size, whose coefficients
+    are read off the blocks of source and driving code. A convolution with a style would first have to find the mouth.
+    """
+
+    channels: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, blocks: dict[str, tuple[jax.Array, jax.Array]], pose: jax.Array, resolution: int) -> jax.Array:
+        grid, total = identity_grid(resolution, resolution), jnp.zeros((), self.dtype)
+        powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
+        for name, place in PLACES.items():
+            known = [x for factor in place.factors for x in blocks.get(factor, ())]
+            h = nn.silu(nn.Dense(64, dtype=self.dtype, name=f"{name}_style")(jnp.concatenate(known, -1)))
+            zeros = nn.initializers.zeros
+            weights = nn.Dense(len(powers) * self.channels, dtype=self.dtype, kernel_init=zeros, name=name)(h)
+            at = rigid.local_coordinates(grid, pose, place.centre, place.size)
+            u, v = at[..., 0], at[..., 1]
+            bell = jnp.exp(-0.5 * (u * u + v * v))
+            basis = jnp.stack([bell * u**i * v**j for i, j in powers], -1).astype(self.dtype)
+            total += jnp.einsum("bhwn,bnc->bhwc", basis, weights.reshape(-1, len(powers), self.channels))
+        return total
 
 
 class HeadFlow(nn.Module):

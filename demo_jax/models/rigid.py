@@ -18,6 +18,7 @@ AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; where 
 CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
 EYES = (0.0, 0.03, 0.45)  # between the eyes and in the middle of the mouth, likewise
 MOUTH = (0.0, -0.39, 0.45)
+EYE_RIGHT, EYE_LEFT = (-0.22, 0.0, 0.445), (0.22, 0.0, 0.445)  # the person's right is image left
 _DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
 _MAX_ANGLE = 75.0  # degrees; an untrained encoder may ask for anything
 
@@ -90,6 +91,30 @@ def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple
     turned = jnp.stack([across * jnp.cos(roll) - up * jnp.sin(roll), across * jnp.sin(roll) + up * jnp.cos(roll)], -1)
     at = (middle[:, None, None] + turned) * zoom[:, None, None, None] + move[:, None, None]
     return 2.0 * at * _DOWN[None]
+
+
+def local_coordinates(
+    grid: jax.Array, pose: jax.Array, centre: tuple[float, float, float], size: tuple[float, float]
+) -> jax.Array:
+    """How far pixels lie from a place of the face, upright as in `patch_grid`.
+
+    Args:
+      grid: [H, W, 2] pixel positions in -1..1, y down.
+      pose: [B, 6] pose coordinates of the codes.
+      centre: the place, face widths in the head's axes.
+      size: what counts as 1 across and up, face widths.
+
+    Returns:
+      [B, H, W, 2], across and up.
+    """
+    turn, move, zoom = _parts(pose * jnp.asarray(POSE_SCALE)[None])
+    middle = jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
+    seen = (0.5 * grid * _DOWN)[None]
+    away = (seen - move[:, None, None]) / zoom[:, None, None, None] - middle[:, None, None]
+    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))[:, None, None]
+    across = away[..., 0] * jnp.cos(roll) + away[..., 1] * jnp.sin(roll)
+    up = away[..., 1] * jnp.cos(roll) - away[..., 0] * jnp.sin(roll)
+    return jnp.stack([across / size[0], up / size[1]], -1)
 
 
 def _parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
