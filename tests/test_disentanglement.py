@@ -258,7 +258,7 @@ def test_the_discriminator_and_what_it_judges_learn_apart():
 
 def test_a_term_without_weight_is_not_there_and_changes_no_other():
     full = all_terms(Stage1LossConfig(cycle=0.3, cosine=0.7))
-    few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=4.0,
+    few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=20.0,
                                         true_control=0.5, true_lips=0.25, identity=0.1))  # fmt: skip
     assert set(few) == {"reconstruction", "psnr", "identity", "loss"}
     assert few["identity"] == pytest.approx(full["identity"], rel=1e-5)
