@@ -157,7 +157,7 @@ class Stage1LossConfig:
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 20.0  # extra weight of mouth and eye boxes, a twentieth of a picture, in L1 and sharpness
     supervision: float = 1.0  # L1 to the calibrated coordinates
-    expression: float = 1.0  # L1 to ARKit's coefficients, read off their factor's block by a linear map
+    expression: float = 1.0  # squared error of ARKit's coefficients, read off their factor's block by a linear map
     lip_contrast: float = 0.05  # InfoNCE between lips and audio
     gaze_contrast: float = 0.02  # same gaze, other factors redrawn, against other gazes
     temperature: float = 0.1  # of both contrasts

@@ -163,7 +163,7 @@ def test_supervision_is_the_mean_error_of_factors_and_skips_the_unknown():
 def test_expressions_are_compared_where_known_and_factors_weigh_alike():
     truth = jnp.zeros((2, 52)).at[1, columns_of("lip")].set(jnp.nan)
     lip, residual = (jnp.ones((2, len(columns_of(f)))) for f in ("lip", "residual"))
-    assert float(stage1.expression_error({"lip": lip, "residual": 3 * residual}, truth)) == pytest.approx((1 + 3) / 2)
+    assert float(stage1.expression_error({"lip": lip, "residual": 3 * residual}, truth)) == pytest.approx((1 + 9) / 2)
     assert float(stage1.expression_error({"lip": lip}, jnp.full((2, 52), jnp.nan))) == 0
 
 
