@@ -278,8 +278,8 @@ def supervision(codes: jax.Array, truth: jax.Array, blocks: Blocks) -> jax.Array
 
 def expression_error(readings: dict[str, jax.Array], truth: jax.Array) -> jax.Array:
     """Mean squared error of what factors say of their ARKit names, factor -> [N, columns_of(factor)], against truth
-    [N, 52] (NaN: not known), each factor weighing equally. Squared: most names are 0 most of the time, which an absolute error
-    would be content to say always."""
+    [N, 52] (NaN: not known), each factor weighing equally. Squared: most names are 0 most of the time, and an absolute
+    error would be content to say so always."""
     parts = []
     for factor, reading in readings.items():
         wanted = truth[:, columns_of(factor)]
