@@ -60,9 +60,8 @@ def figures(checkpoint: Path, data: str) -> Figures:
 def picture_figures(model: LoadedModel, data: str) -> Figures:
     config, middle = model.autoencoder, model.autoencoder.model.lip_window // 2
     # What is measured must not depend on a variant's weights; nothing is given, the encoder's own reading counts.
-    off = {
-        f.name: 0.0 for f in dataclasses.fields(Stage1LossConfig) if f.name not in ("temperature", "merged", "vgg16")
-    }
+    numbers = (f.name for f in dataclasses.fields(Stage1LossConfig) if isinstance(f.default, float))
+    off = {name: 0.0 for name in numbers if name != "temperature"}
     wanted = {"swap": 1.0, "cross_identity": 1.0, "consistency": 1.0, "identity": 1.0}
     layout_blocks = dataclasses.replace(config, loss=Stage1LossConfig(**(off | wanted)))
     own_blocks = dataclasses.replace(

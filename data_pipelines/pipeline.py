@@ -83,10 +83,10 @@ def _parse_flags() -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Which items this process has in a step: (position, pool, item) of endless orders, one for each pool of items,
-    whose positions take turns. A pool is shuffled anew when all of it was there."""
+    """Which items this process has in a step: (position, item) pairs. Each pool of items has an endless shuffled order,
+    and the pools take turns."""
 
-    pools: tuple[int, ...]  # how many items each has
+    pools: tuple[int, ...]  # how many items each has; the second's are numbered on from the first's
     seed: int
     batch_size: int
     process_index: int
@@ -99,13 +99,15 @@ class _Rows:
                 "positive multiple."
             )
 
-    def __call__(self, step: int) -> list[tuple[int, int, int]]:
+    def __call__(self, step: int) -> list[tuple[int, int]]:
         local, count = self.batch_size // self.process_count, len(self.pools)
         start = step * self.batch_size + self.process_index * local
+        first = np.cumsum([0, *self.pools])
         orders = [
-            grain.MapDataset.range(n).seed((self.seed + k) % 2**32).shuffle().repeat() for k, n in enumerate(self.pools)
+            grain.MapDataset.range(first[k], first[k + 1]).seed((self.seed + k) % 2**32).shuffle().repeat()
+            for k in range(count)
         ]
-        return [(p, p % count, int(orders[p % count][p // count])) for p in range(start, start + local)]
+        return [(p, int(orders[p % count][p // count])) for p in range(start, start + local)]
 
 
 def stage1_batches(
@@ -164,17 +166,16 @@ def stage1_batches(
     independent = tuple(i for i in usable if records.pieces[i].variant)
     if not usable:
         raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
-    driving = tuple(pool for pool in (speech, independent) if pool)
     sets = (_group_sets(records) or [{"base": i} for i in usable]) if set_batch_size else []
     # One frame is decoded now, so that a model too large for the records is refused before training starts.
     decode_frame(records[usable[0]].frames[0], size)
     return Batches(
         _Stage1(
             records=records,
-            driving=driving,
+            driving=speech + independent,
             same_clip={i: tuple(clips[records.pieces[i].clip_id]) for i in usable},
             sets=tuple(sets),
-            plain_rows=_Rows(pools=tuple(len(pool) for pool in driving), batch_size=batch_size, **shared),
+            plain_rows=_Rows(pools=tuple(len(p) for p in (speech, independent) if p), batch_size=batch_size, **shared),
             set_rows=_Rows(pools=(len(sets),), batch_size=set_batch_size, **shared) if set_batch_size else None,
             size=size,
             lip_window=lip_window,
@@ -198,7 +199,7 @@ def _group_sets(records: Records) -> list[dict[str, int]]:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stage1:
     records: Records
-    driving: tuple[tuple[int, ...], ...]  # pools: speech, and takes whose factors are independent
+    driving: tuple[int, ...]  # speech, then takes whose factors are independent
     same_clip: dict[int, tuple[int, ...]]
     sets: tuple[dict[str, int], ...]
     plain_rows: _Rows
@@ -214,9 +215,9 @@ class _Stage1:
             batch |= transforms.stack([self._set(*row) for row in self.set_rows(step)])
         return batch
 
-    def _plain(self, position: int, pool: int, item: int) -> Example:
+    def _plain(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.plain_rows.seed, _PLAIN, position])
-        index = self.driving[pool][item]
+        index = self.driving[item]
         other = int(rng.choice(self.same_clip[index]))
         driving = self.records.read(index, transforms.arrays_for_driving(self.feature))
         source = driving if other == index else self.records.read(other, transforms.arrays_for_source())
@@ -230,8 +231,7 @@ class _Stage1:
             augment=self.augment,
         )
 
-    def _set(self, position: int, pool: int, item: int) -> Example:
-        del pool
+    def _set(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
         group = self.sets[item]
         if "reidentity" not in group:
@@ -306,8 +306,7 @@ class _Stage2:
     def __call__(self, step: int) -> Example:
         return transforms.stack([self._window(*row) for row in self.rows(step)])
 
-    def _window(self, position: int, pool: int, item: int) -> Example:
-        del pool
+    def _window(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.rows.seed, _CODES, position])
         sound = f"features/{self.feature}"
         arrays = read_members(self.paths[self.items[item]], ("codes", sound, "emotion"))

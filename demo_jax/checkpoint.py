@@ -189,8 +189,8 @@ def load_vgg16(path: str) -> dict[str, jax.Array]:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"loss.vgg16 {path} cannot be read as a safetensors file ({_first_line(error)}).") from error
-    weights, channels = {}, 3
-    for number, out in (layer for layer in LAYERS if layer is not None):
+    weights = {}
+    for number, channels, out in LAYERS:
         for name, shape in (("weight", (out, channels, 3, 3)), ("bias", (out,))):
             key = f"features.{number}.{name}"
             found = stored[key].shape if key in stored else None
@@ -200,7 +200,6 @@ def load_vgg16(path: str) -> dict[str, jax.Array]:
             stored[f"features.{number}.weight"].transpose(2, 3, 1, 0), jnp.float32
         )
         weights[f"{number}.bias"] = jnp.asarray(stored[f"features.{number}.bias"], jnp.float32)
-        channels = out
     return weights
 
 

@@ -215,11 +215,10 @@ def trained_params() -> dict:
 
 @functools.cache
 def vgg() -> dict[str, jax.Array]:
-    rng, channels, out = np.random.default_rng(3), 3, {}
-    for number, size in (layer for layer in LAYERS if layer is not None):
+    rng, out = np.random.default_rng(3), {}
+    for number, channels, size in LAYERS:
         out[f"{number}.kernel"] = rng.normal(0, 0.1, (3, 3, channels, size)).astype(np.float32)
         out[f"{number}.bias"] = rng.normal(0, 0.1, size).astype(np.float32)
-        channels = size
     return jax.tree.map(jnp.asarray, out)
 
 

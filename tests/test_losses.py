@@ -64,11 +64,10 @@ def test_hinge_losses_are_zero_beyond_their_margins():
 @pytest.fixture(scope="module")
 def vgg_file(tmp_path_factory):
     """VGG-16's first layers as torchvision names and stores them, with random numbers, and a layer we do not use."""
-    rng, channels, out = np.random.default_rng(0), 3, {"classifier.0.weight": np.zeros((2, 2), np.float32)}
-    for number, size in (layer for layer in LAYERS if layer is not None):
+    rng, out = np.random.default_rng(0), {"classifier.0.weight": np.zeros((2, 2), np.float32)}
+    for number, channels, size in LAYERS:
         out[f"features.{number}.weight"] = rng.normal(0, 0.1, (size, channels, 3, 3)).astype(np.float32)
         out[f"features.{number}.bias"] = rng.normal(0, 0.1, size).astype(np.float32)
-        channels = size
     path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
     safetensors.numpy.save_file(out, path)
     return path, out

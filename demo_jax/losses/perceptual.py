@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# (name of the convolution in torchvision's `features`, output channels); a None halves the picture. Features are
-# compared after the last convolution of each size.
-LAYERS = ((0, 64), (2, 64), None, (5, 128), (7, 128), None, (10, 256), (12, 256), (14, 256))
+# Convolutions by their number in torchvision's `features`, with channels in and out. Features are compared after the
+# last of each group; between groups the picture is halved.
+GROUPS = (((0, 3, 64), (2, 64, 64)), ((5, 64, 128), (7, 128, 128)), ((10, 128, 256), (12, 256, 256), (14, 256, 256)))
+LAYERS = tuple(layer for group in GROUPS for layer in group)
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, for which the weights were made
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -22,17 +23,17 @@ Weights = dict[str, jax.Array]  # "0.kernel" [3, 3, I, O], "0.bias" [O] and so o
 def vgg_features(weights: Weights, images: jax.Array) -> list[jax.Array]:
     """Pictures [B, S, S, 3] in -1..1 -> relu1_2 [B, S, S, 64], relu2_2 at half the size, relu3_3 at a quarter."""
     x = ((images + 1) / 2 - _MEAN[None, None, None]) / _STD[None, None, None]
-    found = []
-    for layer in LAYERS:
-        if layer is None:
-            found.append(x)
+    found: list[jax.Array] = []
+    for group in GROUPS:
+        if found:
             b, h, w, c = x.shape
             x = jnp.max(x.reshape(b, h // 2, 2, w // 2, 2, c), (2, 4))
-            continue
-        kernel, bias = weights[f"{layer[0]}.kernel"], weights[f"{layer[0]}.bias"]
-        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        x = jax.nn.relu(x + bias[None, None, None])
-    return [*found, x]
+        for number, *_ in group:
+            kernel, bias = weights[f"{number}.kernel"], weights[f"{number}.bias"]
+            x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            x = jax.nn.relu(x + bias[None, None, None])
+        found.append(x)
+    return found
 
 
 def perceptual(weights: Weights, image: jax.Array, truth: jax.Array) -> jax.Array:

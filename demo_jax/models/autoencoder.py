@@ -46,11 +46,9 @@ class AutoEncoder(nn.Module):
 
     def decode(self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array) -> jax.Array:
         """Pyramid and codes [B, K] of source and driving motion -> images [B, S, S, 3]."""
-        pose = self.config.layout.slices["pose"]
         codes = source_code, driving_code
-        latents, poses = ((self.basis(c) for c in codes), (c[:, pose].astype(jnp.float32)[:, :6] for c in codes))
         blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
-        return self.decoder(pyramid, tuple(latents), tuple(poses), blocks)
+        return self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
 
     def embed_lips(self, lip_codes: jax.Array) -> jax.Array:
         """Lip blocks of W consecutive frames [B, W, lip] -> embeddings [B, projection] for InfoNCE."""

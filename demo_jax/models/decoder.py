@@ -54,8 +54,8 @@ class SourceEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(pyramid; latents [B, D], pose coordinates [B, 6] and blocks [B, .] by factor of source and driving) -> images
-    [B, S, S, 3] float32, about -1..1."""
+    """(pyramid; latents [B, D], and blocks [B, .] by factor, of source and driving) -> images [B, S, S, 3] float32,
+    about -1..1."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
@@ -65,10 +65,10 @@ class Decoder(nn.Module):
         self,
         pyramid: Pyramid,
         latents: tuple[jax.Array, jax.Array],
-        poses: tuple[jax.Array, jax.Array],
         blocks: dict[str, tuple[jax.Array, jax.Array]],
     ) -> jax.Array:
         c = self.config
+        poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
         style = jnp.concatenate(latents, -1).astype(self.dtype)
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
@@ -149,7 +149,7 @@ class LocalFields(nn.Module):
         grid, total = identity_grid(resolution, resolution), jnp.zeros((), self.dtype)
         powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
         for name, place in PLACES.items():
-            known = [x for factor in place.factors for x in blocks.get(factor, ())]
+            known = [x for factor in place.factors for x in blocks[factor]]
             h = nn.silu(nn.Dense(64, dtype=self.dtype, name=f"{name}_style")(jnp.concatenate(known, -1)))
             zeros = nn.initializers.zeros
             weights = nn.Dense(len(powers) * self.channels, dtype=self.dtype, kernel_init=zeros, name=name)(h)

@@ -31,14 +31,6 @@ def depth_to_space(x: jax.Array, factor: int = 2) -> jax.Array:
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * factor, w * factor, c // (factor * factor))
 
 
-def average_down(x: jax.Array, factor: int = 2) -> jax.Array:
-    """[B, H, W, C] -> [B, H/f, W/f, C], the mean of f x f pixels."""
-    if factor == 1:
-        return x
-    b, h, w, c = x.shape
-    return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
-
-
 def upsample_nearest(x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, 2H, 2W, C]; the convolution that follows smooths it."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import FACTORS
 from demo_jax.models import rigid
-from demo_jax.models.layers import ConvBlock, average_down, channel_norm, space_to_depth
+from demo_jax.models.layers import ConvBlock, channel_norm, space_to_depth
 from demo_jax.models.warp import warp
 
 Dtype = Any
@@ -59,7 +59,8 @@ class MotionEncoder(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         c = self.config
-        trunk = self._trunk(average_down(images, images.shape[1] // c.encoder_size))
+        smaller = (images.shape[1] // c.encoder_size,) * 2
+        trunk = self._trunk(nn.avg_pool(images, smaller, smaller))
         pose = self._head("pose", trunk)
         place = jax.lax.stop_gradient(pose[:, :6])  # where to look is the pose's business, and no other factor's
         close = {}

@@ -82,15 +82,11 @@ def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple
       Sampling positions [B, rows, columns, 2] in -1..1, y down.
     """
     rows, columns = shape
-    turn, move, zoom = _parts(pose * jnp.asarray(POSE_SCALE)[None])
-    middle = jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
+    middle, zoom, across, up = _upright(pose, centre)
     step = width / columns
-    across = jnp.broadcast_to(((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None], (1, rows, columns))
-    up = jnp.broadcast_to((((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None], (1, rows, columns))
-    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))[:, None, None]
-    turned = jnp.stack([across * jnp.cos(roll) - up * jnp.sin(roll), across * jnp.sin(roll) + up * jnp.cos(roll)], -1)
-    at = (middle[:, None, None] + turned) * zoom[:, None, None, None] + move[:, None, None]
-    return 2.0 * at * _DOWN[None]
+    right = ((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None, :, None]
+    above = (((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None, None]
+    return 2.0 * (middle + zoom * (right * across + above * up)) * _DOWN[None]
 
 
 def local_coordinates(
@@ -107,14 +103,20 @@ def local_coordinates(
     Returns:
       [B, H, W, 2], across and up.
     """
+    middle, zoom, across, up = _upright(pose, centre)
+    away = ((0.5 * grid * _DOWN)[None] - middle) / zoom
+    return jnp.stack([jnp.sum(away * across, -1) / size[0], jnp.sum(away * up, -1) / size[1]], -1)
+
+
+def _upright(pose: jax.Array, centre: tuple[float, float, float]) -> tuple[jax.Array, ...]:
+    """Pose coordinates [B, 6] and a point of the head -> where it is seen (crop widths from the crop's centre, y up),
+    face width over crop width, and the directions across and up that turn with the roll alone; [B, 1, 1, 2], the second
+    [B, 1, 1, 1]."""
     turn, move, zoom = _parts(pose * jnp.asarray(POSE_SCALE)[None])
-    middle = jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
-    seen = (0.5 * grid * _DOWN)[None]
-    away = (seen - move[:, None, None]) / zoom[:, None, None, None] - middle[:, None, None]
-    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))[:, None, None]
-    across = away[..., 0] * jnp.cos(roll) + away[..., 1] * jnp.sin(roll)
-    up = away[..., 1] * jnp.cos(roll) - away[..., 0] * jnp.sin(roll)
-    return jnp.stack([across / size[0], up / size[1]], -1)
+    middle = move + zoom[:, None] * jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
+    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))
+    across, up = jnp.stack([jnp.cos(roll), jnp.sin(roll)], -1), jnp.stack([-jnp.sin(roll), jnp.cos(roll)], -1)
+    return tuple(a[:, None, None] for a in (middle, zoom[:, None], across, up))
 
 
 def _parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
