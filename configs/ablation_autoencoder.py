@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_cross_covariance": {"cross_covariance": 0.0},
     "no_cosine": {"cosine": 0.0},
     "no_true_control": {"true_control": 0.0, "true_lips": 0.0},
+    "no_landmarks": {"landmarks": 0.0},
     "no_expression": {"expression": 0.0},
     "no_consistency": {"consistency": 0.0},
     "no_identity": {"identity": 0.0},

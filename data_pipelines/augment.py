@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from demo_jax.factors import ARKIT_MIRROR, POSE_SCALE, columns_of, mirror_calibrated
+from demo_jax.factors import ARKIT_MIRROR, LANDMARK_MIRROR, POSE_SCALE, columns_of, mirror_calibrated
 
 _POSE = slice(3, 9)  # of the calibrated coordinates
 PART = {"lip": slice(0, 3), "gaze": slice(9, 13)}
@@ -52,6 +52,8 @@ def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.nd
             array = array[..., ARKIT_MIRROR]
         elif name.endswith("_boxes"):
             array = np.stack([size - array[..., 2], array[..., 1], size - array[..., 0], array[..., 3]], -1)
+        elif name.endswith("_landmarks"):
+            array = np.stack([size - array[..., 0], array[..., 1]], -1)[..., LANDMARK_MIRROR, :]
         out[name] = array
     return out
 
@@ -109,16 +111,14 @@ def compose(
 
     Landmarks [68, 2] are in pixels of these pictures.
     """
-    size, still = len(picture), list(_STILL)
-    fit = np.c_[landmarks[still], np.ones(len(still))]
-    affine = np.linalg.lstsq(fit, other_landmarks[still], rcond=None)[0]  # [3, 2]: pixels here -> pixels there
+    size = len(picture)
+    affine, back = _align(landmarks, other_landmarks)
     # Image.transform wants output -> input, with pixel centres at +0.5 as ours are.
     warped = np.asarray(
         Image.fromarray(other).transform(
-            (size, size), Image.Transform.AFFINE, affine.T.reshape(-1), Image.Resampling.BICUBIC
+            (size, size), Image.Transform.AFFINE, affine.T.reshape(-1).tolist(), Image.Resampling.BICUBIC
         )
     )
-    back = np.c_[other_landmarks, np.ones(68)] @ _inverse(affine)
     margin = _MARGIN * np.linalg.norm(landmarks[0] - landmarks[16])
     mask = np.zeros((size, size))
     grid = np.arange(size) + 0.5
@@ -130,6 +130,13 @@ def compose(
         mask = np.maximum(mask, np.clip((1 + _SOFT - radius) / _SOFT, 0, 1))
     mixed = picture + mask[..., None] * (warped.astype(np.float64) - picture)
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def compose_landmarks(factor: str, landmarks: np.ndarray, other_landmarks: np.ndarray) -> np.ndarray:
+    """[68, 2]: the landmarks of a composite, those of the region being the other's, aligned."""
+    out, region = landmarks.copy(), [i for part in _REGIONS[factor] for i in part]
+    out[region] = _align(landmarks, other_landmarks)[1][region]
+    return out
 
 
 def compose_truth(factor: str, truth: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -145,6 +152,13 @@ def compose_expression(factor: str, expression: np.ndarray, other: np.ndarray) -
     out[columns_of(factor)] = other[columns_of(factor)]
     out[columns_of("residual")] = np.nan
     return out
+
+
+def _align(landmarks: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks [68, 2] of both -> the map [3, 2] of pixels here to pixels there, and the other's landmarks here."""
+    still = list(_STILL)
+    affine = np.linalg.lstsq(np.c_[landmarks[still], np.ones(len(still))], other[still], rcond=None)[0]
+    return affine, np.c_[other, np.ones(len(other))] @ _inverse(affine)
 
 
 def _inverse(affine: np.ndarray) -> np.ndarray:

@@ -134,14 +134,16 @@ def stage1_batches(
       source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
       target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
       source_calibrated, target_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code,
-      NaN = not measured), driving_boxes [b, 2, 4] float32 (mouth, eyes at t, pixels of the target), audio [b, W, A]
+      NaN = not measured), source_landmarks, target_landmarks [b, 68, 2] float32 (pixels, NaN likewise), driving_boxes
+      [b, 2, 4] float32 (mouth, eyes at t, pixels of the target), audio [b, W, A]
       float32, clip_hash [b] int32, time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash,
       -1 unknown), confidence [b] float32; source_expression [b, 52], driving_expression [b, W, 52] float32 (ARKit, NaN
       likewise)
     Set examples, when set_batch_size > 0: set_source, set_driving, set_redrawn, set_reidentity_source, set_reidentity
       [., S, S, 3] u8 (base at s, base at t, redrawn at t, second identity at s and t), each with its _calibrated
-      [., 13] and _expression [., 52]; set_factor [.] int32 (which of FACTORS is redrawn) and set_boxes [., 2, 4]. Where
-      the corpus has no sets (real video), set_redrawn is a composite of two frames, and there is no second identity.
+      [., 13], _expression [., 52] and _landmarks [., 68, 2]; set_factor [.] int32 (which of FACTORS is redrawn) and
+      set_boxes [., 2, 4]. Where the corpus has no sets (real video), set_redrawn is a composite of two frames, and
+      there is no second identity.
 
     Raises:
       InputError: the folder, split or feature is missing, or a size is impossible.
@@ -235,7 +237,7 @@ class _Stage1:
         rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
         group = self.sets[item]
         if "reidentity" not in group:
-            arrays = self.records.read(group["base"], transforms.arrays_for_composite())
+            arrays = self.records.read(group["base"], transforms.arrays_for_source())
             return transforms.composite_example(rng, arrays, size=self.size, augment=self.augment)
         variant = str(rng.choice(sorted(name for name in group if name.startswith("redrawn:"))))
         base, redrawn, reidentity = (

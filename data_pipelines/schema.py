@@ -13,7 +13,7 @@ import io
 import itertools
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -239,13 +239,27 @@ def _arrays(source: str | os.PathLike | bytes) -> dict[str, np.ndarray]:
             io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as raw,
             np.load(raw, allow_pickle=False) as file,
         ):
-            arrays = {name: file[name] for name in file.files}
+            arrays = members(file, file.files)
         version = int(arrays["schema_version"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{label} is not a record of this project, or is damaged ({error}).") from error
     if version != SCHEMA_VERSION:
         raise InputError(f"{label} has schema version {version}; this code reads {SCHEMA_VERSION}. Prepare it again.")
     return arrays
+
+
+def members(file: np.lib.npyio.NpzFile, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Some arrays of an open npz file, whatever other threads do."""
+    return {name: _member(file, name) for name in names}
+
+
+def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    # NumPy parses each array's header as Python, and CPython 3.11's parser now and then fails where other threads parse
+    # too ("AST constructor recursion depth mismatch").
+    for _ in range(10):
+        with contextlib.suppress(SystemError):
+            return file[name]
+    return file[name]
 
 
 def read_clip(source: str | os.PathLike | bytes) -> ClipRecord:

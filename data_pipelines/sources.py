@@ -85,7 +85,7 @@ def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray
     """Some arrays of one npz file. Raises InputError if it is damaged or lacks one."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            return schema.members(file, names)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged or no record of this project ({error}).") from error
 

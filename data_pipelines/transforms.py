@@ -63,6 +63,12 @@ def _boxes(arrays: Arrays, t: int, size: int) -> np.ndarray:
     return arrays["boxes"][t] * _scale(arrays, t, size)
 
 
+def _landmarks(arrays: Arrays, t: int, size: int) -> np.ndarray:
+    """[68, 2] float32 in pixels of a `size` frame; NaN where the face was not found (confidence 0)."""
+    found = arrays["confidence"][t] > 0
+    return np.where(found, arrays["landmarks"][t] * _scale(arrays, t, size), np.float32(np.nan))
+
+
 def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
     """[13] or [W, 13] float32; NaN where the face was not found (confidence 0)."""
     code = calibrated_code(arrays["lips"][t], arrays["pose"][t], arrays["gaze"][t])
@@ -90,18 +96,15 @@ def _voiced(arrays: Arrays, start: int, end: int) -> bool:
     return bool(np.sqrt(np.mean(np.square(sound))) > 10 ** (VOICED_DB / 20))
 
 
-_SOURCE_ARRAYS = ("frame_bytes", "frame_offsets", "pose", "gaze", "lips", "expression", "confidence", "boxes")
+_SOURCE_ARRAYS = (
+    "frame_bytes", "frame_offsets", "pose", "gaze", "lips", "expression", "confidence", "boxes", "landmarks",
+)  # fmt: skip
 _SOUND_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
 
 
 def arrays_for_source() -> tuple[str, ...]:
     """The record arrays that a picture and its truth are read from."""
     return _SOURCE_ARRAYS
-
-
-def arrays_for_composite() -> tuple[str, ...]:
-    """The record arrays that composite sets are made from."""
-    return (*_SOURCE_ARRAYS, "landmarks")
 
 
 def arrays_for_driving(feature: str) -> tuple[str, ...]:
@@ -138,6 +141,8 @@ def plain_example(
         "target_calibrated": truth[lip_window // 2],
         "source_expression": _expression(source, s),
         "driving_expression": _expression(driving, window),
+        "source_landmarks": _landmarks(source, s, size),
+        "target_landmarks": _landmarks(driving, centre, size),
         "driving_boxes": _boxes(driving, centre, size),
         "driving_shift": np.zeros(3, np.float32),
         "audio": driving[f"features/{feature}"][window].astype(np.float32),
@@ -182,6 +187,7 @@ def set_example(
     example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
     example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
     example |= {f"set_{name}_expression": _expression(arrays, at) for name, (arrays, at) in pictures.items()}
+    example |= {f"set_{name}_landmarks": _landmarks(arrays, at, size) for name, (arrays, at) in pictures.items()}
     example |= {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
     return _augment_set(rng, example, size, augment)
 
@@ -196,14 +202,16 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
     s = int(rng.integers(length))
     t = int(rng.choice(np.flatnonzero(usable))) if usable.any() else int(rng.integers(length))
     picture, truth, expression = _frame(arrays, t, size), _calibrated(arrays, t), _expression(arrays, t)
+    points = _landmarks(arrays, t, size)
     redrawn, redrawn_truth, redrawn_expression, factor = picture, truth, expression, "residual"
+    redrawn_points = points
     if usable.sum() > 1:
         factor = ("lip", "gaze")[int(rng.integers(2))]
         everything = _calibrated(arrays, slice(None))
         u = augmentation.lender(rng, arrays["pose"][:, :3], everything[:, augmentation.PART[factor]], usable, t)
-        scale = _scale(arrays, t, size)
-        other, landmarks = _frame(arrays, u, size), arrays["landmarks"] * scale
-        redrawn = augmentation.compose(factor, picture, landmarks[t], other, landmarks[u])
+        other_points = _landmarks(arrays, u, size)
+        redrawn = augmentation.compose(factor, picture, points, _frame(arrays, u, size), other_points)
+        redrawn_points = augmentation.compose_landmarks(factor, points, other_points)
         redrawn_truth = augmentation.compose_truth(factor, truth, everything[u])
         redrawn_expression = augmentation.compose_expression(factor, expression, _expression(arrays, u))
     example = {
@@ -216,6 +224,9 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
         "set_source_expression": _expression(arrays, s),
         "set_driving_expression": expression,
         "set_redrawn_expression": redrawn_expression,
+        "set_source_landmarks": _landmarks(arrays, s, size),
+        "set_driving_landmarks": points,
+        "set_redrawn_landmarks": redrawn_points,
         "set_factor": np.array(FACTORS.index(factor), np.int32),
         "set_boxes": _boxes(arrays, t, size),
     }

@@ -156,6 +156,7 @@ class Stage1LossConfig:
     structure: float = 0.2  # of 1 - SSIM over three scales, within every picture's loss
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 20.0  # extra weight of mouth and eye boxes, a twentieth of a picture, in L1 and sharpness
+    landmarks: float = 0.1  # distance of the decoder's landmarks from true ones, hundredths of a picture
     supervision: float = 1.0  # L1 to the calibrated coordinates
     expression: float = 1.0  # squared error of ARKit's coefficients, read off their factor's block by a linear map
     lip_contrast: float = 0.05  # InfoNCE between lips and audio
@@ -173,16 +174,17 @@ class Stage1LossConfig:
     cycle: float = 0.0  # L1: what the encoder reads in a made picture is what was asked for; for video without sets
     true_control: float = 0.5  # share of samples whose decoder gets true pose and gaze
     true_lips: float = 0.25  # share of samples whose decoder gets the true calibrated lips
+    false_free: float = 0.15  # share of samples whose decoder gets another's free coordinates of lip and gaze
     merged: tuple[str, ...] = ()  # factors without a block of their own: their coordinates count as residual
 
     def __post_init__(self) -> None:
         weights = (
-            "reconstruction structure sharpness region supervision expression lip_contrast gaze_contrast swap "
-            "cross_identity consistency identity cross_covariance cosine cycle perceptual adversarial"
+            "reconstruction structure sharpness region landmarks supervision expression lip_contrast gaze_contrast "
+            "swap cross_identity consistency identity cross_covariance cosine cycle perceptual adversarial"
         )
         _check_range(self, "loss.", weights, 0)
         _check_range(self, "loss.", "temperature", 1e-3)
-        _check_range(self, "loss.", "true_control true_lips", 0, 1)
+        _check_range(self, "loss.", "true_control true_lips false_free", 0, 1)
         if self.perceptual and not self.vgg16:
             raise InputError("loss.perceptual needs loss.vgg16, a safetensors file with VGG-16's weights.")
         if not set(self.merged) <= set(FACTORS[:3]):

@@ -67,6 +67,15 @@ def mirror_name(name: str) -> str:
 # The permutation p with mirrored[..., i] = expression[..., p[i]].
 ARKIT_MIRROR = np.array([ARKIT_INDEX[mirror_name(name)] for name in ARKIT_NAMES])
 
+# The permutation p with mirrored[..., i, :] = landmarks[..., p[i], :], of the usual 68 landmarks.
+LANDMARK_MIRROR = np.concatenate(
+    [
+        np.arange(16, -1, -1), np.arange(26, 16, -1), np.arange(27, 31), np.arange(35, 30, -1),
+        (45, 44, 43, 42, 47, 46), (39, 38, 37, 36, 41, 40),
+        np.arange(54, 47, -1), np.arange(59, 54, -1), np.arange(64, 59, -1), (67, 66, 65),
+    ]
+)  # fmt: skip
+
 # One unit of a calibrated code coordinate, in the unit of the record: a code is record value / scale, so that a usual
 # change is about 1 in every coordinate and no block swamps another.
 POSE_SCALE = np.array([15.0, 15.0, 15.0, 0.1, 0.1, 0.1], np.float32)

@@ -40,6 +40,7 @@ def test_mirroring_twice_changes_nothing():
     rng = np.random.default_rng(0)
     record = transforms.stack([{"set_driving": rng.integers(0, 256, (8, 8, 3)).astype(np.uint8),
                                 "set_driving_calibrated": rng.normal(size=13).astype(np.float32),
+                                "set_source_landmarks": rng.uniform(0, 8, (68, 2)).astype(np.float32),
                                 "set_boxes": rng.uniform(0, 8, (2, 4)).astype(np.float32)}])  # fmt: skip
     once = augment.mirror_example(record, 8)
     assert all((once[name] != record[name]).any() for name in record)
@@ -62,6 +63,8 @@ def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
     picture, again = renderer.render(pose, expression, eyes), renderer.render(*mirrored)
     face = augment.mirror_example({"b_boxes": measure(identity, pose, expression, eyes, SIZE).boxes}, SIZE)["b_boxes"]
     np.testing.assert_allclose(face, measure(identity, *mirrored, SIZE).boxes, atol=1.0)  # px, for the same reason
+    marks = augment.mirror_example({"b_landmarks": measure(identity, pose, expression, eyes, SIZE).landmarks}, SIZE)
+    np.testing.assert_allclose(marks["b_landmarks"], measure(identity, *mirrored, SIZE).landmarks, atol=1.0)
     (x0, y0), (x1, y1) = np.floor(face[0, :, :2].min(0)).astype(int), np.ceil(face[0, :, 2:].max(0)).astype(int)
     inside = np.s_[y0:y1, x0:x1]
 
@@ -119,10 +122,15 @@ def test_a_composite_is_close_to_the_true_render(identity):
 
     for factor, box in (("lip", 0), ("gaze", 1)):
         made = augment.compose(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
+        marks = augment.compose_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
         redrawn = expression[:1].copy()
         columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
         redrawn[:, columns] = expression[1:, columns]
         wanted = renderer.render(pose[:1], redrawn, eyes[:1] if factor == "lip" else eyes[1:])[0]
+        there = measure(identity, pose[:1], redrawn, eyes[:1] if factor == "lip" else eyes[1:], 128).landmarks[0]
+        moved = np.abs(there - truth.landmarks[0]).max(1) > 1
+        errors = [np.abs(a - there)[moved].mean() for a in (marks, truth.landmarks[0])]
+        assert moved.any() and errors[0] < 0.5 * errors[1]
         x0, y0, x1, y1 = (truth.boxes[0, box] / 2).astype(int)
         errors = [np.abs(halved(a) - halved(wanted))[y0:y1, x0:x1].mean() for a in (made, pictures[0])]
         assert errors[0] < 0.8 * errors[1], factor

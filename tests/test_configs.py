@@ -43,6 +43,8 @@ def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
         "driving_calibrated": shape(b, w, 13),
         "source_expression": shape(b, 52),
         "driving_expression": shape(b, w, 52),
+        "source_landmarks": shape(b, 68, 2),
+        "target_landmarks": shape(b, 68, 2),
         "driving_boxes": shape(b, 2, 4),
         "audio": shape(b, w, AUDIO),
         "clip_hash": shape(b, dtype=jnp.int32),
@@ -53,7 +55,7 @@ def stage1_shapes(c: Stage1Config) -> dict[str, jax.ShapeDtypeStruct]:
     if n:
         for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
             batch |= {f"set_{name}": shape(n, s, s, 3, dtype=jnp.uint8), f"set_{name}_calibrated": shape(n, 13)}
-            batch |= {f"set_{name}_expression": shape(n, 52)}
+            batch |= {f"set_{name}_expression": shape(n, 52), f"set_{name}_landmarks": shape(n, 68, 2)}
         batch |= {"set_factor": shape(n, dtype=jnp.int32), "set_boxes": shape(n, 2, 4)}
     return batch
 

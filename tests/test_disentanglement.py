@@ -139,6 +139,19 @@ def test_true_control_gives_what_is_known_and_not_merged():
     assert float(true_control(jax.random.key(0), codes, truth, merged, share=1, lip_share=1)[1].sum()) == 7
 
 
+def test_false_free_coordinates_are_another_rows_and_spare_the_calibrated_ones():
+    codes = jnp.broadcast_to(jnp.arange(400.0)[:, None], (400, LAYOUT.size))
+    truth = jnp.full((400, 13), jnp.nan)
+    given = np.asarray(
+        true_control(jax.random.key(0), codes, truth, BLOCKS, share=0, lip_share=0, false_share=0.25) - codes
+    )[1:]
+    free = [i for f in ("lip", "gaze") for i in range(LAYOUT.size)[LAYOUT.slices[f]] if i not in LAYOUT.calibrated]
+    assert set(np.flatnonzero(given.any(0))) == set(free)
+    assert set(np.unique(given)) == {-1.0, 0.0}  # the row before
+    assert abs(-given[:, free].mean() - 0.25) < 0.09  # 4 standard errors of 399 draws
+    assert (given[:, free] == given[:, free[:1]]).all()
+
+
 def test_undo_shift_is_the_inverse_of_shifting_the_truth():
     truth = np.asarray(normal(3, 6, 13))
     shifts = np.asarray(0.1 * normal(4, 6, 3))
@@ -202,6 +215,11 @@ def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
     truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(stage1.SET_PICTURES, (sets,))
     out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
     out |= {f"{name}_expression": rng.uniform(size=(*shape, 52)).astype(np.float32) for name, shape in truths.items()}
+    out |= {
+        f"{name}_landmarks": rng.uniform(0, s, (shape[0], 68, 2)).astype(np.float32)
+        for name, shape in truths.items()
+        if name != "driving"
+    }
     return jax.tree.map(jnp.asarray, out)
 
 
@@ -230,7 +248,17 @@ def all_terms(loss: Stage1LossConfig) -> dict[str, float]:
     return {name: float(value) for name, value in terms.items()}
 
 
-NOT_TERMS = ["structure", "sharpness", "region", "temperature", "true_control", "true_lips", "merged", "vgg16"]
+NOT_TERMS = [
+    "structure",
+    "sharpness",
+    "region",
+    "temperature",
+    "true_control",
+    "true_lips",
+    "false_free",
+    "merged",
+    "vgg16",
+]
 TERMS = tuple(f.name for f in dataclasses.fields(Stage1LossConfig) if f.name not in NOT_TERMS)
 
 
@@ -258,7 +286,7 @@ def test_the_discriminator_and_what_it_judges_learn_apart():
 def test_a_term_without_weight_is_not_there_and_changes_no_other():
     full = all_terms(Stage1LossConfig(cycle=0.3, cosine=0.7))
     few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=20.0,
-                                        true_control=0.5, true_lips=0.25, identity=0.1))  # fmt: skip
+                                        true_control=0.5, true_lips=0.25, false_free=0.15, identity=0.1))  # fmt: skip
     assert set(few) == {"reconstruction", "psnr", "identity", "loss"}
     assert few["identity"] == pytest.approx(full["identity"], rel=1e-5)
     assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)

@@ -124,6 +124,7 @@ def test_stage1_shapes_and_dtypes(records: Path):
         "source_calibrated": (np.float32, (8, 13)), "driving_calibrated": (np.float32, (8, 5, 13)),
         "target": (np.uint8, (8, 16, 16, 3)), "target_calibrated": (np.float32, (8, 13)),
         "source_expression": (np.float32, (8, 52)), "driving_expression": (np.float32, (8, 5, 52)),
+        "source_landmarks": (np.float32, (8, 68, 2)), "target_landmarks": (np.float32, (8, 68, 2)),
         "driving_shift": (np.float32, (8, 3)), "driving_boxes": (np.float32, (8, 2, 4)),
         "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)), "time": (np.int32, (8,)),
         "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
@@ -131,7 +132,7 @@ def test_stage1_shapes_and_dtypes(records: Path):
     }  # fmt: skip
     for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
         expected |= {name: (np.uint8, (4, 16, 16, 3)), f"{name}_calibrated": (np.float32, (4, 13))}
-        expected |= {f"{name}_expression": (np.float32, (4, 52))}
+        expected |= {f"{name}_expression": (np.float32, (4, 52)), f"{name}_landmarks": (np.float32, (4, 68, 2))}
     assert {name: (array.dtype, array.shape) for name, array in batch.items()} == expected
 
 
@@ -160,6 +161,7 @@ def test_stage1_rows_are_what_the_records_hold(records: Path):
             truth = calibrated_code(record.lips, record.pose, record.gaze)
             np.testing.assert_array_equal(batch["driving_calibrated"][row], truth[t - 2 : t + 3])
             np.testing.assert_array_equal(batch["driving_boxes"][row], record.boxes[t] / 2)  # 32 px stored, 16 asked
+            np.testing.assert_array_equal(batch["target_landmarks"][row], record.landmarks[t] / 2)
             symbol = ("h", "ə", "l", None)[min(int((t + 0.5) / 5), 3)]  # each lasts 0.2 s, 5 frames
             assert batch["phoneme"][row] == (transforms.stable_hash(symbol) if symbol else -1)
             assert batch["voiced"][row] == (t - 2 < 15)  # the phonemes end at 0.6 s, however loud the rest is

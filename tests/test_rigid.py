@@ -85,16 +85,6 @@ def test_a_patch_is_upright_and_of_the_faces_size(pose: np.ndarray) -> None:
     np.testing.assert_allclose(down, 2 * unit * np.array([np.sin(roll), np.cos(roll)]), atol=1e-5)
 
 
-@pytest.mark.parametrize("pose", POSES)
-def test_local_coordinates_undo_a_patchs_grid(pose: np.ndarray) -> None:
-    shape, width, size = (4, 6), 0.9, (0.2, 0.1)
-    grid = rigid.patch_grid(code(pose), rigid.EYE_LEFT, shape, width)[0]
-    found = np.asarray(rigid.local_coordinates(grid, code(pose), rigid.EYE_LEFT, size))[0]
-    step = width / shape[1]
-    np.testing.assert_allclose(found[..., 0], np.tile((np.arange(6) - 2.5) * step / 0.2, (4, 1)), atol=1e-4)
-    np.testing.assert_allclose(found[..., 1], np.tile((1.5 - np.arange(4))[:, None] * step / 0.1, (1, 6)), atol=1e-4)
-
-
 def test_a_puppets_landmarks_are_nearly_found_before_any_training() -> None:
     """The ellipsoid that training starts from, on the puppets' true geometry: what is left for the decoder to learn."""
     pytest.importorskip("numba")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
 from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
+from demo_jax.models.landmarks import LANDMARKS, project
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
 
@@ -46,9 +47,17 @@ class AutoEncoder(nn.Module):
 
     def decode(self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array) -> jax.Array:
         """Pyramid and codes [B, K] of source and driving motion -> images [B, S, S, 3]."""
+        return self.decode_with_landmarks(pyramid, source_code, driving_code)[0]
+
+    def decode_with_landmarks(
+        self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """As `decode`, and where the landmarks of source and image are, [B, 2, 68, 2] in -1..1, y down."""
         codes = source_code, driving_code
         blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
-        return self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
+        image, points = self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
+        seen = [project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
+        return image, jnp.stack(seen, 1)
 
     def embed_lips(self, lip_codes: jax.Array) -> jax.Array:
         """Lip blocks of W consecutive frames [B, W, lip] -> embeddings [B, projection] for InfoNCE."""

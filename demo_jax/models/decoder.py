@@ -7,7 +7,6 @@ warp of the RGB source at full size keeps its texture. The last doubling is a de
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -16,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from demo_jax.config import AutoEncoderConfig
-from demo_jax.models import rigid
+from demo_jax.models import landmarks, rigid
 from demo_jax.models.layers import (
     ConvBlock,
+    MapModulation,
     ModulatedBlock,
     channel_norm,
     depth_to_space,
@@ -30,6 +30,7 @@ from demo_jax.models.warp import identity_grid, warp
 
 Dtype = Any
 MAX_WARP = 64  # px: above it, a feature warp costs more than it shows
+LOOKS = 32  # px of the features that tell a face's looks
 Pyramid = dict[str, jax.Array]
 
 
@@ -55,7 +56,7 @@ class SourceEncoder(nn.Module):
 
 class Decoder(nn.Module):
     """(pyramid; latents [B, D], and blocks [B, .] by factor, of source and driving) -> images [B, S, S, 3] float32,
-    about -1..1."""
+    about -1..1, and the points of the face [B, 70, 3] of both (`landmarks.FacePoints`)."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
@@ -66,16 +67,26 @@ class Decoder(nn.Module):
         pyramid: Pyramid,
         latents: tuple[jax.Array, jax.Array],
         blocks: dict[str, tuple[jax.Array, jax.Array]],
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         c = self.config
         poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
         style = jnp.concatenate(latents, -1).astype(self.dtype)
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
+        resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
+        looks = pyramid[str(min(LOOKS, resolutions[-1]))]
+        points = landmarks.FacePoints(dtype=self.dtype, name="points")(looks, blocks, poses[0])
+        outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
+
+        def where(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
+            grid, share = head(flow, *poses)
+            return grid + landmarks.shift(points, poses, flow.shape[1]), share
+
         flow = jnp.zeros((len(style), start, start, len(HeadFlow.step)), jnp.float32)
-        x = None
+        x: jax.Array | None = None
+        drawn: jax.Array | None = None
         for i, (resolution, channels) in enumerate(c.levels):
             if i > 0:
                 x, flow = upsample_nearest(x), upsample_bilinear(flow)
@@ -83,7 +94,7 @@ class Decoder(nn.Module):
                 features = pyramid[str(resolution)]
                 if x is not None:
                     flow = flow + self._flow_change(x, f"flow_{resolution}")
-                grid, share = head(flow, *poses)
+                grid, share = where(flow)
                 inputs = [warp(features, grid), share.astype(self.dtype)]
                 if x is None:
                     position = jnp.broadcast_to(identity_grid(resolution, resolution)[None], (*features.shape[:3], 2))
@@ -91,21 +102,26 @@ class Decoder(nn.Module):
                 else:
                     inputs[1:1] = [x]
                 x = nn.Dense(channels, dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
-                field = LocalFields(channels + len(HeadFlow.step), dtype=self.dtype, name=f"local_{resolution}")
-                local = field(blocks, poses[1], resolution)
-                x = x + local[..., : -len(HeadFlow.step)]
-                flow = flow + _row(HeadFlow.step) * local[..., -len(HeadFlow.step) :].astype(jnp.float32)
+                drawn = _average_down(outlines, resolutions[-1] // resolution)
+            else:
+                drawn = None
             for j in range(c.blocks if resolution <= MAX_WARP else 1):
-                x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style)
+                x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style, drawn)
 
         # Per pixel: painted colour (3), how much of it to use (1), and a last correction of the flow.
         channels = 4 + len(HeadFlow.step)
-        out = nn.Conv(4 * channels, (3, 3), dtype=self.dtype, name="out")(nn.silu(channel_norm(x)))
+        x = channel_norm(x)
+        if drawn is not None:
+            x = MapModulation(c.levels[-1][1], dtype=self.dtype, name="out_map")(x, drawn)
+        out = nn.Conv(4 * channels, (3, 3), dtype=self.dtype, name="out")(nn.silu(x))
+        if drawn is not None:
+            zeros = nn.initializers.zeros
+            out += nn.Conv(4 * channels, (3, 3), dtype=self.dtype, kernel_init=zeros, name="out_drawn")(drawn)
         out = depth_to_space(out).astype(jnp.float32)
-        grid, _ = head(upsample_bilinear(flow) + _row(HeadFlow.step) * out[..., 4:], *poses)
+        grid, _ = where(upsample_bilinear(flow) + _row(HeadFlow.step) * out[..., 4:])
         kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
         painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at first most of the picture is the warped source
-        return kept + painted * (out[..., :3] - kept)
+        return kept + painted * (out[..., :3] - kept), points
 
     def _flow_change(self, x: jax.Array, name: str) -> jax.Array:
         kernel = nn.initializers.normal(1e-3)
@@ -113,52 +129,12 @@ class Decoder(nn.Module):
         return _row(HeadFlow.step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
 
 
+def _average_down(x: jax.Array, factor: int) -> jax.Array:
+    return x if factor == 1 else nn.avg_pool(x, (factor, factor), (factor, factor))
+
+
 def _row(step: tuple[float, ...]) -> np.ndarray:
     return np.array(step, np.float32)[None, None, None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where on the head some factors show: its middle and extent (face widths), and which they are."""
-
-    centre: tuple[float, float, float]
-    size: tuple[float, float]
-    factors: tuple[str, ...]
-
-
-PLACES = {
-    "eye_right": Place(centre=rigid.EYE_RIGHT, size=(0.13, 0.11), factors=("gaze", "residual")),
-    "eye_left": Place(centre=rigid.EYE_LEFT, size=(0.13, 0.11), factors=("gaze", "residual")),
-    "mouth": Place(centre=rigid.MOUTH, size=(0.20, 0.20), factors=("lip", "residual")),
-}
-_DEGREE = 3  # of the polynomials, under a bell curve, that fields around a place are made of
-
-
-class LocalFields(nn.Module):
-    """(blocks of the codes, driving poses [B, 6]) -> [B, r, r, channels]: what lips and lids change, where they are.
-
-    Around each place lies a sum of polynomials under a bell curve, upright and of the face's size, whose coefficients
-    are read off the blocks of source and driving code. A convolution with a style would first have to find the mouth.
-    """
-
-    channels: int
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, blocks: dict[str, tuple[jax.Array, jax.Array]], pose: jax.Array, resolution: int) -> jax.Array:
-        grid, total = identity_grid(resolution, resolution), jnp.zeros((), self.dtype)
-        powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
-        for name, place in PLACES.items():
-            known = [x for factor in place.factors for x in blocks[factor]]
-            h = nn.silu(nn.Dense(64, dtype=self.dtype, name=f"{name}_style")(jnp.concatenate(known, -1)))
-            zeros = nn.initializers.zeros
-            weights = nn.Dense(len(powers) * self.channels, dtype=self.dtype, kernel_init=zeros, name=name)(h)
-            at = rigid.local_coordinates(grid, pose, place.centre, place.size)
-            u, v = at[..., 0], at[..., 1]
-            bell = jnp.exp(-0.5 * (u * u + v * v))
-            basis = jnp.stack([bell * u**i * v**j for i, j in powers], -1).astype(self.dtype)
-            total += jnp.einsum("bhwn,bnc->bhwc", basis, weights.reshape(-1, len(powers), self.channels))
-        return total
 
 
 class HeadFlow(nn.Module):

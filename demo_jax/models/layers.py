@@ -57,21 +57,38 @@ class ConvBlock(nn.Module):
 
 
 class ModulatedBlock(nn.Module):
-    """A ConvBlock whose activations, not its kernels, are scaled and shifted by a style [B, S]."""
+    """A ConvBlock whose activations, not its kernels, are scaled and shifted: by a style [B, S], everywhere alike, and
+    by a map [B, H, W, M], pixel by pixel, if there is one (spatially adaptive normalisation, Park et al. 2019)."""
 
     channels: int
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, style: jax.Array, drawn: jax.Array | None = None) -> jax.Array:
         def modulate(h: jax.Array) -> jax.Array:
             scale, shift = jnp.split(nn.Dense(2 * h.shape[-1], dtype=self.dtype)(style)[:, None, None], 2, -1)
-            return nn.silu(channel_norm(h) * (1 + scale) + shift)
+            h = channel_norm(h)
+            h = h * (1 + scale) + shift
+            return nn.silu(h if drawn is None else MapModulation(h.shape[-1], dtype=self.dtype)(h, drawn))
 
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(modulate(x))
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(modulate(h))
         skip = x if x.shape[-1] == self.channels else nn.Dense(self.channels, dtype=self.dtype)(x)
         return skip + h
+
+
+class MapModulation(nn.Module):
+    """x [B, H, W, C] scaled and shifted by a linear function of a map [B, H, W, M]; nothing at first."""
+
+    channels: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, drawn: jax.Array) -> jax.Array:
+        zeros = nn.initializers.zeros
+        change = nn.Dense(2 * self.channels, dtype=self.dtype, kernel_init=zeros, name="map")(drawn)
+        scale, shift = jnp.split(change, 2, -1)
+        return x * (1 + scale) + shift
 
 
 def rotary(x: jax.Array, base: float = 1000.0) -> jax.Array:

@@ -18,9 +18,8 @@ AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; where 
 CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
 EYES = (0.0, 0.03, 0.45)  # between the eyes and in the middle of the mouth, likewise
 MOUTH = (0.0, -0.39, 0.45)
-EYE_RIGHT, EYE_LEFT = (-0.22, 0.0, 0.445), (0.22, 0.0, 0.445)  # the person's right is image left
-_DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
-_MAX_ANGLE = 75.0  # degrees; an untrained encoder may ask for anything
+DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
+_MAX_ANGLE = 75.0  # degrees
 
 
 def rotation(degrees: jax.Array) -> jax.Array:
@@ -50,10 +49,9 @@ def head_flow(
       Sampling positions [B, H, W, 2] in -1..1, y down; and how far inside the ellipsoid's outline a pixel lies,
       [B, H, W]: 1 in its middle, 0 on the outline, negative outside, where the positions continue those of the outline.
     """
-    scale = jnp.asarray(POSE_SCALE)[None]
-    (turn_s, move_s, zoom_s), (turn_d, move_d, zoom_d) = (_parts(pose * scale) for pose in (source, driving))
+    (turn_s, move_s, zoom_s), (turn_d, move_d, zoom_d) = parts(source), parts(driving)
     # Crop widths, y up, from the crop's centre; then face widths from the face's centre, in the camera's axes.
-    seen = 0.5 * grid * _DOWN
+    seen = 0.5 * grid * DOWN
     view = (seen[None] - move_d[:, None, None]) / zoom_d[:, None, None, None]
     # A point (view, s) of the ray, in the head's axes over the ellipsoid's: base + s * along.
     inverse = jnp.swapaxes(turn_d, 1, 2)
@@ -66,7 +64,7 @@ def head_flow(
     s = root - b / a + depth
     point = jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) + inverse[:, None, None, :, 2] * s[..., None]
     at = jnp.einsum("bij,bhwj->bhwi", turn_s[:, :2], point) * zoom_s[:, None, None, None] + move_s[:, None, None]
-    return 2.0 * at * _DOWN[None], inside
+    return 2.0 * at * DOWN[None], inside
 
 
 def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple[int, int], width: float) -> jax.Array:
@@ -86,40 +84,23 @@ def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple
     step = width / columns
     right = ((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None, :, None]
     above = (((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None, None]
-    return 2.0 * (middle + zoom * (right * across + above * up)) * _DOWN[None]
-
-
-def local_coordinates(
-    grid: jax.Array, pose: jax.Array, centre: tuple[float, float, float], size: tuple[float, float]
-) -> jax.Array:
-    """How far pixels lie from a place of the face, upright as in `patch_grid`.
-
-    Args:
-      grid: [H, W, 2] pixel positions in -1..1, y down.
-      pose: [B, 6] pose coordinates of the codes.
-      centre: the place, face widths in the head's axes.
-      size: what counts as 1 across and up, face widths.
-
-    Returns:
-      [B, H, W, 2], across and up.
-    """
-    middle, zoom, across, up = _upright(pose, centre)
-    away = ((0.5 * grid * _DOWN)[None] - middle) / zoom
-    return jnp.stack([jnp.sum(away * across, -1) / size[0], jnp.sum(away * up, -1) / size[1]], -1)
+    return 2.0 * (middle + zoom * (right * across + above * up)) * DOWN[None]
 
 
 def _upright(pose: jax.Array, centre: tuple[float, float, float]) -> tuple[jax.Array, ...]:
     """Pose coordinates [B, 6] and a point of the head -> where it is seen (crop widths from the crop's centre, y up),
     face width over crop width, and the directions across and up that turn with the roll alone; [B, 1, 1, 2], the second
     [B, 1, 1, 1]."""
-    turn, move, zoom = _parts(pose * jnp.asarray(POSE_SCALE)[None])
+    turn, move, zoom = parts(pose)
     middle = move + zoom[:, None] * jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
     roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))
     across, up = jnp.stack([jnp.cos(roll), jnp.sin(roll)], -1), jnp.stack([-jnp.sin(roll), jnp.cos(roll)], -1)
     return tuple(a[:, None, None] for a in (middle, zoom[:, None], across, up))
 
 
-def _parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """[B, 6] in degrees, crop widths and log -> rotation [B, 3, 3], place [B, 2], face width over crop width [B]."""
+def parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Pose coordinates of the codes [B, 6] -> rotation [B, 3, 3], place [B, 2] in crop widths from the crop's centre
+    (y up), face width over crop width [B]. Clipped: an untrained encoder may ask for anything."""
+    pose = pose * jnp.asarray(POSE_SCALE)[None]
     turn = rotation(jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE))
     return turn, jnp.clip(pose[:, 3:5], -1.0, 1.0), jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0))

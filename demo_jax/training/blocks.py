@@ -64,15 +64,32 @@ def undo_shift(codes: jax.Array, shift: jax.Array, layout: FactorLayout) -> jax.
 
 
 def true_control(
-    key: jax.Array, codes: jax.Array, truth: jax.Array, blocks: Blocks, *, share: float, lip_share: float
+    key: jax.Array,
+    codes: jax.Array,
+    truth: jax.Array,
+    blocks: Blocks,
+    *,
+    share: float,
+    lip_share: float,
+    false_share: float = 0.0,
 ) -> jax.Array:
     """Codes [B, K] with calibrated coordinates replaced by truth [B, 13] where it is known: pose and gaze in `share` of
-    the rows, lips in `lip_share`, drawn apart. Merged factors keep what they have."""
-    index, draws = blocks.layout.calibrated, jax.random.uniform(key, (len(codes), 2))
+    the rows, lips in `lip_share`, drawn apart. Merged factors keep what they have.
+
+    In `false_share` of the rows the free coordinates of lip and gaze become another row's. Calibrated ones are always
+    right then and free ones are not, so that a picture follows a number that is set by hand against them.
+    """
+    index, draws = blocks.layout.calibrated, jax.random.uniform(key, (len(codes), 3))
+    if false_share:
+        free = ~np.isin(np.arange(blocks.layout.size), index)
+        of = blocks.layout.factor_index
+        told = [FACTORS.index(f) for f in ("lip", "gaze") if f not in blocks.merged]
+        wrong = (draws[:, 2:] < false_share) & jnp.asarray(free & np.isin(of, told))[None]
+        codes = jnp.where(wrong, jnp.roll(codes, 1, 0), codes)
     use = jnp.zeros(truth.shape, bool)
     for factor, part in PARTS.items():
         if factor not in blocks.merged:
-            row = draws[:, :1] < lip_share if factor == "lip" else draws[:, 1:] < share
+            row = draws[:, :1] < lip_share if factor == "lip" else draws[:, 1:2] < share
             use = use.at[:, part].set(jnp.broadcast_to(row, truth[:, part].shape))
     use &= jnp.isfinite(truth)
     return codes.at[:, index].set(jnp.where(use, jnp.nan_to_num(truth), codes[:, index]))

@@ -81,8 +81,8 @@ def encode(net: Net, pictures: dict[str, jax.Array], driving: jax.Array) -> tupl
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A picture to decode in each of B rows: the source with its code, the code to show, the truth, and which rows
-    count."""
+    """A picture to decode in each of B rows: the source with its code, the code to show, the truth with its boxes, the
+    landmarks of source and truth [B, 2, 68, 2] in pixels (NaN: not known), and which rows count."""
 
     term: str
     source: jax.Array
@@ -90,6 +90,7 @@ class _Job:
     code: jax.Array
     target: jax.Array
     boxes: jax.Array
+    landmarks: jax.Array
     counts: jax.Array
 
 
@@ -114,7 +115,7 @@ def picture_terms(
         return jnp.concatenate([getattr(job, field) for job in jobs])
 
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
-    images = net(AutoEncoder.decode, pyramid, join("source_code"), join("code"))
+    images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, join("source_code"), join("code"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = picture_loss(images, target, join("boxes"), **shares), psnr(images, target)
     ends = np.cumsum([len(job.counts) for job in jobs])[:-1]
@@ -124,6 +125,8 @@ def picture_terms(
         count = jnp.maximum(jnp.sum(job.counts), 1)
         terms[job.term] = jnp.sum(loss * job.counts) / count
         terms[quality_names[job.term]] = jnp.sum(quality * job.counts) / count
+    if weights.landmarks:
+        terms["landmarks"] = landmark_error(marks, join("landmarks"), images.shape[1])
     if weights.perceptual:
         assert vgg is not None
         counts = jnp.concatenate([job.counts for job in jobs])
@@ -133,6 +136,16 @@ def picture_terms(
     if weights.cycle:
         terms["cycle"] = cycle(net, blocks, pictures["source"], codes, cycle_key)
     return terms
+
+
+def landmark_error(found: jax.Array, truth: jax.Array, size: int) -> jax.Array:
+    """Mean distance of landmarks found [B, 2, 68, 2] (-1..1) and true (pixels of a `size` picture; NaN: not known), in
+    hundredths of the picture."""
+    wanted = truth * (2 / size) - 1
+    known = jnp.isfinite(wanted)
+    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(wanted)), 0.0), -1)
+    known = jnp.all(known, -1)
+    return 50 * jnp.sum(jnp.sqrt(squares + 1e-8) * known) / jnp.maximum(jnp.sum(known), 1)
 
 
 def adversarial_terms(params: PyTree, images: jax.Array, target: jax.Array) -> Terms:
@@ -168,8 +181,11 @@ def _jobs(
 ) -> list[_Job]:
     # In a share of the samples the decoder sees the truth, of the source as of what is to be shown, so that a
     # calibrated number means the same in the picture as in the encoder.
-    shares = {"share": weights.true_control, "lip_share": weights.true_lips}
+    shares = {"share": weights.true_control, "lip_share": weights.true_lips, "false_share": weights.false_free}
     keys = jax.random.split(key, 3)
+
+    def marks(*names: str) -> jax.Array:
+        return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
 
     def told(key: jax.Array, code: jax.Array, truth: str) -> jax.Array:
         return true_control(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
@@ -185,6 +201,7 @@ def _jobs(
                 code=told(keys[0], code, "target"),
                 target=to_float(batch["target"]),
                 boxes=batch["driving_boxes"],
+                landmarks=marks("source", "target"),
                 counts=jnp.ones(len(code), bool),
             )
         )
@@ -198,6 +215,7 @@ def _jobs(
                 code=told(keys[1], code, "set_redrawn"),
                 target=pictures["set_redrawn"],
                 boxes=batch["set_boxes"],
+                landmarks=marks("set_source", "set_redrawn"),
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
@@ -211,6 +229,7 @@ def _jobs(
                 code=told(keys[2], code, "set_driving"),
                 target=pictures["set_reidentity"],
                 boxes=batch["set_boxes"],
+                landmarks=marks("set_reidentity_source", "set_reidentity"),
                 counts=jnp.ones(len(code), bool),
             )
         )
