@@ -96,6 +96,17 @@ def test_sigterm_saves_and_the_next_run_goes_on(tmp_path):
     assert same(resumed, train(make_job(CONFIG), CONFIG, tmp_path / "b", MESH))
 
 
+def test_a_failing_evaluation_costs_no_steps(tmp_path):
+    def fail(state, step):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        train(dataclasses.replace(make_job(CONFIG), evaluate=fail), CONFIG, tmp_path, MESH)
+    begun = []
+    train(make_job(CONFIG, begun.append), CONFIG, tmp_path, MESH)
+    assert begun[0] == 4  # saved before it was evaluated
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_group(tmp_path):
     with pytest.raises(TrainingStopped, match=r"step 7: gradient/layer, loss not finite \(parameter groups: layer\)"):
         train(make_job(CONFIG, break_at=7), CONFIG, tmp_path, MESH)

@@ -1,8 +1,8 @@
-"""The training loop. Order within one turn: evaluate, save, next batch, step, log.
+"""The training loop. Order within one turn: save, evaluate, next batch, step, log.
 
-Evaluation and saving come first so that both see the state that a resumed run starts from: step N is evaluated and
-saved before batch N is drawn, and batch N depends on N alone. Metrics are fetched one step late, so that the host waits
-for step N - 1 while the devices work on step N.
+Saving and evaluation come first so that both see the state that a resumed run starts from: step N is saved and then
+evaluated (an evaluation that fails costs no steps) before batch N is drawn, and batch N depends on N alone. Metrics are
+fetched one step late, so that the host waits for step N - 1 while the devices work on step N.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
             if last or step % config.save_every == 0 or stop.wanted:
                 _settle(late, writer, config)  # nothing is saved whose metrics have not been seen to be finite
                 late = None
-            if (last or step % config.eval_every == 0) and step > start and not stop.wanted:
-                writer.scalars(step, job.evaluate(state, step), "eval")
             if (last or stop.wanted or (step % config.save_every == 0 and step > start)) and step != saved:
                 save(state)
                 saved = step
+            if (last or step % config.eval_every == 0) and step > start and not stop.wanted:
+                writer.scalars(step, job.evaluate(state, step), "eval")
             if stop.wanted and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
                 break
