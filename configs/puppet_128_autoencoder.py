@@ -1,27 +1,45 @@
-"""Stage 1 on the puppet corpus at 128 px: the auto-encoder of the bundled checkpoint.
+"""Stage 1 on the puppet corpus at 128 px: the decoder of the bundled checkpoint, for an encoder that is held.
 
 python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet \\
     --config.start_from=runs/puppet_encoder
 
-It begins with what runs of configs/puppet_autoencoder.py and configs/puppet_encoder.py have learned: a step at 64 px
-costs little more than half of one at 128 px, and all but the finest level is learned there. To train from nothing,
-leave start_from away.
+The last of three: configs/puppet_autoencoder.py, configs/puppet_encoder.py, this. A step at 64 px costs little more
+than half of one at 128 px, and all but the finest level is learned there. Stage 2 needs codes, and codes need a motion
+encoder that no longer changes: encode with runs/puppet_encoder, and train stage 2 while the decoder learns here.
+demo_jax.checkpoint.export_model(flow_run, out, autoencoder=this_run) joins them.
 
-Stage 2 needs codes, and codes need a motion encoder that no longer changes. To train both at once, stop the run
-(SIGTERM saves), and give the same command with --config.freeze="('motion_encoder',)": encode with it and train stage 2,
-while the decoder goes on learning here. demo_jax.checkpoint.export_model(flow_run, out, autoencoder=this_run) joins
-them.
+With the encoder held nothing is asked of the codes, and of a window its middle frame is enough. To train both at once,
+and from nothing, give --config.freeze="()" and the weights of Stage1LossConfig.
 """
 
-from demo_jax.config import AutoEncoderConfig, DataConfig, OptimizerConfig, Stage1Config, as_config_dict
+from demo_jax.config import (
+    AutoEncoderConfig,
+    DataConfig,
+    OptimizerConfig,
+    Stage1Config,
+    Stage1LossConfig,
+    as_config_dict,
+)
 
 
 def get_config():
     return as_config_dict(
         Stage1Config(
-            steps=5_000,
-            model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24))),
-            data=DataConfig(batch_size=8, set_batch_size=6),
-            optimizer=OptimizerConfig(learning_rate=5e-4),
+            steps=8_000,
+            model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
+            loss=Stage1LossConfig(
+                true_lips=0.5,
+                supervision=0.0,
+                expression=0.0,
+                lip_contrast=0.0,
+                gaze_contrast=0.0,
+                consistency=0.0,
+                identity=0.0,
+                cross_covariance=0.0,
+                cosine=0.0,
+            ),
+            data=DataConfig(batch_size=6, set_batch_size=4),
+            optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.995),
+            freeze=("motion_encoder",),
         )
     )
