@@ -204,6 +204,23 @@ class Stage2LossConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CouplingConfig:
+    """Which noise goes with which datum (demo_jax.flow.coupling), within condition.group rows."""
+
+    kind: str = "independent"  # or exact, sinkhorn: minibatch optimal transport
+    weight: float = 0.0  # of the distance between conditions; 0 is plain minibatch optimal transport
+    share: float = 0.0  # if not 0, `weight` is searched: share of pairs that may cost no more than a datum's own noise
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("independent", "exact", "sinkhorn"):
+            raise InputError(f"coupling.kind is {self.kind!r}; it must be 'independent', 'exact' or 'sinkhorn'.")
+        _check_range(self, "coupling.", "weight", 0)
+        _check_range(self, "coupling.", "share", 0, 1)
+        if self.weight and self.share:
+            raise InputError("coupling.weight and coupling.share are both set; the share is there to find the weight.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConditionConfig:
     """How conditions are dropped, noised and given in training. Probabilities."""
 
@@ -254,6 +271,7 @@ class Stage2Config(RunConfig):
     model: FlowTransformerConfig = FlowTransformerConfig()
     loss: Stage2LossConfig = Stage2LossConfig()
     condition: ConditionConfig = ConditionConfig()
+    coupling: CouplingConfig = CouplingConfig()
     autoencoder: str = ""  # work directory (or published folder) of the stage-1 run that made the codes
 
     def __post_init__(self) -> None:

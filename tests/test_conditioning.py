@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from demo_jax import codes
 from demo_jax.config import ConditionConfig
 from demo_jax.factors import FactorLayout
 from demo_jax.flow.condition import check
-from demo_jax.training.conditioning import given_masks, make_condition
+from demo_jax.training.conditioning import coupling_features, given_masks, make_condition
 
 LAYOUT = FactorLayout()
 C, L, H, A, ROWS = 4, 12, 3, 5, 16
@@ -79,6 +81,20 @@ def test_certain_dropout_drops(batch, space):
     _, cond = made(batch, space, config)
     assert not cond.keep_audio.any() and not cond.keep_emotion.any()
     assert not cond.context_mask.any() and not cond.context.any() and not cond.source.any()
+
+
+def test_what_a_coupling_compares_is_neither_dropped_nor_noised(batch, space):
+    arrays = jax.tree.map(jnp.asarray, batch)
+    dropping = dataclasses.replace(QUIET, drop_audio=0.5, drop_source=0.5, drop_context=0.5, context_noise=1.0)
+    features = [coupling_features(arrays, space, made(batch, space, c)[1]) for c in (QUIET, dropping)]
+    np.testing.assert_allclose(features[0], features[1], atol=1e-6)
+    assert features[0].shape[0] == ROWS and np.isfinite(features[0]).all()
+    # Audio, source and context weigh the same (nothing is given here), whatever their number of coordinates.
+    audio = (C + L + H) // 5 * A
+    parts = np.split(np.asarray(features[0]), [audio, audio + 42], 1)
+    np.testing.assert_allclose([np.square(p).sum(1).mean() for p in parts[:2]], 1.0, rtol=1e-3)
+    given = made(batch, space, dataclasses.replace(QUIET, given=1.0))[1]
+    assert np.abs(coupling_features(arrays, space, given) - features[0]).max() > 0.01
 
 
 def test_context_is_noised_as_its_level_says(batch, space):

@@ -12,7 +12,7 @@ from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
 from demo_jax import codes, sharding
-from demo_jax.config import FlowTransformerConfig, MeshConfig, OptimizerConfig, Stage2Config
+from demo_jax.config import CouplingConfig, FlowTransformerConfig, MeshConfig, OptimizerConfig, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
@@ -24,6 +24,7 @@ LAYOUT = FactorLayout()
 CONFIG = Stage2Config(
     model=FlowTransformerConfig(width=32, depth=2, heads=2, window=8, context=3, look_ahead=2),
     optimizer=OptimizerConfig(warmup_steps=1),
+    coupling=CouplingConfig(kind="sinkhorn", share=0.05),
 )
 
 

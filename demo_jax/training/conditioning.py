@@ -69,6 +69,28 @@ def make_condition(
     return x1, condition
 
 
+def coupling_features(batch: Batch, space: CodeSpace, condition: Condition) -> jax.Array:
+    """What tells two windows' conditions apart, [B, F] float32: audio, source, context and given values, before
+    anything was dropped or noised; each centred over the batch and of the same mean square, in steps of five frames."""
+    rows = len(batch["codes"])
+    before = space.to_whitened(batch["codes"])[:, : condition.context.shape[1]]
+    before = jnp.where(batch["codes_valid"][:, : before.shape[1], None], before, 0.0)
+    audio = jnp.where(batch["audio_valid"][..., None], batch["audio"].astype(jnp.float32), 0.0)
+    parts = [_pooled(audio), space.to_whitened(batch["source"]), _pooled(before), _pooled(condition.given)]
+    features = []
+    for part in parts:
+        part = part.reshape(rows, -1)
+        part = part - jnp.mean(part, 0, keepdims=True)
+        features.append(part / jnp.sqrt(jnp.mean(jnp.sum(jnp.square(part), 1)) + 1e-6))
+    return jnp.concatenate(features, 1)
+
+
+def _pooled(x: jax.Array, frames: int = 5) -> jax.Array:
+    """[B, T, N] -> means of `frames` frames each; a rest at the end is left out."""
+    whole = x.shape[1] // frames * frames
+    return x[:, :whole].reshape(len(x), -1, frames, x.shape[-1]).mean(2)
+
+
 def given_masks(key: jax.Array, rows: int, length: int, layout: FactorLayout, config: ConditionConfig) -> jax.Array:
     """[B, L, K] bool, the same for each `config.group` consecutive rows.
 

@@ -12,13 +12,14 @@ import optax
 
 from demo_jax import rng
 from demo_jax.codes import CodeSpace
-from demo_jax.config import Stage1Config, Stage2Config
+from demo_jax.config import CouplingConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
-from demo_jax.flow.coupling import Independent
+from demo_jax.flow import coupling
+from demo_jax.flow.coupling import Coupling
 from demo_jax.flow.loss import flow_matching_losses
 from demo_jax.flow.time_sampling import LogitNormal, Uniform
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.training.conditioning import make_condition
+from demo_jax.training.conditioning import coupling_features, make_condition
 from demo_jax.training.state import TrainState, apply_gradients
 from demo_jax.typing import PyTree
 
@@ -40,7 +41,8 @@ def stage2_losses(
     condition_key, noise_key, coupling_key, time_key = jax.random.split(key, 4)
     x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
     x0 = jax.random.normal(noise_key, x1.shape)
-    x0 = Independent()(coupling_key, x0, x1, condition.source, condition.free, config.condition.group)
+    features = coupling_features(batch, space, condition)
+    x0 = make_coupling(config.coupling)(coupling_key, x0, x1, features, condition.free, config.condition.group)
     times = Uniform() if config.loss.time == "uniform" else LogitNormal()
     t = times(time_key, len(x1))
 
@@ -50,6 +52,13 @@ def stage2_losses(
     terms = flow_matching_losses(velocity, x0, x1, t, condition, layout, config.loss.difference)
     total = terms["loss"] + (config.loss.velocity - 1) * terms["velocity"]
     return terms | {"loss": total}
+
+
+def make_coupling(config: CouplingConfig) -> Coupling:
+    if config.kind == "independent":
+        return coupling.Independent()
+    solver = coupling.exact if config.kind == "exact" else coupling.Sinkhorn()
+    return coupling.MinibatchOT(solver=solver, weight=config.weight, share=config.share or None)
 
 
 def make_step(
