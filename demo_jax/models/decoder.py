@@ -102,7 +102,8 @@ class Decoder(nn.Module):
                 else:
                     inputs[1:1] = [x]
                 x = nn.Dense(channels, dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
-                drawn = _average_down(outlines, resolutions[-1] // resolution)
+                smaller = (resolutions[-1] // resolution,) * 2
+                drawn = nn.avg_pool(outlines, smaller, smaller)
             else:
                 drawn = None
             for j in range(c.blocks if resolution <= MAX_WARP else 1):
@@ -127,10 +128,6 @@ class Decoder(nn.Module):
         kernel = nn.initializers.normal(1e-3)
         change = nn.Conv(len(HeadFlow.step), (3, 3), dtype=jnp.float32, kernel_init=kernel, name=name)
         return _row(HeadFlow.step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
-
-
-def _average_down(x: jax.Array, factor: int) -> jax.Array:
-    return x if factor == 1 else nn.avg_pool(x, (factor, factor), (factor, factor))
 
 
 def _row(step: tuple[float, ...]) -> np.ndarray:

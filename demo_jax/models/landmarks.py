@@ -22,7 +22,6 @@ from demo_jax.models.warp import identity_grid, warp
 
 Dtype = Any
 LANDMARKS = 68
-POINTS = LANDMARKS + 2  # and the irises, right and left
 INNER_LIPS, OUTER_LIPS = np.arange(60, 68), np.arange(48, 60)
 EYE_CORNERS = ((36, 39), (42, 45))  # right eye, left eye
 _EYES = (np.arange(36, 42), np.arange(42, 48))
