@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from demo_jax.factors import LANDMARK_MIRROR, POSE_SCALE, rotation_matrix
-from demo_jax.models import landmarks
+from demo_jax.models import landmarks, rigid
 from demo_jax.training.stage1 import landmark_error
 
 POSE = np.array([20.0, -10.0, 8.0, 0.05, -0.03, 0.75])
@@ -40,7 +40,7 @@ def test_the_mean_face_lies_on_a_puppets() -> None:
 
     identity = random_identity(np.random.default_rng(0))
     truth = measure(identity, POSE[None], np.zeros((1, 52)), np.zeros((1, 3)), 128).landmarks[0]
-    found = np.asarray(landmarks.project(jnp.asarray(landmarks.mean_face())[None], code(POSE)))[0]
+    found = np.asarray(rigid.project(jnp.asarray(landmarks.mean_face())[None], code(POSE)))[0]
     np.testing.assert_allclose(found, seen(landmarks.mean_face(), POSE), atol=1e-5)
     distance = np.linalg.norm((found + 1) * 64 - truth, axis=-1) / (128 * np.exp(-POSE[5]))
     assert distance.mean() < 0.04

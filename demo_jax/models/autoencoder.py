@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
+from demo_jax.models import rigid
 from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
-from demo_jax.models.landmarks import LANDMARKS, project
+from demo_jax.models.landmarks import LANDMARKS
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
 
@@ -56,7 +57,7 @@ class AutoEncoder(nn.Module):
         codes = source_code, driving_code
         blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
         image, points = self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
-        seen = [project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
+        seen = [rigid.project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
         return image, jnp.stack(seen, 1)
 
     def embed_lips(self, lip_codes: jax.Array) -> jax.Array:

@@ -121,14 +121,6 @@ class FacePoints(nn.Module):
         return points(0), points(1)
 
 
-def project(points: jax.Array, pose: jax.Array) -> jax.Array:
-    """Points [B, N, 3] of heads (face widths, their own axes) and pose coordinates of the codes [B, 6] -> where they
-    are seen, [B, N, 2] in -1..1, y down."""
-    turn, move, zoom = rigid.parts(pose)
-    seen = move[:, None] + zoom[:, None, None] * jnp.einsum("bij,bnj->bni", turn[:, :2], points)
-    return 2.0 * seen * rigid.DOWN
-
-
 def shift(points: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, ...], resolution: int) -> jax.Array:
     """Where the source shows what a pixel of the wanted picture shows, beyond what the rigid head says.
 
@@ -143,8 +135,8 @@ def shift(points: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, ...], res
       [B, r, r, 2], to be added to sampling positions in -1..1, y down.
     """
     (source, driving), (from_pose, to_pose) = points, poses
-    away = project(source, from_pose) - project(driving, from_pose)
-    at, zoom = project(driving, to_pose), rigid.parts(to_pose)[2]
+    away = rigid.project(source, from_pose) - rigid.project(driving, from_pose)
+    at, zoom = rigid.project(driving, to_pose), rigid.parts(to_pose)[2]
     reach = 2.0 * zoom[:, None] * jnp.asarray(_REACH)[None]
     reach = jnp.maximum(reach, 1.0 / resolution)  # half a pixel
     line = identity_grid(resolution, 1)[:, 0, 1]
@@ -163,7 +155,7 @@ def sketch(points: jax.Array, pose: jax.Array, resolution: int) -> jax.Array:
 
     points [B, 70, 3], pose [B, 6] coordinates of the codes.
     """
-    at = jax.lax.stop_gradient(project(points, pose))
+    at = jax.lax.stop_gradient(rigid.project(points, pose))
     size = jax.lax.stop_gradient(2.0 * rigid.parts(pose)[2])[:, None]  # a face width, in units of -1..1
     line = (jnp.arange(resolution, dtype=jnp.float32) + 0.5) * 2 / resolution - 1
     pixels = jnp.tile(line, resolution)[None], jnp.repeat(line, resolution)[None]

@@ -80,22 +80,23 @@ def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple
       Sampling positions [B, rows, columns, 2] in -1..1, y down.
     """
     rows, columns = shape
-    middle, zoom, across, up = _upright(pose, centre)
+    middle, zoom = project(jnp.asarray(centre)[None, None], pose), parts(pose)[2]
+    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))
+    across, up = jnp.stack([jnp.cos(roll), jnp.sin(roll)], -1), jnp.stack([-jnp.sin(roll), jnp.cos(roll)], -1)
     step = width / columns
     right = ((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None, :, None]
     above = (((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None, None]
-    return 2.0 * (middle + zoom * (right * across + above * up)) * DOWN[None]
+    away = right * across[:, None, None] + above * up[:, None, None]
+    return middle[:, None] + 2.0 * zoom[:, None, None, None] * away * DOWN[None]
 
 
-def _upright(pose: jax.Array, centre: tuple[float, float, float]) -> tuple[jax.Array, ...]:
-    """Pose coordinates [B, 6] and a point of the head -> where it is seen (crop widths from the crop's centre, y up),
-    face width over crop width, and the directions across and up that turn with the roll alone; [B, 1, 1, 2], the second
-    [B, 1, 1, 1]."""
+def project(points: jax.Array, pose: jax.Array) -> jax.Array:
+    """Points [B or 1, N, 3] of heads (face widths, their own axes) and pose coordinates of the codes [B, 6] -> where
+    they are seen, [B, N, 2] in -1..1, y down."""
     turn, move, zoom = parts(pose)
-    middle = move + zoom[:, None] * jnp.einsum("bij,j->bi", turn[:, :2], jnp.asarray(centre))
-    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))
-    across, up = jnp.stack([jnp.cos(roll), jnp.sin(roll)], -1), jnp.stack([-jnp.sin(roll), jnp.cos(roll)], -1)
-    return tuple(a[:, None, None] for a in (middle, zoom[:, None], across, up))
+    points = jnp.broadcast_to(points, (len(pose), *points.shape[1:]))
+    seen = move[:, None] + zoom[:, None, None] * jnp.einsum("bij,bnj->bni", turn[:, :2], points)
+    return 2.0 * seen * DOWN
 
 
 def parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
