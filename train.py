@@ -114,7 +114,9 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
             f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode "
             f"--autoencoder {config.autoencoder}"
         )
-    layout, space = autoencoder.autoencoder.model.layout, load_space(Path(config.data.path) / "space.npz")
+    layout = autoencoder.autoencoder.model.layout
+    # On the host: a constant of the step that lay on a device would have to be fetched when it compiles.
+    space = jax.device_get(load_space(Path(config.data.path) / "space.npz"))
     model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps, config.freeze)
     batches = functools.partial(
         pipeline.stage2_batches,

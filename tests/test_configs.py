@@ -107,9 +107,10 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
     assert (count > 4e7) == full and (not full or c.model.dtype == "bfloat16")
 
 
-def test_the_128_px_model_keeps_its_budget():
+@pytest.mark.parametrize("name", ["puppet_128_autoencoder", "puppet_gpu_autoencoder"])
+def test_a_128_px_model_keeps_its_budget(name):
     """At most 8 M parameters, and 1.5 GFLOP to decode a frame (the source is encoded once per portrait)."""
-    c = from_config_dict(importlib.import_module("configs.puppet_128_autoencoder").get_config()).model
+    c = from_config_dict(importlib.import_module(f"configs.{name}").get_config()).model
     model, picture, code = AutoEncoder(c), shape(1, c.size, c.size, 3), shape(1, c.layout.size)
     window = shape(1, c.lip_window, c.size, c.size, 3), shape(1, c.lip_window, AUDIO)
     variables = jax.eval_shape(model.init, jax.random.key(0), picture, *window)

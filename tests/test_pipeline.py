@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import synthetic
+from etils import epath
 
 from data_pipelines import pipeline, transforms
 from data_pipelines.schema import pack, write_atomically, write_clip
+from data_pipelines.sources import read_members
 from demo_jax.factors import EMOTIONS, FACTORS, calibrated_code
 from demo_jax.typing import InputError
 
@@ -314,6 +316,42 @@ def test_a_damaged_record_is_named(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"clip-0000\.npz is damaged"):
         make(tmp_path, 1, set_batch_size=0)
+
+
+def test_arrays_read_in_part_are_those_of_the_file_as_it_is_now(tmp_path: Path):
+    for clip in (synthetic.clip("a", 0, 20), synthetic.clip("a", 0, 30)):  # the second replaces the first
+        path = write_clip(tmp_path / "train", clip)
+        with np.load(path) as file:
+            wanted = dict(file)
+        for _ in range(2):  # where arrays lie is remembered
+            assert_equal(read_members(epath.Path(path), list(wanted)), wanted)
+
+
+def test_a_bit_flipped_before_the_first_reading_is_found(tmp_path: Path):
+    clip = synthetic.clip()
+    path = write_clip(tmp_path / "train", clip)
+    data = bytearray(path.read_bytes())
+    data[data.index(clip.frames[0]) + 20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"clip-0000\.npz is damaged .*frame_bytes"):
+        read_members(epath.Path(path), ["pose"])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda f: np.savez_compressed(f, pose=np.zeros(3)), "compressed"),
+        (lambda f: np.savez(f, pose=np.zeros((3, 2), order="F")), "Fortran"),
+        (lambda f: np.savez(f, pose=np.array([None])), "objects"),
+        (lambda f: np.savez(f, gaze=np.zeros(3)), "'pose'"),
+        (lambda f: f.write(b"nothing"), "not a zip file"),
+    ],
+)
+def test_files_that_cannot_be_read_in_part_are_named(tmp_path: Path, write, message: str):
+    with open(tmp_path / "odd.npz", "wb") as file:
+        write(file)
+    with pytest.raises(InputError, match=rf"odd\.npz is damaged or no record .*{message}"):
+        read_members(epath.Path(tmp_path / "odd.npz"), ["pose"])
 
 
 def test_whole_records_can_be_read(records: Path):

@@ -1,0 +1,362 @@
+"""What one accelerator does: python -m benchmarks.accelerator --out results.json [--only peaks,flow].
+
+Medians of repeated calls after warm-up, on random numbers. Operations are XLA's count of the program as written, so
+that what a compiler adds or saves counts for nothing; shares are of the best matrix product measured here in the same
+run. Sections: peaks, stage1 (train step at 128 px), flow (train step at full size, attention kernels, coupling), decode
+(frames at 512 px), sample (one clip, from noise to frames) and precision (bfloat16 and fast float32 beside the host's).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import importlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from demo_jax import codes
+from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import coupling
+from demo_jax.models import flow_transformer
+from demo_jax.models.autoencoder import AutoEncoder, to_uint8
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling.sampler import sample_window
+from demo_jax.training.conditioning import make_condition
+from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.steps import make_step, stage2_losses
+
+Row = dict[str, Any]
+AUDIO = 160  # numbers of log-mel a frame
+REPEATS = 10
+
+
+def seconds(call: Callable[..., Any], *args: Any) -> float:
+    """Median of one call, after two that do not count."""
+    times = []
+    for i in range(REPEATS + 2):
+        start = time.perf_counter()
+        jax.block_until_ready(call(*args))
+        if i > 1:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def train_seconds(step: Any, state: Any, batch: Any, repeats: int = REPEATS) -> float:
+    """Of a step that is given away its state; steps follow each other without waiting, as in training."""
+    for _ in range(2):
+        state, metrics = step(state, batch)
+    jax.block_until_ready(metrics)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        state, metrics = step(state, batch)
+    jax.block_until_ready(metrics)
+    return (time.perf_counter() - start) / repeats
+
+
+def operations(function: Any, *args: Any) -> float:
+    """Of the program as the host would be given it: other backends do not count."""
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), args)
+    with jax.default_device(jax.devices("cpu")[0]):
+        return float(function.lower(*shapes).cost_analysis()["flops"])
+
+
+def settings(name: str, *variant: str) -> Any:
+    return from_config_dict(importlib.import_module(f"configs.{name}").get_config(*variant))
+
+
+def peaks() -> list[Row]:
+    rows: list[Row] = []
+    n = 8192 if jax.default_backend() != "cpu" else 1024
+    for dtype in ("bfloat16", "float32"):
+        a, b = (jax.random.normal(jax.random.key(i), (n, n), dtype) for i in range(2))
+        product = jax.jit(jnp.matmul)
+        rows.append({"what": f"matmul {n} {dtype}", "tflops": 2 * n**3 / seconds(product, a, b) / 1e12})
+    big = jnp.ones(2**28 if n == 8192 else 2**24, jnp.float32)
+    add = jax.jit(lambda x: x + 1)
+    rows.append({"what": "copy", "gigabytes_per_s": 2 * big.nbytes / seconds(add, big) / 1e9})
+    return rows
+
+
+def stage1_batch(c: Stage1Config) -> dict[str, jax.Array]:
+    b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
+    rng = np.random.default_rng(0)
+
+    def picture(*shape: int) -> np.ndarray:
+        return rng.integers(0, 256, (*shape, s, s, 3), np.uint8)
+
+    def truth(name: str, *shape: int) -> dict[str, np.ndarray]:
+        return {
+            f"{name}_calibrated": 0.5 * rng.standard_normal((*shape, 13)).astype(np.float32),
+            f"{name}_expression": rng.uniform(0, 1, (*shape, 52)).astype(np.float32),
+        }
+
+    def points(*shape: int) -> np.ndarray:
+        return rng.uniform(0.3 * s, 0.7 * s, (*shape, 68, 2)).astype(np.float32)
+
+    box = np.array([[0.4, 0.6, 0.6, 0.7], [0.35, 0.4, 0.65, 0.5]], np.float32) * s
+    batch: dict[str, np.ndarray] = {
+        "source": picture(b), "driving": picture(b, w), "target": picture(b), "driving_shift": np.zeros((b, 3), "f4"),
+        "source_landmarks": points(b), "target_landmarks": points(b), "driving_boxes": np.stack([box] * b),
+        "audio": rng.standard_normal((b, w, AUDIO)).astype(np.float32), "clip_hash": np.arange(b, dtype=np.int32),
+        "time": np.arange(b, dtype=np.int32), "voiced": np.ones(b, bool), "phoneme": np.arange(b, dtype=np.int32),
+    }  # fmt: skip
+    batch |= truth("source", b) | truth("target", b) | truth("driving", b, w)
+    for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
+        batch |= {f"set_{name}": picture(n), f"set_{name}_landmarks": points(n)} | truth(f"set_{name}", n)
+    batch |= {"set_factor": (np.arange(n) % 4).astype(np.int32), "set_boxes": np.stack([box] * n)}
+    return jax.device_put(batch)
+
+
+def stage1() -> list[Row]:
+    rows = []
+    for dtype in ("float32", "bfloat16"):
+        c = settings("puppet_gpu_autoencoder")
+        c = dataclasses.replace(c, model=dataclasses.replace(c.model, dtype=dtype))
+        model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.freeze)
+        batch, plain, sets = stage1_batch(c), c.data.batch_size, c.data.set_batch_size
+        pictures = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))
+        state = create(jax.jit(model.init)(jax.random.key(0), *pictures)["params"], optimizer)
+        losses = functools.partial(stage1_losses, model, c)
+        function = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
+        flops, start = operations(function, state, batch), time.perf_counter()
+        step = function.lower(state, batch).compile()
+        compiled = time.perf_counter() - start
+        took = train_seconds(step, state, batch)
+        row = {"what": f"stage 1 step at 128 px, {dtype}, {plain} + {sets} rows", "ms": 1e3 * took}
+        row |= {"decoded_per_s": (plain + 2 * sets) / took, "tflops": flops / took / 1e12, "compile_s": compiled}
+        rows.append(row)
+        say(row)
+    return rows
+
+
+def flow_batch(c: Stage2Config, layout: FactorLayout) -> dict[str, jax.Array]:
+    b, m, rng = c.data.batch_size, c.model, np.random.default_rng(0)
+    seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal((b, *shape)).astype(np.float32)
+
+    return jax.device_put(
+        {
+            "codes": normal(seen, layout.size), "codes_valid": np.ones((b, seen), bool), "source": normal(layout.size),
+            "next_codes": normal(m.window, layout.size), "next_valid": np.ones((b, m.window), bool),
+            "audio": normal(tokens, AUDIO), "audio_valid": np.ones((b, tokens), bool),
+            "emotion": np.zeros(b, np.int32),
+        }
+    )  # fmt: skip
+
+
+def _flow_config(dtype: str, batch: int, kind: str = "independent", group: int = 8) -> Stage2Config:
+    c = settings("full_flow")
+    return dataclasses.replace(
+        c,
+        model=dataclasses.replace(c.model, dtype=dtype),
+        data=dataclasses.replace(c.data, batch_size=batch),
+        condition=dataclasses.replace(c.condition, group=group),
+        coupling=dataclasses.replace(c.coupling, kind=kind),
+    )
+
+
+def _space(layout: FactorLayout) -> codes.CodeSpace:
+    return codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
+
+
+def flow() -> list[Row]:
+    layout = FactorLayout()
+    space = jax.device_put(_space(layout))
+    rows, chosen = [], flow_transformer.attention_implementation
+    cases = [
+        ("float32", 256, "independent", 8, "xla"), ("bfloat16", 256, "independent", 8, "xla"),
+        ("bfloat16", 256, "independent", 8, "cudnn"), ("bfloat16", 1024, "independent", 8, "xla"),
+        ("bfloat16", 1024, "independent", 8, "cudnn"), ("bfloat16", 1024, "sinkhorn", 256, "cudnn"),
+        ("bfloat16", 1024, "sinkhorn", 1024, "cudnn"),
+    ]  # fmt: skip
+    for dtype, batch_size, kind, group, kernel in cases:
+        c = _flow_config(dtype, batch_size, kind, group)
+        try:
+            model, optimizer = FlowTransformer(c.model), make_optimizer(c.optimizer, c.steps)
+            batch = flow_batch(c, layout)
+            x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
+            params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
+            losses = lambda p, b, k, model=model, c=c: stage2_losses(model, c, layout, p, space, b, k)  # noqa: E731
+            step = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
+            state = create(params, optimizer)
+            flops = _flow_operations(model, params, x1, condition)
+            flow_transformer.attention_implementation = lambda _, kernel=kernel: kernel
+            took = train_seconds(step, state, batch)
+        except Exception as error:
+            rows.append({"what": f"flow step {dtype} {batch_size} {kind} {kernel}", "failed": str(error)[:300]})
+            say(rows[-1])
+            continue
+        finally:
+            flow_transformer.attention_implementation = chosen
+        rows.append(
+            {"what": f"flow step, {dtype}, batch {batch_size}, {kind} coupling of {group}, {kernel} attention",
+             "ms": 1e3 * took, "windows_per_s": batch_size / took, "tflops": flops / took / 1e12}
+        )  # fmt: skip
+        say(rows[-1])
+    for solver, name in ((coupling.Sinkhorn(), "sinkhorn"), (coupling.exact, "exact")):
+        for n in (256, 1024):
+            x0, x1 = (jax.random.normal(jax.random.key(i), (n, 50, layout.size)) for i in range(2))
+            free = jnp.ones(x0.shape, bool)
+            pair = jax.jit(
+                lambda x0, x1, n=n, solver=solver, free=free: coupling.MinibatchOT(solver=solver)(
+                    jax.random.key(0), x0, x1, jnp.ones((n, 4)), free, n
+                )
+            )
+            row = {"what": f"coupling {name}, n {n}", "ms": 1e3 * seconds(pair, x0, x1)}
+            cost = coupling.transport_cost(x0, x1, free)
+            chosen_noise = np.asarray(jax.jit(solver)(cost))
+            c = np.asarray(cost, np.float64)
+            row["cost_saved"] = float(np.trace(c) - c[chosen_noise, np.arange(n)].sum()) / n
+            rows.append(row)
+            say(row)
+    return rows
+
+
+def _flow_operations(model: FlowTransformer, params: Any, x1: jax.Array, condition: Any) -> float:
+    """Of a step: three times the forward pass's, one layer's for every layer (XLA counts the body of a scan once)."""
+
+    def count(depth: int) -> float:
+        shallow = FlowTransformer(dataclasses.replace(model.config, depth=depth, dtype="float32"))
+        some = jax.tree.map(lambda a: a, params) | {"blocks": jax.tree.map(lambda a: a[:depth], params["blocks"])}
+        forward = jax.jit(lambda p: shallow.apply({"params": p}, x1, jnp.zeros(len(x1)), condition))
+        return operations(forward, some)
+
+    one = count(1)
+    width, tokens = model.config.width, condition.audio.shape[1]
+    layer = len(x1) * tokens * (2 * 18 * width * width + 4 * tokens * width)  # 6 of modulation, 12 of attention and MLP
+    return 3 * (one + (model.config.depth - 1) * layer)
+
+
+def _decoder(dtype: str, batch: int):
+    c = settings("full_autoencoder")
+    model = AutoEncoder(dataclasses.replace(c.model, dtype=dtype, lip_window=1))
+    size, k = c.model.size, c.model.layout.size
+    pictures = jnp.zeros((1, size, size, 3)), jnp.zeros((1, 1, size, size, 3)), jnp.zeros((1, 1, AUDIO))
+    params = jax.jit(model.init)(jax.random.key(0), *pictures)
+    face = jax.random.uniform(jax.random.key(1), (1, size, size, 3), minval=-1)
+    pyramid = jax.jit(lambda p, x: model.apply(p, x, method=AutoEncoder.encode_source))(params, face)
+    code = 0.3 * jax.random.normal(jax.random.key(2), (batch, k))
+
+    def decode(params: Any, pyramid: Any, code: jax.Array) -> jax.Array:
+        many = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(code), *a.shape[1:])), pyramid)
+        return to_uint8(model.apply(params, many, jnp.zeros_like(code), code, method=AutoEncoder.decode))
+
+    return jax.jit(decode), params, pyramid, code
+
+
+def decode() -> list[Row]:
+    rows = []
+    for dtype in ("float32", "bfloat16"):
+        for batch in (1, 8, 64):
+            function, *args = _decoder(dtype, batch)
+            took, flops = seconds(function, *args), operations(function, *args)
+            rows.append(
+                {"what": f"decode 512 px, {dtype}, batch {batch}", "ms": 1e3 * took, "frames_per_s": batch / took,
+                 "gflop_per_frame": flops / batch / 1e9, "tflops": flops / took / 1e12}
+            )  # fmt: skip
+            say(rows[-1])
+    return rows
+
+
+def sample() -> list[Row]:
+    """Batch 1: a window of 50 frames with 10 evaluations of three branches, decoded at 512 px and fetched."""
+    layout = FactorLayout()
+    c, space = _flow_config("bfloat16", 8), _space(layout)
+    model = FlowTransformer(c.model)
+    x1, condition = make_condition(
+        jax.random.key(0), flow_batch(c, layout), space, layout, c.condition, c.model.context
+    )
+    params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
+    one = jax.tree.map(lambda a: a[:1], condition)
+    decoder, variables, pyramid, _ = _decoder("bfloat16", c.model.window)
+
+    @jax.jit
+    def motion(params: Any, condition: Any) -> jax.Array:
+        def velocity(x: jax.Array, t: jax.Array, condition: Any) -> jax.Array:
+            return model.apply({"params": params}, x, t, condition)
+
+        keys = jax.random.split(jax.random.key(3), 1)
+        return sample_window(velocity, keys, condition, steps=10, scales={"audio": 2.0, "emotion": 1.0})[0]
+
+    def clip() -> np.ndarray:
+        return np.asarray(decoder(variables, pyramid, motion(params, one)))
+
+    took, thinking = seconds(clip), seconds(motion, params, one)
+    frames = c.model.window
+    return [
+        {"what": f"one window of {frames} frames at 512 px, batch 1, 10 evaluations x 3 branches, full size, bfloat16",
+         "ms": 1e3 * took, "frames_per_s": frames / took, "motion_ms": 1e3 * thinking}
+    ]  # fmt: skip
+
+
+def precision() -> list[Row]:
+    """Relative error of the full-size networks against products of full float32 precision."""
+    rows, layout = [], FactorLayout()
+    c = _flow_config("float32", 8)
+    batch, space = flow_batch(c, layout), _space(layout)
+    x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
+    shapes = jax.eval_shape(FlowTransformer(c.model).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
+    # Not those of init: with its zeros a network of this kind says nothing.
+    draws = np.random.default_rng(1)
+    params = jax.tree.map(
+        lambda a: (draws.standard_normal(a.shape) / np.sqrt(max(a.shape[-2:-1] or (1,)))).astype(np.float32), shapes
+    )
+
+    def run(dtype: str, exact: bool) -> np.ndarray:
+        model = FlowTransformer(dataclasses.replace(c.model, dtype=dtype))
+        with jax.default_matmul_precision("highest" if exact else "default"):
+            call = jax.jit(lambda p: model.apply(p, x1, jnp.full(len(x1), 0.5), condition))
+            return np.asarray(call(params), np.float64)
+
+    truth = run("float32", True)
+    for dtype in ("float32", "bfloat16"):
+        error = np.linalg.norm(run(dtype, False) - truth) / np.linalg.norm(truth)
+        rows.append({"what": f"flow forward, {dtype}, default precision", "relative_error": float(error)})
+    return rows
+
+
+SECTIONS: dict[str, Callable[[], list[Row]]] = {
+    "peaks": peaks, "stage1": stage1, "flow": flow, "decode": decode, "sample": sample, "precision": precision,
+}  # fmt: skip
+
+
+def say(row: Row) -> None:
+    print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="json file to write")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas (all)")
+    args = parser.parse_args()
+    device = jax.devices()[0]
+    results: dict[str, Any] = {
+        "device": device.device_kind, "jax": jax.__version__, "python": sys.version.split()[0],
+        "date": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+    for name in args.only.split(","):
+        try:
+            results[name] = SECTIONS[name]()
+        except Exception as error:
+            results[name] = [{"failed": f"{type(error).__name__}: {str(error)[:400]}"}]
+        for row in results[name]:
+            say(row)
+        args.out.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
