@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_pipelines.puppet import surface
 from demo_jax.factors import LANDMARK_MIRROR, POSE_SCALE, rotation_matrix
 from demo_jax.models import landmarks, rigid
 from demo_jax.training.stage1 import landmark_error
@@ -80,7 +81,7 @@ def test_irises_look_where_the_gaze_goes() -> None:
     _, rest = face_points(params, still)
     look = still | {"gaze": (still["gaze"][0], jnp.zeros((1, 6)).at[0, :2].set(jnp.array([2.0, 1.0])))}
     change = (face_points(params, look)[1] - rest)[68:]
-    radius = float(params["params"]["eyeball"][0])
+    radius = surface.EYE_RADIUS
     np.testing.assert_allclose(change[:, 0], radius * np.sin(np.deg2rad(20)) * np.cos(np.deg2rad(10)), rtol=0.02)
     np.testing.assert_allclose(change[:, 1], -radius * np.sin(np.deg2rad(10)), rtol=0.02)
 

@@ -60,13 +60,16 @@ _PARTS: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
 }
 # How far around a point the picture goes along with it, face widths.
 _REACH = np.concatenate(
-    [np.full(n, reach) for n, reach in ((17, 0.12), (10, 0.07), (9, 0.07), (12, 0.04), (20, 0.05), (2, 0.04))]
+    [np.full(n, reach) for n, reach in ((17, 0.12), (10, 0.07), (9, 0.07), (12, 0.025), (20, 0.05), (2, 0.035))]
 ).astype(np.float32)
 _CHANGE = 0.2  # face widths: what a change of 1 means, large so that small weights learn fast
-_WEIGHT = np.square(_REACH.min() / _REACH)  # or the jaw would hold the lips
+# Or the jaw would hold the lips, and the lids the irises.
+_WEIGHT = np.square(0.04 / _REACH) * np.where(np.arange(len(_REACH)) < LANDMARKS, 1, 4).astype(np.float32)
 _REST = 0.05  # weight of staying where one is, against 1 of a point of the lips that one lies on
 _LOOK = (16, 16)  # px of source features that are looked at, over the whole face
-_EYEBALL = 0.12  # face widths, where training starts
+# Radius of the puppets' eyeballs, face widths (of people about 0.09). Not learned: pictures alone shrank it to 0.03, as
+# an iris in a wrong place costs more than one that hardly moves.
+_EYEBALL = 0.148
 _IRIS = 0.06
 SKETCH = 8  # channels
 _STRONG = 3.0  # what inside is, so that small weights draw; outside is 0, so that they are taught where something is
@@ -93,7 +96,6 @@ class FacePoints(nn.Module):
             looks = nn.Conv(32, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"looks_{i}")(channel_norm(looks))
             looks = nn.silu(looks)
         looks = nn.silu(nn.Dense(64, dtype=self.dtype, name="looks")(looks.reshape(len(looks), -1)))
-        eyeball = self.param("eyeball", lambda _: jnp.full((2,), _EYEBALL, jnp.float32))  # radius, depth of its centre
         layers = {
             name: (
                 nn.Dense(64, dtype=self.dtype, name=f"{name}_hidden"),
@@ -113,7 +115,7 @@ class FacePoints(nn.Module):
             angles = blocks["gaze"][which][:, :2] * jnp.asarray(GAZE_SCALE[:2])[None]
             turn = rigid.rotation(jnp.concatenate([angles, jnp.zeros_like(angles[:, :1])], -1))
             irises = [
-                (face[:, a] + face[:, b]) / 2 + eyeball[0] * turn[..., 2] - eyeball[1] * jnp.array([[0.0, 0.0, 1.0]])
+                (face[:, a] + face[:, b]) / 2 + _EYEBALL * (turn[..., 2] - jnp.array([[0.0, 0.0, 1.0]]))
                 for a, b in EYE_CORNERS
             ]
             return jnp.concatenate([face, jnp.stack(irises, 1)], 1)
