@@ -53,7 +53,7 @@ def get_config(part: str = "both"):
         )
     return as_config_dict(
         Stage1Config(
-            steps=12_000,
+            steps=9_000 if both else 14_000,
             log_every=50,
             eval_every=1_000,
             save_every=1_000,

@@ -13,14 +13,16 @@ import io
 import itertools
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from demo_jax.factors import EMOTIONS
 from demo_jax.typing import SAMPLES_PER_FRAME, InputError
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 MAX_PIECE_FRAMES = 64
@@ -254,12 +256,19 @@ def members(file: np.lib.npyio.NpzFile, names: Iterable[str]) -> dict[str, np.nd
 
 
 def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    # NumPy parses each array's header as Python, and CPython 3.11's parser now and then fails where other threads parse
-    # too ("AST constructor recursion depth mismatch").
+    return parsed(lambda: file[name])
+
+
+def parsed(read: Callable[[], T]) -> T:
+    """What `read` gives, which parses an array's header.
+
+    NumPy parses it as Python, and CPython 3.11's parser now and then fails where other threads parse too ("AST
+    constructor recursion depth mismatch"); then it is tried again.
+    """
     for _ in range(10):
         with contextlib.suppress(SystemError):
-            return file[name]
-    return file[name]
+            return read()
+    return read()
 
 
 def read_clip(source: str | os.PathLike | bytes) -> ClipRecord:

@@ -140,12 +140,13 @@ def _places(path: str, modified: int, size: int) -> dict[str, _Place]:
 
 def _array_header(raw: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     start = raw.tell()
-    for _ in range(10):
-        with contextlib.suppress(SystemError):  # of CPython 3.11's parser, see schema.members
-            raw.seek(start)
-            old = np.lib.format.read_magic(raw) == (1, 0)
-            return np.lib.format.read_array_header_1_0(raw) if old else np.lib.format.read_array_header_2_0(raw)
-    raise ValueError("the header of an array cannot be parsed")
+
+    def read() -> tuple[tuple[int, ...], bool, np.dtype]:
+        raw.seek(start)
+        old = np.lib.format.read_magic(raw) == (1, 0)
+        return np.lib.format.read_array_header_1_0(raw) if old else np.lib.format.read_array_header_2_0(raw)
+
+    return schema.parsed(read)
 
 
 def _read(raw: BinaryIO, start: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
