@@ -6,14 +6,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demo_jax.factors import EMOTIONS, FACTORS, GAZE_NAMES, LIPS_NAMES, POSE_NAMES
 from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from demo_jax.sampling.controls import Controls
+    from demo_jax.sampling.options import Options
+    from demo_jax.sampling.pipeline import Pipeline
+
 DESCRIPTION = """\
 Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
 the motion track of the video: OUT_track.npz and OUT_track.csv. The portrait may be any common picture, the recording
-any common sound or video file; both are local files. Every video is marked as synthetic media in its metadata."""
+any common sound or video file; both are local files. Instead of a recording there may be silence, in which the face
+idles, or sound that is still arriving. Every video is marked as synthetic media in its metadata."""
 
 EXAMPLES = f"""\
 examples
@@ -27,6 +36,16 @@ examples
     python sample.py ... --set yaw=+10,gaze_yaw=0,gaze_pitch=0
   Head motion out of a file, the rest generated; pose.csv has columns time,yaw,pitch,roll and one row every 0.04 s:
     python sample.py ... --track pose.csv
+  The head passes where key.csv says (the same columns, rows at any times), and moves by itself between:
+    python sample.py ... --keyframes key.csv
+  Lips out of one video, the head's motion out of a second, added to the portrait's own pose, eyes out of a third:
+    python sample.py ... --drive lip=talk.mp4 --drive +pose=nod.mp4 --drive gaze=look.mp4
+  The eyes stay on the camera, and blink after one and after three seconds:
+    python sample.py ... --look-at-camera --blink 1,3
+  Ten seconds of listening:
+    python sample.py --portrait demo_jax/assets/portrait.png --silence 10 --out out/idle.mp4
+  A microphone to a player, while one speaks (raw 16 kHz mono 16-bit sound in, fragmented mp4 out):
+    arecord -q -f S16_LE -r 16000 | python sample.py --portrait me.png --audio - --stream --out - | ffplay -
 
 factors, for --hold and --gain
   {", ".join(FACTORS)}   (residual: brows, cheeks, smile and all else)
@@ -40,7 +59,8 @@ names, for --set and as columns of a track (with the column time, in seconds)
   {", ".join(GAZE_NAMES[2:])}      0 closed, 1 open; left is the person's left
   {", ".join(LIPS_NAMES)}    lip gap and mouth width in eye spans; 0 to 1
   A leading + counts from the portrait's own value: yaw=+10, yaw=+-10, or a column +yaw. In a track, empty cells (csv)
-  and NaN (npz) are free. Of several controls on one value, --set counts before --track, --track before --hold.
+  and NaN (npz) are free. Of several controls on one value, --set counts before --keyframes, these before --track, that
+  before --drive, and that before --hold. A blink closes what lids there are; only generated motion has a gain.
 
 exit codes
   0 done, 2 something given cannot be used (one line on stderr says what, and nothing is written), 130 interrupted"""
@@ -54,8 +74,23 @@ def parser() -> CommandParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--portrait", required=True, metavar="PICTURE", help="one face, seen from the front")
-    p.add_argument("--audio", required=True, metavar="SOUND", help="the speech; its length is the video's")
-    p.add_argument("--out", required=True, metavar="VIDEO", help="where to write, for example out/me.mp4")
+    sound = p.add_mutually_exclusive_group(required=True)
+    sound.add_argument(
+        "--audio", metavar="SOUND", help="the speech; its length is the video's. With --stream, - is standard input"
+    )
+    sound.add_argument("--silence", type=float, metavar="SECONDS", help="no speech: an idle face for so long")
+    p.add_argument(
+        "--out",
+        required=True,
+        metavar="VIDEO",
+        help="where to write, for example out/me.mp4. With --stream, - is standard output",
+    )
+    p.add_argument(
+        "--stream",
+        action="store_true",
+        help="make frames while the sound arrives; a file is heard at the speed at "
+        "which it was spoken. Says how late the frames were",
+    )
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
     p.add_argument(
         "--cropped", action="store_true", help="the portrait is a square around the face already; none is searched for"
@@ -74,7 +109,23 @@ def parser() -> CommandParser:
     )
     g.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one value for the whole video")
     g.add_argument("--track", metavar="FILE", help=f"values frame by frame, npz or csv, {FPS} rows a second")
-    g.add_argument("--emotion", default="", choices=EMOTIONS, metavar="EMOTION", help=", ".join(EMOTIONS[1:]))
+    g.add_argument("--keyframes", metavar="FILE", help="values at single times, csv; everything between is generated")
+    g.add_argument(
+        "--drive",
+        action="append",
+        default=[],
+        metavar="[+]FACTOR=FILE",
+        help="take a factor from a video, or from a "
+        "track (npz) that the same model wrote; + counts from its first frame and adds to the portrait's own",
+    )
+    g.add_argument("--blink", action="append", default=[], metavar="SECONDS", help="blink at these times")
+    g.add_argument("--look-at-camera", action="store_true", help="the eyes, however the head turns")
+    g.add_argument(
+        "--emotion",
+        default="",
+        metavar="EMOTION",
+        help=f"{', '.join(EMOTIONS[1:])}; or several with the seconds from which each counts: neutral,2.5:happy",
+    )
 
     g = p.add_argument_group("sampling")
     g.add_argument("--steps", type=int, default=10, metavar="N", help="solver steps per window of two seconds (10)")
@@ -97,8 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     from demo_jax.sampling import pipeline  # after the arguments: --help needs no jax
     from demo_jax.sampling.controls import Controls
+    from demo_jax.sampling.options import Options
 
-    options = pipeline.Options(
+    options = Options(
         seed=args.seed,
         steps=args.steps,
         solver=args.solver,
@@ -106,15 +158,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         emotion_scale=args.emotion_scale,
         emotion=args.emotion,
     )
-    controls = Controls.parse(hold=args.hold, gain=args.gain, set=args.set, track=args.track)
-    outputs = [path.resolve() for path in pipeline.output_paths(args.out)]
-    if args.track and Path(args.track).resolve() in outputs:
-        raise InputError(f"track {args.track} would be replaced by the new one; give another --out.")
+    if not args.stream:
+        for flag, value in (("audio", args.audio), ("out", args.out)):
+            if value == "-":
+                raise InputError(f"{flag} -: only with --stream.")
+        paths = [path.resolve() for path in pipeline.output_paths(args.out)]
+        for flag in ("track", "keyframes"):
+            if (given := getattr(args, flag)) and Path(given).resolve() in paths:
+                raise InputError(f"{flag} {given} would be replaced by the new one; give another --out.")
     demo = pipeline.load(args.checkpoint)
+    controls = Controls.parse(
+        hold=args.hold,
+        gain=args.gain,
+        set=args.set,
+        track=args.track,
+        keyframes=args.keyframes,
+        blink=args.blink,
+        camera=args.look_at_camera,
+        drive=demo.read_drive(args.drive, face_model=args.face_model),
+    )
+    speech = args.audio if args.silence is None else pipeline.silence(args.silence)
     try:
+        if args.stream:
+            return _stream(args, demo, speech, controls, options)
         result = demo.generate(
             args.portrait,
-            args.audio,
+            speech,
             args.out,
             controls=controls,
             options=options,
@@ -130,6 +199,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{result.video}: {result.frames} frames ({result.frames / FPS:.1f} s) in {result.seconds:.1f} s, "
         f"{result.evaluations} network evaluations in {result.windows} windows; motion in {result.tracks[0].name}, "
         f"{result.tracks[1].name}."
+    )
+    return 0
+
+
+def _stream(
+    args: argparse.Namespace, demo: Pipeline, speech: str | np.ndarray, controls: Controls, options: Options
+) -> int:
+    from demo_jax.sampling import streaming
+
+    portrait = demo.read_portrait(args.portrait, cropped=args.cropped, face_model=args.face_model, warn=_warn)
+    if speech == "-":
+        pieces = streaming.raw_pieces(sys.stdin.buffer)
+    else:
+        pieces = streaming.paced(demo.read_speech(speech) if isinstance(speech, str) else speech)
+    out = None if args.out == "-" else args.out
+    result = streaming.stream_video(demo, portrait, pieces, out, controls, options)
+    print(
+        f"{args.out}: {result.frames} frames; the first came {result.first_frame:.2f} s after the sound that it needs, "
+        f"the latest {result.latest:.2f} s; {result.frames_a_second:.0f} frames a second could be sustained (real-time "
+        f"factor {result.real_time_factor:.2f}).",
+        file=sys.stderr if out is None else sys.stdout,
     )
     return 0
 

@@ -231,10 +231,11 @@ class ConditionConfig:
     context_noise: float = 0.5  # largest noise level of the context; half of the samples are clean
     given: float = 0.5  # a group has anything given
     keyframe: float = 0.3  # a sample has keyframes, factor by factor
+    cut: float = 0.3  # a sample's clip ends at a random frame of the window, as it does to a stream
     group: int = 8  # rows that share a given-mask, and a coupling
 
     def __post_init__(self) -> None:
-        shares = "drop_audio drop_emotion drop_source drop_context context_noise given keyframe"
+        shares = "drop_audio drop_emotion drop_source drop_context context_noise given keyframe cut"
         _check_range(self, "condition.", shares, 0, 1)
         _check_range(self, "condition.", "group", 1)
 

@@ -25,6 +25,7 @@ QUIET = ConditionConfig(
     context_noise=0.0,
     given=0.0,
     keyframe=0.0,
+    cut=0.0,
     group=4,
 )
 
@@ -123,7 +124,7 @@ def test_given_masks_are_shared_by_groups_and_never_complete():
 
 
 def test_keyframes_hold_the_codes_of_their_frame(batch, space):
-    config = ConditionConfig(given=0.0, keyframe=1.0, group=4)
+    config = ConditionConfig(given=0.0, keyframe=1.0, cut=0.0, group=4)
     x1, cond = made(batch, space, config)
     everything = np.concatenate([x1, space.to_whitened(jnp.asarray(batch["next_codes"]))], 1)
     mask, value, distance = (np.asarray(a) for a in (cond.keyframe_mask, cond.keyframe, cond.keyframe_distance))
@@ -132,7 +133,27 @@ def test_keyframes_hold_the_codes_of_their_frame(batch, space):
     for row, frame, k in zip(*(a[:200] for a in np.nonzero(mask)), strict=True):
         at = frame + int(distance[row, frame, index[k]])
         assert value[row, frame, k] == pytest.approx(everything[row, at, k], abs=1e-5)
+    free = np.setdiff1d(np.arange(42), LAYOUT.calibrated)
+    some = mask.any(1)[:, LAYOUT.calibrated].any(1) & ~mask.any(1)[:, free].any(1)
+    assert 0 < some.sum() < ROWS  # calibrated coordinates alone, and whole factors
     # At a keyframe inside the window the value is given.
     here = (distance[:, :, index] == 0) & mask & np.asarray(cond.valid)[:, :, None]
     np.testing.assert_array_equal(here, np.asarray(cond.given_mask))
     assert not np.asarray(cond.given)[~np.asarray(cond.given_mask)].any()
+
+
+def test_a_cut_clip_ends_early_for_sound_and_motion_alike(batch, space):
+    x1, cond = made(batch, space, dataclasses.replace(QUIET, cut=1.0, given=1.0))
+    valid, heard = np.asarray(cond.valid), np.asarray(cond.audio_mask)
+    ends = np.where(valid[2:].all(1), L, valid[2:].argmin(1))
+    assert ends.min() >= 1 and len(set(ends)) > 3
+    for row, end in enumerate(ends, start=2):
+        np.testing.assert_array_equal(valid[row], np.arange(L) < end)
+        if end < L:
+            np.testing.assert_array_equal(heard[row], np.arange(C + L + H) < C + end)
+        else:
+            assert heard[row].all()
+    assert not np.asarray(x1)[~valid].any() and not np.asarray(cond.given_mask)[~valid].any()
+    whole = made(batch, space, QUIET)[1]
+    np.testing.assert_array_equal(whole.valid, batch["codes_valid"][:, C:])
+    assert np.asarray(whole.audio_mask).all()

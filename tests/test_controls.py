@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, TRACK_COLUMNS, FactorLayout
-from demo_jax.sampling.controls import Controls, Setting, resolve
-from demo_jax.sampling.track import MotionTrack, read_track, write_track
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, TRACK_COLUMNS, FactorLayout, rotation_matrix
+from demo_jax.sampling.controls import BLINK, Controls, Drive, Setting, gaze_at_camera, resolve
+from demo_jax.sampling.track import MotionTrack, read_codes, read_keyframes, read_track, write_track
 from demo_jax.typing import InputError
 
 LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
@@ -57,7 +57,7 @@ def test_gain_scales_generated_values_about_the_portrait_and_leaves_given_ones()
     controls = Controls.parse(gain=["pose=0.5", "lip=0"], set="yaw=30")
     given = resolve(controls, PORTRAIT, 3, LAYOUT)
     codes = np.random.default_rng(0).normal(size=(2, LAYOUT.size)).astype(np.float32)
-    done = given.finish(codes, PORTRAIT, start=1)
+    done = given.finish(codes, PORTRAIT)
     pose, lip, yaw = LAYOUT.slices["pose"], LAYOUT.slices["lip"], WHERE["yaw"]
     np.testing.assert_array_equal(done[:, yaw], np.float32(2.0))
     others = [k for k in range(pose.start, pose.stop) if k != yaw]
@@ -76,7 +76,107 @@ def test_a_track_gives_its_frames_and_no_others():
     assert given.mask.sum() == 5
     np.testing.assert_allclose(given.values[[2, 4], yaw], PORTRAIT[yaw] + np.array([1, 2]) / SCALE["yaw"], rtol=1e-6)
     with pytest.raises(InputError, match=r"begins at 0.2 s, but the video is only 0.12 s"):
-        resolve(Controls(track=MotionTrack(columns=columns, start=5)), PORTRAIT, 3, LAYOUT)
+        Controls(track=MotionTrack(columns=columns, start=5)).check_length(3)
+
+
+def test_keyframes_are_given_at_their_frames_and_count_before_a_track(tmp_path):
+    path = tmp_path / "key.csv"
+    path.write_text("time,yaw,+pitch\n0.1,15,\n0.21,,3\n")  # nearest frames: 2 (of 2.5, to even) and 5
+    keyframes = read_keyframes(path)
+    np.testing.assert_array_equal(keyframes.frames, [2, 5])
+    track = MotionTrack(columns={"yaw": np.full(9, 3.0, np.float32)})
+    given = resolve(Controls(keyframes=keyframes, track=track), PORTRAIT, 8, LAYOUT)
+    np.testing.assert_allclose(given.values[:, WHERE["yaw"]], np.where(np.arange(8) == 2, 15, 3) / 15, rtol=1e-6)
+    np.testing.assert_array_equal(given.mask[:, WHERE["pitch"]], np.arange(8) == 5)
+    np.testing.assert_allclose(given.values[5, WHERE["pitch"]], PORTRAIT[WHERE["pitch"]] + 3 / 15, rtol=1e-6)
+
+
+def test_a_driven_factor_is_the_video_s_while_it_lasts_and_then_held_or_free():
+    codes = np.random.default_rng(1).normal(size=(4, LAYOUT.size)).astype(np.float32)
+    drives = {"lip": Drive(codes=codes), "pose": Drive(codes=codes, relative=True)}
+    given = resolve(Controls(drive=drives, hold=("lip",), set={"yaw": Setting(value=3.0)}), PORTRAIT, 6, LAYOUT)
+    lip, pose, yaw = LAYOUT.slices["lip"], LAYOUT.slices["pose"], WHERE["yaw"]
+    np.testing.assert_array_equal(given.values[:, lip], np.concatenate([codes, PORTRAIT[None].repeat(2, 0)])[:, lip])
+    others = [k for k in range(pose.start, pose.stop) if k != yaw]
+    np.testing.assert_allclose(given.values[:4, others], (PORTRAIT + codes - codes[0])[:, others], rtol=1e-6)
+    np.testing.assert_array_equal(given.mask[:, others], (np.arange(6) < 4)[:, None].repeat(5, 1))
+    np.testing.assert_allclose(given.values[:, yaw], 3 / 15, rtol=1e-6)  # set counts before
+
+
+def test_a_blink_closes_the_lids_that_are_there():
+    controls = Controls.parse(blink="0.08", set="open_left=0.5")
+    given = resolve(controls, PORTRAIT, 12, LAYOUT)
+    during = np.arange(2, 2 + len(BLINK))
+    left, right = (given.values[:, WHERE[f"open_{side}"]] for side in ("left", "right"))
+    np.testing.assert_allclose(left[during], (1 - BLINK) * np.float32(0.5 / SCALE["open_left"]), atol=1e-6)
+    np.testing.assert_allclose(right[during], (1 - BLINK) * PORTRAIT[WHERE["open_right"]], atol=1e-6)
+    assert left[during].min() == 0 and (left[[0, 1, 9, 10, 11]] == left[0]).all()
+    assert given.mask[:, WHERE["open_left"]].all() and given.mask[:, WHERE["open_right"]].sum() == len(BLINK)
+
+
+def test_a_span_of_frames_is_resolved_as_in_the_whole():
+    codes = np.random.default_rng(2).normal(size=(9, LAYOUT.size)).astype(np.float32)
+    controls = Controls(
+        hold=("residual",),
+        drive={"gaze": Drive(codes=codes, relative=True)},
+        track=MotionTrack(columns={"yaw": np.arange(6, dtype=np.float32)}, start=3),
+        keyframes=MotionTrack(columns={"pitch": np.ones(2, np.float32)}, start=4, at=np.array([4, 8])),
+        blink=(0.2,),
+    )
+    whole, part = (resolve(controls, PORTRAIT, n, LAYOUT, start) for n, start in ((14, 0), (7, 4)))
+    np.testing.assert_array_equal(part.values, whole.values[4:11])
+    np.testing.assert_array_equal(part.mask, whole.mask[4:11])
+
+
+def test_eyes_that_look_at_the_camera_undo_the_head():
+    pose = np.zeros((4, 6))
+    pose[:, :3] = [(20, 0, 0), (0, 12, 0), (15, -10, 8), (80, 0, 0)]
+    gaze = gaze_at_camera(pose)
+    np.testing.assert_allclose(gaze[0], [-20, 0], atol=1e-9)
+    np.testing.assert_allclose(gaze[1], [0, -12], atol=1e-9)
+    looks = rotation_matrix(*pose[2, :3]) @ rotation_matrix(*gaze[2], 0.0) @ (0, 0, 1)
+    np.testing.assert_allclose(looks, [0, 0, 1], atol=1e-9)  # towards the camera
+    np.testing.assert_allclose(gaze[3], [-35, 0], atol=1e-9)  # as far as eyes turn
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ({"blink": "9"}, "blink begins at 9 s, but the video is only 1 s long"),
+        ({"keyframes": MotionTrack(columns={"yaw": np.ones(1)}, start=30, at=np.array([30]))}, "first keyframe begins"),
+    ],
+)
+def test_what_comes_after_the_end_is_refused(controls, message):
+    blink = controls.pop("blink", "")
+    with pytest.raises(InputError, match=message):
+        Controls(**controls, blink=Controls.parse(blink=blink).blink).check_length(25)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time,yaw\n1,2\n1.01,3\n", "row 2 is not a frame"),
+        ("time,yaw\n2,2\n1,3\n", "row 2 is not a frame"),
+        ("time,yaw\n-1,2\n", "cannot start before 0"),
+        ("time,jawOpen\n1,2\n", "no value that can be controlled"),
+        ("time,yaw\n1e9,2\n", "seconds from the start"),
+        ("time\n1\n", "no value that can be controlled"),
+    ],
+)
+def test_bad_keyframes_are_refused(tmp_path, text, message):
+    (tmp_path / "key.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_keyframes(tmp_path / "key.csv")
+
+
+def test_codes_of_a_track_go_to_their_own_model_only(tmp_path):
+    track = full_track()
+    path = write_track(tmp_path / "t.npz", track)
+    np.testing.assert_array_equal(read_codes(path, "abc"), track.codes)
+    with pytest.raises(InputError, match="codes of another model"):
+        read_codes(path, "abd")
+    with pytest.raises(InputError, match="no track with motion codes"):
+        read_codes(write_track(tmp_path / "t.csv", track), "abc")
 
 
 def full_track(frames=7):
@@ -175,6 +275,9 @@ def test_bad_npz_tracks_are_refused(tmp_path):
         ({"set": "yaw=+200"}, "between -180 and 180"),
         ({"set": "yaw=++2"}, None),
         ({"set": "jawOpen=0.5"}, "cannot be set"),
+        ({"blink": "soon"}, "'soon' is not a number"),
+        ({"blink": "-1"}, "seconds from the start"),
+        ({"camera": True, "set": "gaze_yaw=3"}, "cannot both look at the camera"),
     ],
 )
 def test_bad_words_are_refused(words, message):

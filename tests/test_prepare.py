@@ -17,11 +17,13 @@ from PIL import Image
 from data_pipelines import prepare
 from data_pipelines.extraction import measures
 from data_pipelines.extraction.crop import cut, square_crop
+from data_pipelines.extraction.driving import face_frames
 from data_pipelines.extraction.face import canonical_face, find_model
 from data_pipelines.extraction.portrait import find_portrait
 from data_pipelines.extraction.video import Scan, find_cuts, find_scenes
 from data_pipelines.media import VideoWriter
 from data_pipelines.schema import ClipRecord, read_clip
+from data_pipelines.transforms import decode_frame
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 
@@ -354,3 +356,14 @@ def test_the_command_line_shows_no_traceback(tmp_path: Path) -> None:
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr and "no face" in done.stderr
     assert not list((tmp_path / "out").rglob("*.npz"))
+
+
+def test_a_driving_video_is_cut_as_prepare_cuts_it(prepared: Path) -> None:
+    (record,) = clips(prepared, "mover_01")
+    frames = list(face_frames(prepared / "videos/mover_01.mp4", SIZE))
+    assert len(frames) == FRAMES
+    for frame, jpeg in zip(frames, record.frames, strict=True):
+        # The square is found from the ears alone, not from the fitted head: a pixel or two.
+        assert np.abs(frame.astype(float) - decode_frame(jpeg, SIZE)).mean() < 6
+    with pytest.raises(InputError, match="a face was found in 0% of its frames"):
+        next(face_frames(prepared / "videos/nobody_01.mp4", SIZE))

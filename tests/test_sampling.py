@@ -1,5 +1,6 @@
 """The pipeline and sample.py with a real, small, randomly initialised model."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from PIL import Image
 
 import sample
 from data_pipelines import media
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, TRACK_COLUMNS
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, GAZE_SCALE, POSE_SCALE, TRACK_COLUMNS
 from demo_jax.sampling import pipeline
-from demo_jax.sampling.controls import FREE, Controls
-from demo_jax.sampling.pipeline import Options, Pipeline
+from demo_jax.sampling.controls import FREE, Controls, gaze_at_camera
+from demo_jax.sampling.options import Options
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.sampler import sample_window
-from demo_jax.sampling.track import MotionTrack, read_track
+from demo_jax.sampling.track import MotionTrack, read_track, write_track
 from demo_jax.typing import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +57,7 @@ def test_one_program_serves_every_length(demo, portrait_code):
     for frames in (1, 12, 40):
         made = list(fresh.frames(tiny_model.portrait(), tiny_model.speech(frames), options=FAST))
         assert len(made) == frames
-    assert fresh._sample._cache_size() == fresh._decode._cache_size() == fresh._encode._cache_size() == 1
+    assert fresh._motion.sample._cache_size() == fresh._decode._cache_size() == fresh._encode._cache_size() == 1
 
 
 def test_frames_are_the_decoded_codes(demo):
@@ -134,6 +136,52 @@ def test_emotion_is_guided_only_when_asked_for(demo, portrait_code):
     assert (happy[0] != happy[1]).any()
     none = [motion(demo, portrait_code, options=Options(steps=2, emotion_scale=s), frames=12) for s in (0.0, 3.0)]
     np.testing.assert_array_equal(*none)
+
+
+def test_emotions_change_at_their_times(demo, portrait_code):
+    assert Options(emotion="sad").emotions == [(0, 3)]
+    assert Options(emotion="1.2:happy, 2:sad").emotions == [(0, 0), (30, 2), (50, 3)]
+    made = [
+        motion(demo, portrait_code, options=Options(steps=2, emotion=e), frames=24) for e in ("sad", "sad,0.64:happy")
+    ]
+    np.testing.assert_array_equal(made[0][:12], made[1][:12])  # whose look-ahead ends with frame 14
+    assert (made[0][12:] != made[1][12:]).any()
+
+
+def test_eyes_on_the_camera_follow_the_shown_head_and_leave_it_alone(demo, portrait_code):
+    gains = Controls.parse(gain="pose=2")
+    free, camera = (motion(demo, portrait_code, dataclasses.replace(gains, camera=c)) for c in (False, True))
+    pose, gaze = tiny_model.LAYOUT.slices["pose"], [WHERE["gaze_yaw"], WHERE["gaze_pitch"]]
+    # The first window's head is that of the same noise; later ones have another context.
+    np.testing.assert_allclose(camera[: tiny_model.WINDOW, pose], free[: tiny_model.WINDOW, pose], atol=1e-5)
+    wanted = gaze_at_camera(camera[:, pose] * POSE_SCALE) / GAZE_SCALE[:2]
+    np.testing.assert_allclose(camera[:, gaze], wanted, rtol=1e-6)
+    assert np.abs(free[:, gaze] - wanted).max() > 0.1
+    held = motion(demo, portrait_code, Controls.parse(hold="gaze", camera=True))  # what is given counts before
+    np.testing.assert_array_equal(held[:, gaze], portrait_code[gaze][None].repeat(FRAMES, 0))
+
+
+def test_a_driving_track_s_factors_come_out_exactly(demo, portrait_code, tmp_path):
+    first = motion(demo, portrait_code, options=Options(steps=2, seed=3))
+    write_track(tmp_path / "a.npz", demo.track(first))
+    drives = demo.read_drive([f"lip={tmp_path}/a.npz", f"+pose={tmp_path}/a.npz"])
+    made = motion(demo, portrait_code, Controls.parse(drive=drives))
+    lip, pose = (tiny_model.LAYOUT.slices[f] for f in ("lip", "pose"))
+    np.testing.assert_array_equal(made[:, lip], first[:, lip])
+    np.testing.assert_allclose(made[:, pose], (first - first[0] + portrait_code)[:, pose], rtol=1e-5, atol=1e-6)
+
+
+def test_a_driving_video_is_read_by_the_motion_encoder(demo, tmp_path):
+    frames = [tiny_model.portrait(seed) for seed in range(13)]
+    with media.VideoWriter(tmp_path / "d.mp4", (32, 32)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    (tmp_path / "d.json").write_text('{"cropped": true}')
+    codes = demo.read_motion(tmp_path / "d.mp4")
+    shown = list(media.read_video(tmp_path / "d.mp4")[1])
+    alone = np.stack([np.asarray(demo._encode(demo.model.autoencoder_params, jnp.asarray(x))[1]) for x in shown])
+    assert len(codes) == 13  # more than one batch
+    np.testing.assert_allclose(codes, alone, atol=1e-4)  # another batch size may sum in another order
 
 
 def test_a_row_does_not_depend_on_its_batch():
@@ -259,7 +307,7 @@ BAD = {
     "negative seed": (["--seed", "-1"], "seed -1"),
     "infinite scale": (["--audio-scale", "inf"], "audio scale inf"),
     "unknown solver": (["--solver", "rk4"], "solver 'rk4'"),
-    "unknown emotion": (["--emotion", "bored"], "invalid choice"),
+    "unknown emotion": (["--emotion", "bored"], "emotion 'bored': choose one of"),
     "unknown factor": (["--hold", "head"], "'head' is not a factor"),
     "gain of what": (["--gain", "0.5"], "not NAME=NUMBER"),
     "held and scaled": (["--gain", "pose=2", "--hold", "pose"], "not both"),

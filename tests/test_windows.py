@@ -1,5 +1,7 @@
 """Cutting a clip into windows: every frame once, the right context, audio and keyframes for each."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,18 +16,23 @@ K = LAYOUT.size
 C, L, H = 4, 10, 3
 
 
+SIZES = windows.Sizes(context=C, length=L, lookahead=H, hop=L, ahead=2 * L)
+
+
 def timeline(frames, **changes):
     values = {
         "audio": np.arange(frames, dtype=np.float32)[:, None].repeat(2, 1) + 1,  # frame f holds f + 1
         "source": np.full(K, 7, np.float32),
+        "emotion": np.zeros(frames, np.int32),
         "given": np.zeros((frames, K), np.float32),
         "given_mask": np.zeros((frames, K), bool),
         "factor_index": LAYOUT.factor_index,
-        "context": C,
-        "length": L,
-        "lookahead": H,
     }
     return windows.Timeline(**(values | changes))
+
+
+def generate(clip, sampler, sizes=SIZES):
+    return list(windows.generate(lambda at: clip if at < clip.end else None, sizes, sampler, jax.random.key(0)))
 
 
 class Counter:
@@ -45,7 +52,7 @@ class Counter:
 @pytest.mark.parametrize("frames", [1, 9, 10, 11, 34])
 def test_every_frame_comes_once_and_in_order(frames):
     sampler = Counter()
-    pieces = list(windows.generate(timeline(frames), sampler, jax.random.key(0)))
+    pieces = generate(timeline(frames), sampler)
     assert [start for start, _ in pieces] == list(range(0, frames, L))
     np.testing.assert_array_equal(np.concatenate([c for _, c in pieces])[:, 0], np.arange(frames))
     valid = np.concatenate([c.valid[0] for c in sampler.seen])
@@ -55,7 +62,7 @@ def test_every_frame_comes_once_and_in_order(frames):
 def test_context_and_audio_line_up_with_the_frames():
     frames = 27
     sampler = Counter()
-    list(windows.generate(timeline(frames), sampler, jax.random.key(0)))
+    generate(timeline(frames), sampler)
     assert not sampler.seen[0].context_mask.any() and not sampler.seen[0].context.any()
     for w, cond in enumerate(sampler.seen):
         at = np.arange(w * L - C, w * L + L + H)
@@ -72,7 +79,7 @@ def test_context_and_audio_line_up_with_the_frames():
 
 def test_a_context_longer_than_a_window_reaches_over_several():
     sampler = Counter()
-    list(windows.generate(timeline(30, context=14), sampler, jax.random.key(0)))
+    generate(timeline(30), sampler, dataclasses.replace(SIZES, context=14))
     np.testing.assert_array_equal(sampler.seen[1].context_mask[0], [False] * 4 + [True] * 10)
     np.testing.assert_array_equal(sampler.seen[2].context[0, :, 0], np.arange(6, 20))
 
@@ -82,11 +89,15 @@ def test_given_values_and_emotion_reach_their_window():
     given_mask[7:13, 4] = True
     given = np.where(given_mask, np.arange(24, dtype=np.float32)[:, None], 0)
     sampler = Counter()
-    list(windows.generate(timeline(24, given=given, given_mask=given_mask, emotion=2), sampler, jax.random.key(0)))
+    emotion = np.where(np.arange(24) < 12, 2, 5)
+    generate(timeline(24, given=given, given_mask=given_mask, emotion=emotion), sampler)
     stitched = np.concatenate([c.given[0] for c in sampler.seen])[:24]
     np.testing.assert_array_equal(stitched, given)
     np.testing.assert_array_equal(np.concatenate([c.given_mask[0] for c in sampler.seen])[:24], given_mask)
-    assert (sampler.seen[0].emotion == 2).all() and sampler.seen[0].keep_emotion.all()
+    for w, cond in enumerate(sampler.seen):
+        at = np.arange(w * L - C, w * L + L + H)
+        np.testing.assert_array_equal(cond.emotion[0], np.where(at < 12, 2, 5))
+        assert cond.keep_emotion.all()
 
 
 def test_the_start_of_a_given_stretch_is_the_next_keyframe_from_the_window_before_its_own():
@@ -95,7 +106,7 @@ def test_the_start_of_a_given_stretch_is_the_next_keyframe_from_the_window_befor
     given_mask[25:30, pose.start] = True
     given = np.where(given_mask, np.float32(2.5), 0)
     sampler = Counter()
-    list(windows.generate(timeline(40, given=given, given_mask=given_mask), sampler, jax.random.key(0)))
+    generate(timeline(40, given=given, given_mask=given_mask), sampler)
     distance = np.concatenate([c.keyframe_distance[0, :, 1] for c in sampler.seen])
     known = np.concatenate([c.keyframe_mask[0] for c in sampler.seen])
     near = (np.arange(40) >= L) & (np.arange(40) <= 25)  # two windows before, it is not mentioned yet
@@ -110,6 +121,38 @@ def test_a_stretch_that_goes_on_over_a_border_starts_once():
     given_mask = np.zeros((20, K), bool)
     given_mask[8:15] = True
     sampler = Counter()
-    list(windows.generate(timeline(20, given_mask=given_mask), sampler, jax.random.key(0)))
+    generate(timeline(20, given_mask=given_mask), sampler)
     assert sampler.seen[0].keyframe_mask[0, :9].all() and not sampler.seen[0].keyframe_mask[0, 9:].any()
     assert not sampler.seen[1].keyframe_mask.any()
+
+
+def test_of_a_short_hop_the_first_frames_are_kept_and_the_next_window_begins_there():
+    sizes = dataclasses.replace(SIZES, length=7, lookahead=0, hop=4)
+    seen = []
+
+    def sampler(keys, condition):
+        seen.append(jax.device_get(condition))
+        at = (len(seen) - 1) * 4 + jnp.arange(7, dtype=jnp.float32)
+        return at[None, :, None] * jnp.ones((1, 1, K))
+
+    pieces = generate(timeline(18), sampler, sizes)
+    assert [(start, len(codes)) for start, codes in pieces] == [(0, 4), (4, 4), (8, 4), (12, 4), (16, 2)]
+    np.testing.assert_array_equal(np.concatenate([c for _, c in pieces])[:, 0], np.arange(18))
+    np.testing.assert_array_equal(seen[2].context[0, :, 0], np.arange(4, 8))
+    np.testing.assert_array_equal(seen[3].valid[0], np.arange(12, 19) < 18)
+
+
+def test_a_timeline_may_begin_where_its_window_looks_back_to():
+    whole = timeline(40, given_mask=np.arange(40 * K).reshape(40, K) % 7 == 0, emotion=np.arange(40) // 10 + 1)
+    context = np.ones((C, K), np.float32)
+    late = windows.Timeline(
+        first=15,
+        audio=whole.audio[15:],
+        source=whole.source,
+        emotion=whole.emotion[15:],
+        given=whole.given[15:],
+        given_mask=whole.given_mask[15:],
+        factor_index=whole.factor_index,
+    )
+    for a, b in zip(*(jax.tree.leaves(t.condition(20, context, SIZES)) for t in (whole, late)), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -16,14 +16,15 @@ from data_pipelines.transforms import decode_frame
 from demo_jax.evaluation.metrics.motion import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, spread
 from demo_jax.factors import CALIBRATED_NAMES
 from demo_jax.sampling.controls import Controls
-from demo_jax.sampling.pipeline import Options, Pipeline
+from demo_jax.sampling.options import DEFAULTS, Options
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import SAMPLES_PER_FRAME
 
 Table = dict[str, dict[str, float]]
 APERTURE = CALIBRATED_NAMES.index("aperture")
 
 
-def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = Options()) -> Table:
+def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = DEFAULTS) -> Table:
     """Aperture made from speech against the truth of the same recording, with the speech of another as control.
 
     The ceiling is the encoder's reading of the true frames. Lag > 0 means that the lips are late.

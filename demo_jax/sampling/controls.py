@@ -1,8 +1,9 @@
-"""What the user decides about the motion: hold a factor, scale it, set single values, or follow a track.
+"""What the user decides about the motion: hold a factor, scale it, take it from a video, set values, follow a track.
 
 Everything that is decided becomes *given* entries of the motion code, frame by frame and coordinate by coordinate; the
-flow generates the rest around them. Of several controls on one coordinate, set counts before track and track before
-hold. A gain scales what was generated, about the portrait's own motion, and leaves given values as they are.
+flow generates the rest around them. Of several controls on one coordinate, set counts before keyframes, keyframes
+before a track, a track before a driving video, and that before hold; a blink closes whatever lids there are. A gain
+scales what was generated, about the portrait's own motion, and leaves given values as they are.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from typing import Self
 
 import numpy as np
 
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout
-from demo_jax.sampling.track import MotionTrack, read_track
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout, rotation_matrix
+from demo_jax.sampling.track import MotionTrack, read_keyframes, read_track
 from demo_jax.typing import FPS, InputError
 
 MAX_GAIN = 5.0
+# How far lids have closed in the frames of a blink on request: down in 80 ms, up in 200, as in people.
+BLINK = np.array([0.5, 1.0, 1.0, 0.75, 0.45, 0.2, 0.05], np.float32)
+EYES_REACH = 35.0  # degrees: eyes do not turn farther in the head, also where the camera is
 
 # What a control may ask for; a little beyond what occurs, since generated motion that is replayed overshoots.
 LIMITS: dict[str, tuple[float, float, str]] = {
@@ -49,35 +53,58 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Drive:
+    """Motion to take a factor from: raw codes [T, K] of one model, from the video's first frame on. `relative`: counted
+    from the first of them, and added to the portrait's own."""
+
+    codes: np.ndarray
+    relative: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Controls:
     """The user's decisions. A factor that nothing is said about is generated.
 
-    hold   factors that stay as in the portrait in every frame
-    gain   factor -> how many times its generated deviation from the portrait (1 = as generated, 0 = none)
-    set    name of CALIBRATED_NAMES -> one value for all frames
-    track  values frame by frame; its blendshape columns are not used (only calibrated coordinates can be given)
+    hold       factors that stay as in the portrait in every frame
+    gain       factor -> how many times its generated deviation from the portrait (1 = as generated, 0 = none)
+    drive      factor -> the motion that it is taken from, all its coordinates, for as long as that lasts
+    track      values frame by frame; its blendshape columns are not used (only calibrated coordinates can be given)
+    keyframes  the same at single frames, between which everything is generated
+    set        name of CALIBRATED_NAMES -> one value for all frames
+    blink      seconds at which a blink begins
+    camera     the eyes look at the camera, however the head turns
     """
 
     hold: tuple[str, ...] = ()
     gain: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    set: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
+    drive: Mapping[str, Drive] = dataclasses.field(default_factory=dict)
     track: MotionTrack | None = None
+    keyframes: MotionTrack | None = None
+    set: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
+    blink: tuple[float, ...] = ()
+    camera: bool = False
 
     def __post_init__(self) -> None:
-        for factor in (*self.hold, *self.gain):
+        for factor in (*self.hold, *self.gain, *self.drive):
             if factor not in FACTORS:
                 raise InputError(f"{factor!r} is not a factor; the factors are {', '.join(FACTORS)}.")
         for factor, gain in self.gain.items():
             if not (math.isfinite(gain) and 0 <= gain <= MAX_GAIN):
                 raise InputError(f"gain {factor}={gain:g}: a gain lies between 0 (no motion) and {MAX_GAIN:g}.")
-            if factor in self.hold:
-                raise InputError(f"{factor} is held, so a gain on it does nothing; give --hold or --gain, not both.")
+            for what, given in (("held", self.hold), ("driven", self.drive)):
+                if factor in given:
+                    raise InputError(f"{factor} is {what}, so a gain on it does nothing; give one, not both.")
         for name, setting in self.set.items():
             _check_value("set", name, np.array([setting.value]), setting.relative)
-        if self.track is not None:
-            for name, values in self.track.columns.items():
+        for where, track in (("track", self.track), ("keyframes", self.keyframes)):
+            for name, values in {} if track is None else track.columns.items():
                 if name.lstrip("+") in CALIBRATED_NAMES:
-                    _check_value("track", name.lstrip("+"), values, name.startswith("+"))
+                    _check_value(where, name.lstrip("+"), values, name.startswith("+"))
+        for second in self.blink:
+            if not (math.isfinite(second) and second >= 0):
+                raise InputError(f"blink at {second:g}: times are in seconds from the start.")
+        if self.camera and {"gaze_yaw", "gaze_pitch"} & self.set.keys():
+            raise InputError("the eyes cannot both look at the camera and have a gaze set; give one of the two.")
 
     @classmethod
     def parse(
@@ -87,13 +114,18 @@ class Controls:
         gain: str | Sequence[str] = (),
         set: str | Sequence[str] = (),
         track: str | os.PathLike | None = None,
+        keyframes: str | os.PathLike | None = None,
+        blink: str | Sequence[str] = (),
+        camera: bool = False,
+        drive: Mapping[str, Drive] | None = None,
     ) -> Self:
         """From the words of the command line, each one string or several, with commas between items:
 
             Controls.parse(hold="pose,gaze", gain="lip=1.2", set=["yaw=+10", "open_left=0"], track="nod.csv")
 
         A leading + in a value means relative to the portrait: yaw=+10 is ten degrees more than the portrait, yaw=10 is
-        ten degrees, yaw=+-10 ten degrees less than the portrait. Raises InputError.
+        ten degrees, yaw=+-10 ten degrees less than the portrait. `drive` is what Pipeline.read_drive gives. Raises
+        InputError.
         """
         held = _items(hold)
         gains = _pairs("gain", gain, "pose=0.5")
@@ -105,8 +137,22 @@ class Controls:
                 name: Setting(value=_number("set", name, text.removeprefix("+")), relative=text.startswith("+"))
                 for name, text in settings.items()
             },
+            drive=drive or {},
             track=None if track is None else read_track(track),
+            keyframes=None if keyframes is None else read_keyframes(keyframes),
+            blink=tuple(_number("blink", "", text) for text in _items(blink)),
+            camera=camera,
         )
+
+    def check_length(self, frames: int) -> None:
+        """Raises InputError if something is asked for only after a video of `frames` frames has ended."""
+        starts = [(name, t.start) for name, t in (("track", self.track), ("first keyframe", self.keyframes)) if t]
+        starts += [("blink", round(second * FPS)) for second in self.blink]
+        for name, start in starts:
+            if start >= frames:
+                raise InputError(
+                    f"the {name} begins at {start / FPS:g} s, but the video is only {frames / FPS:g} s long."
+                )
 
 
 FREE = Controls()  # everything is generated
@@ -114,7 +160,7 @@ FREE = Controls()  # everything is generated
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GivenMotion:
-    """Controls made concrete for one portrait and T frames, in raw code space (record value / scale).
+    """Controls made concrete for one portrait and a span of T frames, in raw code space (record value / scale).
 
     values  [T, K] float32: what is given, 0 elsewhere
     mask    [T, K] bool: where something is given
@@ -125,19 +171,18 @@ class GivenMotion:
     mask: np.ndarray
     gain: np.ndarray
 
-    def finish(self, codes: np.ndarray, portrait_code: np.ndarray, start: int = 0) -> np.ndarray:
-        """Generated raw codes [n, K] of frames start .. start + n - 1 -> the codes to decode: gains applied, given
-        values exactly as given."""
-        part = slice(start, start + len(codes))
+    def finish(self, codes: np.ndarray, portrait_code: np.ndarray) -> np.ndarray:
+        """Generated raw codes [n, K] of the span's first n frames -> the codes to decode: gains applied, given values
+        exactly as given."""
         scaled = np.where(self.gain == 1, codes, portrait_code + self.gain * (codes - portrait_code))
-        return np.where(self.mask[part], self.values[part], scaled).astype(np.float32)
+        return np.where(self.mask[: len(codes)], self.values[: len(codes)], scaled).astype(np.float32)
 
 
-def resolve(controls: Controls, portrait_code: np.ndarray, frames: int, layout: FactorLayout) -> GivenMotion:
-    """Controls -> given entries and gains for `frames` frames of a portrait whose raw code is portrait_code [K].
-
-    Raises InputError if the track begins after the last frame.
-    """
+def resolve(
+    controls: Controls, portrait_code: np.ndarray, frames: int, layout: FactorLayout, start: int = 0
+) -> GivenMotion:
+    """Controls -> given entries and gains of frames start .. start + frames - 1, for a portrait whose raw code is
+    portrait_code [K]."""
     values = np.zeros((frames, layout.size), np.float32)
     mask = np.zeros((frames, layout.size), bool)
     gain = np.ones(layout.size, np.float32)
@@ -146,29 +191,46 @@ def resolve(controls: Controls, portrait_code: np.ndarray, frames: int, layout: 
         values[:, part], mask[:, part] = portrait_code[part], True
     for factor, value in controls.gain.items():
         gain[layout.slices[factor]] = value
+    for factor, drive in controls.drive.items():
+        part, codes = layout.slices[factor], drive.codes[start : start + frames]
+        base = portrait_code - drive.codes[0] if drive.relative else np.zeros_like(portrait_code)
+        values[: len(codes), part], mask[: len(codes), part] = (codes + base)[:, part], True
 
     coordinate = dict(zip(CALIBRATED_NAMES, layout.calibrated, strict=True))
     scale = dict(zip(CALIBRATED_NAMES, CALIBRATED_SCALE, strict=True))
-    track = controls.track
-    if track is not None:
-        count = min(track.length, frames - track.start)
-        if count <= 0:
-            raise InputError(
-                f"the track begins at {track.start / FPS:g} s, but the video is only {frames / FPS:g} s long."
-            )
+    for track in (controls.track, controls.keyframes):
+        if track is None:
+            continue
+        at = track.frames - start
+        inside = (at >= 0) & (at < frames)
         for column, series in track.columns.items():
             name = column.lstrip("+")
             if name in coordinate:
                 k = coordinate[name]
                 base = portrait_code[k] if column.startswith("+") else 0.0
-                known = np.flatnonzero(np.isfinite(series[:count]))
-                values[track.start + known, k] = base + series[known] / scale[name]
-                mask[track.start + known, k] = True
+                known = np.isfinite(series) & inside
+                values[at[known], k] = base + series[known] / scale[name]
+                mask[at[known], k] = True
     for name, setting in controls.set.items():
         k = coordinate[name]
         values[:, k] = (portrait_code[k] if setting.relative else 0.0) + setting.value / scale[name]
         mask[:, k] = True
+    for second in controls.blink:
+        at = round(second * FPS) - start + np.arange(len(BLINK))
+        inside = (at >= 0) & (at < frames)
+        closed, at = BLINK[inside], at[inside]
+        for k in (coordinate["open_left"], coordinate["open_right"]):
+            lids = np.where(mask[at, k], values[at, k], portrait_code[k])
+            values[at, k], mask[at, k] = (1 - closed) * lids, True
     return GivenMotion(values=values, mask=mask, gain=gain)
+
+
+def gaze_at_camera(pose: np.ndarray) -> np.ndarray:
+    """Pose in the record's units [T, 6] -> gaze yaw and pitch in the head [T, 2], degrees, that look along the camera's
+    axis; at most EYES_REACH."""
+    x, y, z = rotation_matrix(*pose[:, :3].T)[:, 2].T  # the camera's direction in the head's axes: R^T e_z
+    gaze = np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
+    return np.clip(gaze, -EYES_REACH, EYES_REACH)
 
 
 def _items(words: str | Sequence[str]) -> list[str]:
@@ -192,7 +254,7 @@ def _number(flag: str, name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{flag} {name}={text}: {text!r} is not a number.") from None
+        raise InputError(f"{flag} {name + '=' if name else ''}{text}: {text!r} is not a number.") from None
 
 
 def _check_value(where: str, name: str, values: np.ndarray, relative: bool) -> None:
@@ -201,7 +263,7 @@ def _check_value(where: str, name: str, values: np.ndarray, relative: bool) -> N
     low, high, unit = LIMITS[name]
     if relative:
         low, high = low - high, high - low
-    known = values[~np.isnan(values)] if where == "track" else values
+    known = values if where == "set" else values[~np.isnan(values)]
     wrong = ~((known >= low) & (known <= high))
     if wrong.any():
         raise InputError(f"{where} {name}={known[wrong.argmax()]:g}: must lie between {low:g} and {high:g} ({unit}).")

@@ -7,22 +7,25 @@
     demo.generate("portrait.png", "speech.wav", "out.mp4", controls=Controls.parse(hold="pose", set="gaze_yaw=+10"))
 
     portrait, speech = demo.read_portrait("portrait.png"), demo.read_speech("speech.wav")
-    for image, code in demo.frames(portrait, speech):        # as they are made, for a window or a stream of your own
+    for image, code in demo.frames(portrait, speech):        # as they are made
+        ...
+    for image, code in demo.stream(portrait, microphone):    # pieces of int16 sound as they arrive
         ...
 
 Frames are made window by window and decoded in batches of a fixed size, so three compiled programs serve any length of
-speech, and memory does not grow with it but for some hundred numbers a frame.
+speech, and memory does not grow with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,58 +34,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines import media
-from data_pipelines.extraction.audio import AudioFeatures, LogMel
-from demo_jax import rng
+from data_pipelines.extraction.audio import extractor
 from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
-from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS
-from demo_jax.flow import ode
-from demo_jax.flow.condition import Condition
+from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
-from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.sampling import portraits, windows
-from demo_jax.sampling.controls import FREE, Controls, GivenMotion, resolve
-from demo_jax.sampling.sampler import sample_window
-from demo_jax.sampling.track import MotionTrack, write_track
-from demo_jax.typing import SAMPLES_PER_FRAME, InputError, PyTree
+from demo_jax.sampling import inputs
+from demo_jax.sampling.controls import FREE, Controls, Drive
+from demo_jax.sampling.motion import MotionGenerator
+from demo_jax.sampling.options import DEFAULTS, Options
+from demo_jax.sampling.track import MotionTrack, read_codes, write_track
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError, PyTree
 
 DECODE_BATCH = 10  # frames decoded at once
+MAX_SILENCE = 24 * 3600  # seconds
 READOUT_MIN_R2 = 0.5  # a blendshape that codes explain less well than this is left free in the track
-MAX_STEPS, MAX_SCALE = 1000, 20.0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to sample; the defaults are the command's. Raises InputError for impossible numbers."""
-
-    seed: int = 0
-    steps: int = 10  # solver steps
-    solver: str = "euler"  # of ode.SOLVERS
-    audio_scale: float = 2.0  # guidance; 1 = as trained, more = lips follow the speech harder
-    emotion_scale: float = 1.0
-    emotion: str = ""  # of factors.EMOTIONS; "" leaves it to the model
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed {self.seed}: it must lie between 0 and {2**32 - 1}.")
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise InputError(f"steps {self.steps}: it must lie between 1 and {MAX_STEPS}; 5 to 20 are usual.")
-        if self.solver not in ode.SOLVERS:
-            raise InputError(f"solver {self.solver!r}: choose one of {', '.join(ode.SOLVERS)}.")
-        for name, scale in (("audio scale", self.audio_scale), ("emotion scale", self.emotion_scale)):
-            if not (math.isfinite(scale) and 0 <= scale <= MAX_SCALE):
-                raise InputError(
-                    f"{name} {scale:g}: it must lie between 0 (ignored) and {MAX_SCALE:g}; 1 to 3 are usual."
-                )
-        if self.emotion not in EMOTIONS:
-            raise InputError(f"emotion {self.emotion!r}: choose one of {', '.join(EMOTIONS[1:])}.")
-
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations per window; the branches of guidance count as one."""
-        return ode.evaluations(self.steps, self.solver)
-
-
-DEFAULTS = Options()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,8 +72,9 @@ class Pipeline:
         self.layout = model.autoencoder.model.layout
         self.size = model.autoencoder.model.size
         self._flow, self._space = model.flow.model, model.space
-        self._features = _features(model.flow.data.feature)
-        autoencoder, transformer = AutoEncoder(model.autoencoder.model), FlowTransformer(self._flow)
+        features = extractor(model.flow.data.feature)
+        self._motion = MotionGenerator(self._flow, self._space, self.layout, features, features.reach)
+        autoencoder = AutoEncoder(model.autoencoder.model)
 
         def encode(params: PyTree, image: jax.Array) -> tuple[PyTree, jax.Array]:
             pixels = to_float(image)[None]
@@ -123,17 +89,13 @@ class Pipeline:
             images = autoencoder.apply({"params": params}, pyramid, source, codes, method=AutoEncoder.decode)
             return to_uint8(images)
 
-        def sample(
-            params: PyTree, keys: jax.Array, condition: Condition, scales: dict[str, jax.Array], steps: int, solver: str
-        ) -> jax.Array:
-            def velocity(x: jax.Array, t: jax.Array, cond: Condition) -> jax.Array:
-                return transformer.apply({"params": params}, x, t, cond)
-
-            return sample_window(velocity, keys, condition, steps=steps, scales=scales, solver=solver)
-
         self._encode = jax.jit(encode)
         self._decode = jax.jit(decode)
-        self._sample = jax.jit(sample, static_argnames=("steps", "solver"))
+        self._read_motion = jax.jit(
+            lambda params, images: autoencoder.apply(
+                {"params": params}, to_float(images), method=AutoEncoder.encode_motion
+            )
+        )
 
     def read_portrait(
         self,
@@ -143,36 +105,53 @@ class Pipeline:
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
     ) -> np.ndarray:
-        """A picture file -> the square crop around the face, uint8 RGB [S, S, 3] at the model's size.
-
-        `cropped` says that the picture is such a square already, as does a sidecar beside it: portrait.json with
-        {"cropped": true}, or {"crop": [left, top, side]} in pixels. Otherwise the face is searched for, which needs the
-        `prepare` extra. Calls `warn` if a photograph goes to a puppet model or shows several faces. Raises InputError.
-        """
-        image, sidecar = media.read_image(path), portraits.read_sidecar(Path(path))
-        if self.model.meta.get("corpus") == "puppet" and sidecar.get("corpus") != "puppet":
+        """inputs.read_portrait at this model's size; calls `warn` too if a photograph goes to a puppet model."""
+        if self.model.meta.get("corpus") == "puppet" and inputs.read_sidecar(path).get("corpus") != "puppet":
             warn(
                 f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
                 "real video for photographs (README, Real video)."
             )
-        if "crop" in sidecar:
-            return portraits.resize(portraits.cut_square(path, image, sidecar["crop"]), self.size)
-        if cropped or sidecar.get("cropped"):
-            height, width = image.shape[:2]
-            if height != width:
-                raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
-            return portraits.resize(image, self.size)
-        from data_pipelines.extraction.portrait import find_portrait  # the prepare extra
-
-        found = find_portrait(image, self.size, face_model)
-        for text in found.warnings:
-            warn(text)
-        return found.image
+        return inputs.read_portrait(path, self.size, cropped=cropped, face_model=face_model, warn=warn)
 
     def read_speech(self, path: str | os.PathLike) -> np.ndarray:
         """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640]."""
         waveform = media.read_audio(path)
         return np.pad(waveform, (0, -len(waveform) % SAMPLES_PER_FRAME))
+
+    def read_drive(self, words: Sequence[str], *, face_model: str | os.PathLike | None = None) -> dict[str, Drive]:
+        """["lip=a.mp4", "+pose=b_track.npz"] -> what Controls takes as `drive`: factor -> motion. A leading + counts
+        from the file's first frame and adds to the portrait's own. Raises InputError."""
+        drives: dict[str, Drive] = {}
+        motions: dict[str, np.ndarray] = {}
+        for word in words:
+            name, equals, path = word.partition("=")
+            factor = name.strip().removeprefix("+")
+            if not (equals and path):
+                raise InputError(f"drive {word!r} is not FACTOR=FILE, as in lip=talk.mp4.")
+            if factor in drives:
+                raise InputError(f"drive: {factor} is given twice.")
+            if path not in motions:
+                motions[path] = self.read_motion(path, face_model=face_model)
+            drives[factor] = Drive(codes=motions[path], relative=name.strip().startswith("+"))
+        return drives
+
+    def read_motion(self, path: str | os.PathLike, *, face_model: str | os.PathLike | None = None) -> np.ndarray:
+        """The raw motion codes [T, K] of a driving video, read by this model's motion encoder; or those in a track
+        (npz) that this model wrote.
+
+        One square around the face is cut out of all frames, which needs the `prepare` extra; a sidecar beside the video
+        that says {"cropped": true} leaves a square video as it is. Raises InputError.
+        """
+        if Path(path).suffix.lower() == ".npz":
+            codes = read_codes(path, self._fingerprint)
+            if codes.shape[1] != self.layout.size:
+                raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {self.layout.size}.")
+            return codes
+        frames, read = inputs.driving_frames(path, self.size, face_model=face_model), []
+        while batch := list(itertools.islice(frames, DECODE_BATCH)):
+            images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
+            read.append(np.asarray(self._read_motion(self.model.autoencoder_params, jnp.asarray(images)))[: len(batch)])
+        return np.concatenate(read)
 
     def frames(
         self,
@@ -186,16 +165,36 @@ class Pipeline:
         portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them; anything else
         raises InputError.
         """
+        pyramid, code = self._look(portrait)
+        return self._draw(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
+
+    def stream(
+        self,
+        portrait: np.ndarray,
+        chunks: Iterable[np.ndarray],
+        controls: Controls = FREE,
+        options: Options = DEFAULTS,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same while the sound is still arriving: `chunks` are its pieces, int16 [n] of any length, and are pulled
+        one by one. Frames come STREAM_HOP at a time, as soon as the sound of these and of the look-ahead is there."""
+        pyramid, code = self._look(portrait)
+        return self._draw(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
+
+    def _look(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
+        """The portrait's feature pyramid and raw code [K]."""
         if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
             raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
-        params = self.model.autoencoder_params
-        pyramid, source_code = self._encode(params, jnp.asarray(portrait))
-        for codes in self.motion(np.asarray(source_code), speech, controls, options):
+        return self._encode(self.model.autoencoder_params, jnp.asarray(portrait))
+
+    def _draw(
+        self, pyramid: PyTree, source_code: jax.Array, motion: Iterator[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for codes in motion:
             for start in range(0, len(codes), DECODE_BATCH):
                 batch = codes[start : start + DECODE_BATCH]
                 padded = np.pad(batch, ((0, DECODE_BATCH - len(batch)), (0, 0)), mode="edge")
-                images = np.asarray(self._decode(params, pyramid, source_code, jnp.asarray(padded)))
-                yield from zip(images[: len(batch)], batch, strict=True)
+                images = self._decode(self.model.autoencoder_params, pyramid, source_code, jnp.asarray(padded))
+                yield from zip(np.asarray(images)[: len(batch)], batch, strict=True)
 
     def motion(
         self,
@@ -205,26 +204,23 @@ class Pipeline:
         options: Options = DEFAULTS,
     ) -> Iterator[np.ndarray]:
         """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own."""
-        audio = self._features(speech).astype(np.float32)
-        given = resolve(controls, portrait_code, len(audio), self.layout)
-        timeline = self._timeline(audio, portrait_code, given, options.emotion)
-        # Emotion is guided only when one is asked for: without, its branch would equal the unguided one.
-        scales = {"audio": jnp.float32(options.audio_scale)}
-        if options.emotion:
-            scales["emotion"] = jnp.float32(options.emotion_scale)
+        controls.check_length(len(speech) // SAMPLES_PER_FRAME)
+        return self._motion(self.model.flow_params, portrait_code, [speech], controls, options, self._motion.whole)
 
-        def sample(keys: jax.Array, condition: Condition) -> jax.Array:
-            return self._sample(self.model.flow_params, keys, condition, scales, options.steps, options.solver)
-
-        for start, whitened in windows.generate(timeline, sample, rng.stream(options.seed, "sample")):
-            codes = np.asarray(self._space.from_whitened(jnp.asarray(whitened)))
-            # The context of the next window is what was generated, before gains.
-            yield given.finish(codes, portrait_code, start)
+    def motion_stream(
+        self,
+        portrait_code: np.ndarray,
+        chunks: Iterable[np.ndarray],
+        controls: Controls = FREE,
+        options: Options = DEFAULTS,
+    ) -> Iterator[np.ndarray]:
+        """The same from pieces of sound as they arrive, STREAM_HOP frames at a time."""
+        return self._motion(self.model.flow_params, portrait_code, chunks, controls, options, self._motion.streamed)
 
     def generate(
         self,
         portrait: str | os.PathLike,
-        audio: str | os.PathLike,
+        audio: str | os.PathLike | np.ndarray,
         out: str | os.PathLike,
         *,
         controls: Controls = FREE,
@@ -236,13 +232,15 @@ class Pipeline:
     ) -> Result:
         """Makes the video `out` (.mp4), and beside it <name>_track.npz and .csv. Nothing is left if it fails.
 
+        `audio` may be the speech itself, int16 [T * 640], such as `silence(10)`.
+
         Raises InputError for anything unusable: portrait, audio, output folder, controls.
         """
         video, *tracks = output_paths(out)
         for path in (portrait, audio):
-            if Path(path).resolve() == video.resolve():
+            if not isinstance(path, np.ndarray) and Path(path).resolve() == video.resolve():
                 raise InputError(f"output {out} is also an input; give another name.")
-        speech = self.read_speech(audio)
+        speech = audio if isinstance(audio, np.ndarray) else self.read_speech(audio)
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
         count = len(speech) // SAMPLES_PER_FRAME
         begin, codes = time.monotonic(), []
@@ -252,7 +250,7 @@ class Pipeline:
         try:
             with (
                 media.VideoWriter(
-                    video, (self.size, self.size), waveform=speech, metadata=self._metadata(options)
+                    video, (self.size, self.size), waveform=speech, metadata=self.metadata(options)
                 ) as writer,
                 _progress_bar(count, progress) as bar,
             ):
@@ -273,7 +271,7 @@ class Pipeline:
             tracks=(tracks[0], tracks[1]),
             frames=count,
             windows=windows_made,
-            evaluations=windows_made * options.evaluations,
+            evaluations=windows_made * options.evaluations * (2 if controls.camera else 1),
             seconds=time.monotonic() - begin,
         )
 
@@ -292,27 +290,8 @@ class Pipeline:
     def _fingerprint(self) -> str:
         return str(self.model.meta.get("encoder_fingerprint", ""))
 
-    def _timeline(
-        self, audio: np.ndarray, portrait_code: np.ndarray, given: GivenMotion, emotion: str
-    ) -> windows.Timeline:
-        space = self._space
-        # Calibrated coordinates are whitened one by one and factors block by block, so what is not given (set to the
-        # mean, 0 when whitened) does not leak into what is.
-        filled = np.where(given.mask, given.values, np.asarray(space.mean))
-        whitened = np.asarray(space.to_whitened(jnp.asarray(filled)))
-        return windows.Timeline(
-            audio=audio,
-            source=np.asarray(space.to_whitened(jnp.asarray(portrait_code))),
-            given=np.where(given.mask, whitened, 0).astype(np.float32),
-            given_mask=given.mask,
-            factor_index=self.layout.factor_index,
-            context=self._flow.context,
-            length=self._flow.window,
-            lookahead=self._flow.look_ahead,
-            emotion=EMOTIONS.index(emotion),
-        )
-
-    def _metadata(self, options: Options) -> dict[str, str]:
+    def metadata(self, options: Options) -> dict[str, str]:
+        """What a video says of itself: that it is synthetic, and which model made it."""
         name = Path(self.model.path).name
         label = f"{media.SYNTHETIC} Checkpoint: {name} {self._fingerprint}".rstrip() + f"; seed {options.seed}."
         return {"comment": label, "description": label}
@@ -326,17 +305,18 @@ def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
     return video, media.check_output(npz, (".npz",)), media.check_output(csv, (".csv",))
 
 
+def silence(seconds: float) -> np.ndarray:
+    """Sound in which nobody speaks, int16 [T * 640]: a face idles. Raises InputError for an impossible length."""
+    frames = round(seconds * FPS) if math.isfinite(seconds) else 0
+    if not 1 <= frames <= MAX_SILENCE * FPS:
+        raise InputError(f"silence of {seconds:g} s: it must last from {1 / FPS:g} to {MAX_SILENCE} s.")
+    return np.zeros(frames * SAMPLES_PER_FRAME, np.int16)
+
+
 def load(checkpoint: str | os.PathLike | None = None) -> Pipeline:
     """The model in folder `checkpoint` (a work directory of train.py, or a published model), or the bundled puppet
     model. Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
     return Pipeline(load_model(BUNDLED if checkpoint is None else checkpoint))
-
-
-def _features(name: str) -> AudioFeatures:
-    match name:
-        case "logmel":
-            return LogMel()
-    raise InputError(f"the checkpoint needs the audio feature {name!r}, which this version does not have.")
 
 
 def _chain(first: tuple[np.ndarray, np.ndarray], rest: Iterator) -> Iterator[tuple[np.ndarray, np.ndarray]]:

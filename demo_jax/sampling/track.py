@@ -30,9 +30,10 @@ _CODE_KEYS = ("codes", "fingerprint")  # beside the columns, in an npz only
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MotionTrack:
-    """One row per frame from frame `start` of the video on.
+    """One row per frame, from frame `start` of the video on; or, for keyframes, one at each of the frames `at`.
 
     start        first frame
+    at           [T] int, the rows' frames if they do not follow each other
     columns      name (one of TRACK_COLUMNS without time, perhaps with a leading +) -> [T] float32, NaN = free
     codes        [T, K] float32, raw motion codes, or None: they mean something to one checkpoint only
     fingerprint  that checkpoint's fingerprint, "" without codes
@@ -40,6 +41,7 @@ class MotionTrack:
 
     columns: Mapping[str, np.ndarray]
     start: int = 0
+    at: np.ndarray | None = None
     codes: np.ndarray | None = None
     fingerprint: str = ""
 
@@ -49,9 +51,14 @@ class MotionTrack:
         return len(next(iter(self.columns.values())))
 
     @property
+    def frames(self) -> np.ndarray:
+        """[T] int: each row's frame of the video."""
+        return np.arange(self.start, self.start + self.length) if self.at is None else self.at
+
+    @property
     def time(self) -> np.ndarray:
         """[T] float64, seconds at which each frame starts."""
-        return np.arange(self.start, self.start + self.length) / FPS
+        return self.frames / FPS
 
 
 def read_track(path: str | os.PathLike) -> MotionTrack:
@@ -65,15 +72,46 @@ def read_track(path: str | os.PathLike) -> MotionTrack:
     columns = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
     _check_names(path, columns)
     start = _start_frame(path, columns.pop("time"))
-    for name, values in columns.items():
-        bad = np.isinf(values)
-        if bad.any():
-            raise InputError(
-                f"track {path}: {name} is infinite in row {int(bad.argmax()) + 1}; leave free values empty."
-            )
-    if not any(np.isfinite(columns[n]).any() for n in columns if n.lstrip("+") in CALIBRATED_NAMES):
-        raise InputError(f"track {path} gives no value that can be controlled: {', '.join(CALIBRATED_NAMES)}.")
+    _check_values(path, columns)
     return MotionTrack(columns=columns, start=start)
+
+
+def read_keyframes(path: str | os.PathLike) -> MotionTrack:
+    """Reads a csv like a track's whose times grow by any steps; each row counts at the frame nearest to its time.
+    Raises InputError as read_track does, and for times that do not grow by a frame or more."""
+    file = Path(path)
+    if file.suffix.lower() != ".csv":
+        raise InputError(f"keyframes {path}: the name must end in .csv.")
+    if not file.is_file():
+        raise InputError(f"keyframes {path} does not exist.")
+    columns = _read_csv(file)
+    _check_names(path, columns)
+    _check_times(path, time := columns.pop("time"))
+    frames = np.round(time * FPS).astype(int)
+    near = np.diff(frames) < 1
+    if near.any():
+        row = int(near.argmax()) + 2
+        raise InputError(f"keyframes {path}: row {row} is not a frame (1/{FPS} s) or more after the row before it.")
+    _check_values(path, columns)
+    return MotionTrack(columns=columns, start=int(frames[0]), at=frames)
+
+
+def read_codes(path: str | os.PathLike, fingerprint: str) -> np.ndarray:
+    """The raw motion codes [T, K] in a track that write_track made (npz). Raises InputError if there are none, or if
+    they are those of a model whose motion encoder has another fingerprint."""
+    file = Path(path)
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            codes, made_with = np.asarray(arrays["codes"], np.float32), str(arrays["fingerprint"])
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is no track with motion codes, as sample.py writes beside a video.") from error
+    if made_with != fingerprint:
+        raise InputError(
+            f"{path} holds codes of another model ({made_with}, not {fingerprint}); take its values by --track instead."
+        )
+    if codes.ndim != 2 or not len(codes) or not np.isfinite(codes).all():
+        raise InputError(f"{path}: its motion codes are damaged.")
+    return codes
 
 
 def write_track(path: str | os.PathLike, track: MotionTrack) -> Path:
@@ -170,16 +208,31 @@ def _check_names(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) -> 
         raise InputError(f"track {path} has no rows.")
 
 
-def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
+def _check_values(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) -> None:
+    for name, values in columns.items():
+        bad = np.isinf(values)
+        if bad.any():
+            raise InputError(
+                f"track {path}: {name} is infinite in row {int(bad.argmax()) + 1}; leave free values empty."
+            )
+    if not any(np.isfinite(columns[n]).any() for n in columns if n.lstrip("+") in CALIBRATED_NAMES):
+        raise InputError(f"track {path} gives no value that can be controlled: {', '.join(CALIBRATED_NAMES)}.")
+
+
+def _check_times(path: str | os.PathLike, time: np.ndarray) -> None:
     missing = ~np.isfinite(time)
     if missing.any():
         raise InputError(f"track {path}: time is missing in row {int(missing.argmax()) + 1}; every row needs it.")
     if np.abs(time).max() > MAX_TIME:
         raise InputError(f"track {path} has a time of {np.abs(time).max():g} s; time is in seconds from the start.")
+    if round(float(time[0]) * FPS) < 0:
+        raise InputError(f"track {path} starts at {time[0]:.3f} s; it cannot start before 0.")
+
+
+def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
+    _check_times(path, time)
     start = round(float(time[0]) * FPS)
     wrong = np.abs(time - (start + np.arange(len(time))) / FPS) > TIME_TOLERANCE
-    if start < 0:
-        raise InputError(f"track {path} starts at {time[0]:.3f} s; it cannot start before 0.")
     if wrong.any():
         row = int(wrong.argmax())
         step = float(np.median(np.diff(time))) if len(time) > 1 else float("nan")

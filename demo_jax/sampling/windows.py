@@ -1,6 +1,6 @@
-"""Cuts a clip of any length into windows, each conditioned on the frames generated just before it.
+"""Cuts motion of any length into windows, each conditioned on the frames generated just before it.
 
-Memory does not grow with the clip except for the arrays of the clip itself (some hundred numbers a frame).
+Memory does not grow with the length: of a clip, only what one window looks at is held.
 """
 
 from __future__ import annotations
@@ -18,59 +18,69 @@ from demo_jax.flow.condition import Condition, next_keyframe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Frames of a window: C context before it, L in it, H of audio after it, and how many of the L are kept before the
+    next window begins. A clip that is known as a whole keeps all; a stream keeps a few, and the others it asks for only
+    as look-ahead, whose audio it has."""
+
+    context: int
+    length: int
+    lookahead: int
+    hop: int
+    ahead: int  # frames from a window's first on in which keyframes are looked for
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """What is known about a whole clip of T frames; codes are whitened.
+    """What is known of a clip from frame `first` on; codes are whitened. The clip ends with its audio.
 
     audio         [T, A] float32
     source        [K] float32: the portrait's code
-    emotion       index into factors.EMOTIONS; 0 = unknown
-    given         [T, K] float32, 0 where not given
-    given_mask    [T, K] bool
+    emotion       [G] int32: index into factors.EMOTIONS; 0 = unknown
+    given         [G, K] float32, 0 where not given; G >= T
+    given_mask    [G, K] bool
     factor_index  [K] int32, of FactorLayout
-    context, length, lookahead   C, L, H: frames before, in and after a window
     """
 
     audio: np.ndarray
     source: np.ndarray
+    emotion: np.ndarray
     given: np.ndarray
     given_mask: np.ndarray
     factor_index: np.ndarray
-    context: int
-    length: int
-    lookahead: int
-    emotion: int = 0
+    first: int = 0
 
     def __post_init__(self) -> None:
         frames, size = self.given.shape
-        chex.assert_shape(self.audio, (frames, None))
+        chex.assert_shape(self.audio, (None, None))
         chex.assert_shape(self.given_mask, (frames, size))
+        chex.assert_shape(self.emotion, (frames,))
         chex.assert_shape([self.source, self.factor_index], (size,))
 
     @property
-    def frames(self) -> int:
-        """T."""
-        return len(self.given)
+    def end(self) -> int:
+        """The clip's length, as far as it is known."""
+        return self.first + len(self.audio)
 
-    @property
-    def windows(self) -> int:
-        return -(-self.frames // self.length)
-
-    def condition(self, start: int, context: np.ndarray) -> Condition:
+    def condition(self, start: int, context: np.ndarray, sizes: Sizes) -> Condition:
         """The condition, a batch of one, of the window that begins at frame `start`.
 
         context [n, K]: the whitened codes of the n <= C frames just before it (n = 0 for the first window).
         """
-        c, size, seen = self.context, self.given.shape[1], len(context)
-        tokens = c + self.length + self.lookahead
-        audio, audio_mask = _cut(self.audio, start - c, tokens)
-        ahead = 2 * self.length  # as in training, a keyframe is mentioned from the window before its own
-        given, inside = _cut(self.given, start, ahead)
-        given_mask = _cut(self.given_mask, start - 1, ahead + 1)[0]
+        c, size, seen, at = sizes.context, self.given.shape[1], len(context), start - self.first
+        tokens = c + sizes.length + sizes.lookahead
+        audio, audio_mask = _cut(self.audio, at - c, tokens)
+        inside = _cut(self.audio, at, sizes.length)[1]
+        given, _ = _cut(self.given, at, sizes.ahead)
+        given_mask = _cut(self.given_mask, at - 1, sizes.ahead + 1)[0]
         # A keyframe is where a given stretch begins: what a stretch holds is seen in `given` itself.
         given_mask, begins = given_mask[1:], given_mask[1:] & ~given_mask[:-1]
+        within = given_mask[: sizes.length] & inside[:, None]
         known = np.zeros((c, size), np.float32)
         known[c - seen :] = context
-        keyframe, keyframe_mask, distance = _keyframes(given, begins, self.factor_index, self.length)
+        keyframe, keyframe_mask, distance = _keyframes(given, begins, self.factor_index, sizes.length)
+        # Before the clip and after it the emotion is that of its ends, as in training.
+        emotion = self.emotion[np.clip(np.arange(at - c, at - c + tokens), 0, len(self.emotion) - 1)]
         return Condition(
             context=jnp.asarray(known[None]),
             context_mask=jnp.asarray(np.arange(c)[None] >= c - seen),
@@ -78,32 +88,40 @@ class Timeline:
             audio=jnp.asarray(audio[None], jnp.float32),
             audio_mask=jnp.asarray(audio_mask[None]),
             source=jnp.asarray(self.source[None]),
-            emotion=jnp.full((1, tokens), self.emotion, jnp.int32),
-            given=jnp.asarray(given[None, : self.length]),
-            given_mask=jnp.asarray(given_mask[None, : self.length]),
+            emotion=jnp.asarray(emotion[None], jnp.int32),
+            given=jnp.asarray(np.where(within, given[: sizes.length], 0)[None]),
+            given_mask=jnp.asarray(within[None]),
             keyframe=keyframe,
             keyframe_mask=keyframe_mask,
             keyframe_distance=distance,
-            valid=jnp.asarray(inside[None, : self.length]),
+            valid=jnp.asarray(inside[None]),
             keep_audio=jnp.ones((1,), bool),
-            keep_emotion=jnp.full((1,), self.emotion != 0),
+            keep_emotion=jnp.asarray([bool(emotion.any())]),
         )
 
 
 def generate(
-    timeline: Timeline, sample: Callable[[jax.Array, Condition], jax.Array], key: jax.Array
+    timeline_at: Callable[[int], Timeline | None],
+    sizes: Sizes,
+    sample: Callable[[jax.Array, Condition], jax.Array],
+    key: jax.Array,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Generates window after window: yields (first frame, whitened codes [n, K] float32), n = L but for the last.
+    """Generates window after window: yields (first frame, whitened codes [n, K] float32), n = hop but for the last.
 
-    sample(keys [1], condition) -> [1, L, K], as sampler.sample_window. Window w uses fold_in(key, w).
+    timeline_at(start) gives what is known around the window that begins there (from the frame before its context on),
+    None when the clip is over. sample(keys [1], condition) -> [1, L, K], as sampler.sample_window. Window w uses
+    fold_in(key, w).
     """
-    context = np.zeros((0, timeline.given.shape[1]), np.float32)
-    for w in range(timeline.windows):
-        start = w * timeline.length
-        keys = jax.random.fold_in(key, w)[None]
-        codes = np.asarray(sample(keys, timeline.condition(start, context)))[0, : timeline.frames - start]
-        context = np.concatenate([context, codes])[-timeline.context :]
+    context, start, window = None, 0, 0
+    while (timeline := timeline_at(start)) is not None:
+        if context is None:
+            context = np.zeros((0, timeline.given.shape[1]), np.float32)
+        keys = jax.random.fold_in(key, window)[None]
+        codes = np.asarray(sample(keys, timeline.condition(start, context, sizes)))[0]
+        codes = codes[: min(sizes.hop, timeline.end - start)]
+        context = np.concatenate([context, codes])[-sizes.context :] if sizes.context else context
         yield start, codes
+        start, window = start + sizes.hop, window + 1
 
 
 def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ def make_condition(
     [B, N, K] and next_valid [B, N] after the window, audio [B, C + L + H, A], audio_valid, source [B, K] raw, emotion
     [B] int32.
     """
-    keys = dict(zip(("noise", "level", "given", "keyframe", "drop"), jax.random.split(key, 5), strict=True))
+    keys = dict(zip(("noise", "level", "given", "keyframe", "drop", "cut"), jax.random.split(key, 6), strict=True))
     codes = space.to_whitened(batch["codes"])
     rows, frames = codes.shape[:2]
     x1, before = codes[:, context:], codes[:, :context]
@@ -44,17 +44,23 @@ def make_condition(
     given_mask = given_masks(keys["given"], rows, frames - context, layout, config)
     after = space.to_whitened(batch["next_codes"])
     keyframes, at_keyframe = _keyframes(keys["keyframe"], x1, valid, after, batch["next_valid"], layout, config)
+    # A stream has heard a little more than it shows: to it, every window's clip ends early. Keyframes it knows beyond.
+    heard = _heard(keys["cut"], rows, frames - context, config)
+    valid = valid & (jnp.arange(frames - context)[None] < heard[:, None])
     given_mask = (given_mask | at_keyframe) & valid[..., None]
+    x1 = jnp.where(valid[..., None], x1, 0.0)
 
     source = space.to_whitened(batch["source"])
     source = jnp.where((drop[1] >= config.drop_source)[:, None], source, 0.0)
     tokens = batch["audio"].shape[1]
+    silent = jnp.arange(tokens)[None] >= context + heard[:, None]
+    silent = silent & (heard < frames - context)[:, None]  # an uncut window has its look-ahead
     condition = Condition(
         context=jnp.where(context_mask[..., None], before, 0.0),
         context_mask=context_mask,
         context_level=level,
         audio=batch["audio"].astype(jnp.float32),
-        audio_mask=batch["audio_valid"],
+        audio_mask=batch["audio_valid"] & ~silent,
         source=source,
         emotion=jnp.broadcast_to(batch["emotion"][:, None], (rows, tokens)),
         given=jnp.where(given_mask, x1, 0.0),
@@ -83,6 +89,13 @@ def coupling_features(batch: Batch, space: CodeSpace, condition: Condition) -> j
         part = part - jnp.mean(part, 0, keepdims=True)
         features.append(part / jnp.sqrt(jnp.mean(jnp.sum(jnp.square(part), 1)) + 1e-6))
     return jnp.concatenate(features, 1)
+
+
+def _heard(key: jax.Array, rows: int, length: int, config: ConditionConfig) -> jax.Array:
+    """[rows] int: how many of the window's frames are there, all `length` but for a share config.cut."""
+    which, where = jax.random.split(key)
+    ends = jax.random.randint(where, (rows,), 1, length + 1)
+    return jnp.where(jax.random.bernoulli(which, config.cut, (rows,)), ends, length)
 
 
 def _pooled(x: jax.Array, frames: int = 5) -> jax.Array:
@@ -127,16 +140,20 @@ def _keyframes(
     layout: FactorLayout,
     config: ConditionConfig,
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """Up to two keyframes per sample and factor, in the window or after it: the three fields of Condition for the
-    window's frames, and [B, L, K] bool, true at the keyframes themselves."""
+    """Up to two keyframes per sample and factor, in the window or after it, of the whole factor or (in half of them)
+    of some of its calibrated coordinates: the three fields of Condition for the window's frames, and [B, L, K] bool,
+    true at the keyframes themselves."""
     rows, length = x1.shape[:2]
     codes = jnp.concatenate([x1, after], 1)
     exists = jnp.concatenate([valid, after_valid], 1)
     total = codes.shape[1]
-    has_key, frame_key = jax.random.split(key)
+    has_key, frame_key, whole_key, one_key = jax.random.split(key, 4)
     has = jax.random.bernoulli(has_key, config.keyframe, (rows, 1, len(FACTORS)))
     chosen = jax.random.randint(frame_key, (2, rows, 1, len(FACTORS)), 0, total)
     at = jnp.any(jnp.arange(total)[None, None, :, None] == chosen, 0) & has & exists[..., None]
-    mask = at[..., jnp.asarray(layout.factor_index)]
+    whole = jax.random.bernoulli(whole_key, 0.5, (rows, 1, 1))
+    calibrated = jnp.zeros(layout.size, bool).at[layout.calibrated].set(True)
+    some = jax.random.bernoulli(one_key, 0.5, (rows, 1, layout.size)) & calibrated[None, None]
+    mask = at[..., jnp.asarray(layout.factor_index)] & (whole | some)
     value, value_mask, distance = next_keyframe(jnp.where(mask, codes, 0.0), mask, jnp.asarray(layout.factor_index))
     return (value[:, :length], value_mask[:, :length], distance[:, :length]), mask[:, :length]

@@ -1,17 +1,68 @@
-"""Portraits that say themselves where the face is: a sidecar beside the picture, and cutting by it."""
+"""Portraits and driving videos: finding the face, or cutting where a sidecar beside the file says that it is."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_pipelines import media
 from demo_jax.typing import InputError
 
 SMALLEST_CROP = 16  # pixels
+
+
+def read_portrait(
+    path: str | os.PathLike,
+    size: int,
+    *,
+    cropped: bool = False,
+    face_model: str | os.PathLike | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> np.ndarray:
+    """A picture file -> the square crop around the face, uint8 RGB [size, size, 3].
+
+    `cropped` says that the picture is such a square already, as does a sidecar beside it: portrait.json with
+    {"cropped": true}, or {"crop": [left, top, side]} in pixels. Otherwise the face is searched for, which needs the
+    `prepare` extra; `warn` is called if there are several. Raises InputError.
+    """
+    image, sidecar = media.read_image(path), read_sidecar(path)
+    if "crop" in sidecar:
+        return resize(cut_square(path, image, sidecar["crop"]), size)
+    if cropped or sidecar.get("cropped"):
+        height, width = image.shape[:2]
+        if height != width:
+            raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
+        return resize(image, size)
+    from data_pipelines.extraction.portrait import find_portrait  # the prepare extra
+
+    found = find_portrait(image, size, face_model)
+    for text in found.warnings:
+        warn(text)
+    return found.image
+
+
+def driving_frames(
+    path: str | os.PathLike, size: int, *, face_model: str | os.PathLike | None = None
+) -> Iterator[np.ndarray]:
+    """The frames of a driving video, 25 a second: one square around the face in all of them, uint8 [size, size, 3].
+
+    The face is searched for, which needs the `prepare` extra; a sidecar beside the video that says {"cropped": true}
+    leaves a square video as it is. Raises InputError.
+    """
+    if not read_sidecar(path).get("cropped"):
+        from data_pipelines.extraction.driving import face_frames  # the prepare extra
+
+        return face_frames(path, size, face_model)
+    info, frames = media.read_video(path)
+    if info.width != info.height:
+        raise InputError(f"{path} is {info.width} x {info.height}; a cropped video must be square.")
+    return (resize(frame, size) for frame in frames)
 
 
 def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""How to sample: seed, solver steps, guidance, emotion. The defaults are the command's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from demo_jax.factors import EMOTIONS
+from demo_jax.flow import ode
+from demo_jax.typing import FPS, InputError
+
+MAX_STEPS, MAX_SCALE = 1000, 20.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to sample; the defaults are the command's. Raises InputError for impossible numbers."""
+
+    seed: int = 0
+    steps: int = 10  # solver steps
+    solver: str = "euler"  # of ode.SOLVERS
+    audio_scale: float = 2.0  # guidance; 1 = as trained, more = lips follow the speech harder
+    emotion_scale: float = 1.0
+    emotion: str = ""  # of factors.EMOTIONS, or "neutral,2.5:happy": from 2.5 s on; "" leaves it to the model
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed {self.seed}: it must lie between 0 and {2**32 - 1}.")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InputError(f"steps {self.steps}: it must lie between 1 and {MAX_STEPS}; 5 to 20 are usual.")
+        if self.solver not in ode.SOLVERS:
+            raise InputError(f"solver {self.solver!r}: choose one of {', '.join(ode.SOLVERS)}.")
+        for name, scale in (("audio scale", self.audio_scale), ("emotion scale", self.emotion_scale)):
+            if not (math.isfinite(scale) and 0 <= scale <= MAX_SCALE):
+                raise InputError(
+                    f"{name} {scale:g}: it must lie between 0 (ignored) and {MAX_SCALE:g}; 1 to 3 are usual."
+                )
+        self.emotions  # noqa: B018 (raises for what it cannot read)
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations per window; the branches of guidance count as one."""
+        return ode.evaluations(self.steps, self.solver)
+
+    @property
+    def emotions(self) -> list[tuple[int, int]]:
+        """From which frame on which of factors.EMOTIONS: (frame, index), in order, the first at frame 0."""
+        spans: list[tuple[int, int]] = []
+        for item in self.emotion.split(",") if self.emotion else []:
+            time, _, name = item.strip().rpartition(":")
+            try:
+                frame = round(float(time) * FPS) if time else 0
+            except (ValueError, OverflowError):
+                frame = -1
+            if name not in EMOTIONS[1:] or frame < 0 or (spans and frame <= spans[-1][0]):
+                raise InputError(
+                    f"emotion {item.strip()!r}: choose one of {', '.join(EMOTIONS[1:])}; or several with the seconds "
+                    "from which each counts, in order, as in neutral,2.5:happy."
+                )
+            spans.append((frame, EMOTIONS.index(name)))
+        return spans if spans and spans[0][0] == 0 else [(0, 0), *spans]
+
+
+DEFAULTS = Options()
