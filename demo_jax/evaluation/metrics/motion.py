@@ -38,3 +38,16 @@ def mean_and_error(values: list[float]) -> dict[str, float]:
     array = np.asarray(values, np.float64)
     error = float(array.std(ddof=1)) / len(array) ** 0.5 if len(array) > 1 else float("nan")
     return {"mean": float(array.mean()), "error": float(error), "count": len(array)}
+
+
+def jitter(clip: np.ndarray) -> float:
+    """Root mean square of the second difference [T, n] -> one number, in the unit of the columns per frame^2."""
+    return float(np.sqrt(np.mean(np.square(np.diff(np.asarray(clip, np.float64), 2, axis=0)))))
+
+
+def boundary_jump(clip: np.ndarray, hop: int) -> float:
+    """Velocity at window borders over velocity elsewhere: mean |x_t - x_{t-1}| [T, n] where t is a multiple of `hop`,
+    over the mean where it is not. 1: nothing shows where windows were joined."""
+    speed = np.linalg.norm(np.diff(np.asarray(clip, np.float64), axis=0), axis=1)
+    border = np.arange(1, len(speed) + 1) % hop == 0
+    return float(speed[border].mean() / speed[~border].mean()) if border.any() and not border.all() else float("nan")

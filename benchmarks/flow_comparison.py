@@ -1,0 +1,310 @@
+"""What a coupling, diffusion or plain regression makes of the same speech, at equal training and equal evaluations.
+
+    python -m benchmarks.flow_comparison --codes data/puppet_codes --out out/flow_comparison
+
+Trains each of benchmarks.flow_kinds with every seed on the train split, at one small budget, and generates the test
+split's clips (no pixels) with 1, 2, 3, 5, 10 and 20 network evaluations a window, unguided. A finished run is skipped,
+so the command may be stopped at any time. Writes table.json and table.md: means over seeds with 95 % confidence
+intervals.
+
+  lip            correlation of the aperture with the recording's true one, mean over clips
+  lag            the shift in frames at which it is largest
+  mean16         the same of the mean of 16 samples (first seed only)
+  pose, rest     Frechet distance of pose and of all other codes, counted from the portrait's: 0 is another true
+                 clip's, 1 a still face's
+  spread         standard deviation of pose over the truth's
+  jitter         second difference of pose over the truth's
+  straightness   1 - |v - (x1 - x0)|^2 / |x1 - x0|^2 along the way (flows)
+  gain, skew     of the coupling in training (benchmarks.coupling says what they are)
+
+Beside them: the nearest training window by its sound (retrieval), a still face, and the encoder's own reading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import flow_kinds
+from data_pipelines.catalog import code_paths
+from data_pipelines.pipeline import stage2_batches
+from data_pipelines.schema import CodeRecord, read_codes, write_atomically
+from demo_jax import codes as code_space
+from demo_jax import rng
+from demo_jax.config import ConditionConfig, FlowTransformerConfig, OptimizerConfig
+from demo_jax.evaluation.metrics.distribution import frechet_to_truth
+from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter
+from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
+from demo_jax.flow import condition as conditions
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling import windows
+from demo_jax.training.conditioning import coupling_features, make_condition
+from demo_jax.training.state import apply_gradients, create, make_optimizer
+from demo_jax.typing import PyTree
+
+MODEL = FlowTransformerConfig(width=96, depth=4, heads=4)
+BATCH = 64  # and the coupling's group
+EVALUATIONS = (1, 2, 3, 5, 10, 20)
+SAMPLES = 16
+FEATURES = 160  # log-mel, four columns of 40 bands a frame
+# Nothing given and no keyframes: whole windows are paired. Sound is dropped as usual.
+CONDITION = ConditionConfig(given=0.0, keyframe=0.0, cut=0.0, group=BATCH)
+OPTIMIZER = OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99)
+LAYOUT = FactorLayout()
+APERTURE = CALIBRATED_NAMES.index("aperture")
+POSE = LAYOUT.slices["pose"]
+REST = np.setdiff1d(np.arange(LAYOUT.size), np.arange(POSE.start, POSE.stop))
+SIZES = windows.Sizes(
+    context=MODEL.context, length=MODEL.window, lookahead=MODEL.look_ahead, hop=MODEL.window, ahead=2 * MODEL.window
+)
+
+
+def train(kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSpace) -> tuple[PyTree, dict[str, float]]:
+    """Averaged parameters, and gain and skew figures of the last batches' couplings."""
+    model = FlowTransformer(MODEL)
+    optimizer = make_optimizer(OPTIMIZER, steps)
+    terms = flow_kinds.losses(kind, LAYOUT, BATCH)
+
+    @jax.jit
+    def step(state, batch):
+        condition_key, key = jax.random.split(rng.stream(seed, "train", state.step))
+        x1, condition = make_condition(condition_key, batch, space, LAYOUT, CONDITION, MODEL.context)
+        features = coupling_features(batch, space, condition)
+
+        def objective(params):
+            def net(x, t, c):
+                return model.apply({"params": params}, x, t, c)
+
+            found = terms(net, key, x1, condition, features)
+            return found["loss"], found
+
+        gradients, found = jax.grad(objective, has_aux=True)(state.params)
+        return apply_gradients(state, gradients, optimizer, OPTIMIZER), found["loss"]
+
+    first = conditions.empty(2, LAYOUT.size, FEATURES)
+    params = model.init(rng.stream(seed, "init"), jnp.zeros((2, MODEL.window, LAYOUT.size)), jnp.zeros(2), first)
+    state = jax.jit(lambda p: create(p, optimizer))(params["params"])
+    smooth = math.nan
+    with (
+        stage2_batches(codes, batch_size=BATCH, seed=seed, start_step=0) as batches,
+        tqdm(total=steps, desc=f"{kind} {seed}", unit="step") as bar,
+    ):
+        for i in range(steps):
+            state, loss = step(state, jax.tree.map(jnp.asarray, next(batches)))
+            if i % 20 == 0:
+                smooth = float(loss)
+                bar.set_postfix(loss=f"{smooth:.3f}")
+            bar.update()
+    return jax.device_get(state.ema), {"loss": smooth}
+
+
+class Clips:
+    """The test split's clips, as batches of windows that are generated for all clips at once."""
+
+    def __init__(self, records: list[CodeRecord], space: code_space.CodeSpace, feature: str = "logmel") -> None:
+        self.records, self.space, self.true = records, space, [r.codes for r in records]
+        self.timelines = []
+        for record in records:
+            codes = np.asarray(space.to_whitened(jnp.asarray(record.codes)))
+            self.timelines.append(
+                windows.Timeline(
+                    audio=record.features[feature].astype(np.float32),
+                    source=codes[0],
+                    emotion=np.full(len(codes), EMOTIONS.index(record.emotion), np.int32),
+                    given=np.zeros_like(codes),
+                    given_mask=np.zeros(codes.shape, bool),
+                    factor_index=LAYOUT.factor_index,
+                )
+            )
+        self.longest = max(t.end for t in self.timelines)
+
+    def generate(self, sample, seed: int) -> list[np.ndarray]:
+        """sample(x0 [B, L, K], condition) -> [B, L, K]; returns raw codes [T, K] of every clip."""
+        made = [np.zeros((0, LAYOUT.size), np.float32) for _ in self.timelines]
+        for w, start in enumerate(range(0, self.longest, MODEL.window)):
+            parts = [
+                t.condition(start, m[-MODEL.context :] if start else m, SIZES)
+                for t, m in zip(self.timelines, made, strict=True)
+            ]
+            condition = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+            noise = jax.random.normal(rng.stream(seed, "noise", w), (len(parts), MODEL.window, LAYOUT.size))
+            out = np.asarray(sample(noise, condition))
+            made = [np.concatenate([m, o]) for m, o in zip(made, out, strict=True)]
+        whole = [m[: t.end] for m, t in zip(made, self.timelines, strict=True)]
+        return [np.asarray(self.space.from_whitened(jnp.asarray(m))) for m in whole]
+
+    def figures(self, made: list[np.ndarray]) -> dict[str, float]:
+        """Of one generation of all clips."""
+        lip, lag, rough = [], [], []
+        for record, codes in zip(self.records, made, strict=True):
+            truth, aperture = record.truth[:, APERTURE], codes[:, LAYOUT.calibrated[APERTURE]]
+            lip.append(correlation(aperture, truth))
+            lag.append(best_lag(aperture, truth)[0])
+            rough.append(jitter(codes[:, POSE]) / jitter(record.codes[:, POSE]))
+        # Away from the portrait: where a head is at rest differs more between clips than it moves in one, and a still
+        # face of the right person would pass for motion.
+        made, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.true))
+        deviations = [np.mean([c[:, POSE].std(0) for c in clips], 0) for clips in (made, true)]
+        return {
+            "lip": float(np.mean(lip)),
+            "lag": float(np.median(lag)),
+            "pose": frechet_to_truth([c[:, POSE] for c in made], [c[:, POSE] for c in true])["relative"],
+            "rest": frechet_to_truth([c[:, REST] for c in made], [c[:, REST] for c in true])["relative"],
+            "spread": float((deviations[0] / deviations[1]).mean()),
+            "jitter": float(np.mean(rough)),
+        }
+
+
+def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, Any]:
+    model = FlowTransformer(MODEL)
+
+    def net(params, x, t, c):
+        return model.apply({"params": params}, x, t, c)
+
+    found: dict[str, Any] = {}
+    for steps in (1,) if kind == "regression" else EVALUATIONS:
+        run = jax.jit(functools.partial(run_sampler, kind, net, steps))
+        made = clips.generate(functools.partial(run, params), seed)
+        found[str(steps)] = clips.figures(made)
+        if steps == 10 and seed == 0:  # costs as much as all else together
+            apertures = [[m[:, LAYOUT.calibrated[APERTURE]] for m in made]]
+            for more in range(1, SAMPLES):
+                again = clips.generate(functools.partial(run, params), seed + 1000 * more)
+                apertures.append([m[:, LAYOUT.calibrated[APERTURE]] for m in again])
+            means = [np.mean(clip, 0) for clip in zip(*apertures, strict=True)]
+            truths = [r.truth[:, APERTURE] for r in clips.records]
+            found["10"]["mean16"] = float(np.mean([correlation(a, b) for a, b in zip(means, truths, strict=True)]))
+    if kind in flow_kinds.COUPLINGS:
+        found["straightness"] = straightness(jax.jit(net), params, clips, seed)
+    return found
+
+
+def run_sampler(
+    kind: str, net, steps: int, params: PyTree, x0: jax.Array, condition: conditions.Condition
+) -> jax.Array:
+    return flow_kinds.sample(kind, functools.partial(net, params), x0, condition, steps)
+
+
+def straightness(net, params: PyTree, clips: Clips, seed: int, steps: int = 20) -> float:
+    """1 - E |v(x_t, t) - (x_1 - x_0)|^2 / E |x_1 - x_0|^2 over the paths of first windows: 1 if one step is enough."""
+    parts = [t.condition(0, np.zeros((0, LAYOUT.size), np.float32), SIZES) for t in clips.timelines]
+    condition = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    x0 = jax.random.normal(rng.stream(seed, "noise"), (len(parts), MODEL.window, LAYOUT.size))
+    x, velocities = x0, []
+    for i in range(steps):
+        velocities.append(net(params, x, jnp.full(len(x), i / steps), condition))
+        x = x + velocities[-1] / steps
+    whole = x - x0
+    bent = np.mean([float(jnp.mean(jnp.square(v - whole))) for v in velocities])
+    return 1 - bent / float(jnp.mean(jnp.square(whole)))
+
+
+def references(clips: Clips, codes: str, feature: str = "logmel") -> dict[str, dict[str, float]]:
+    """What no training makes: retrieval, a still face; and what the encoder reads off the true frames."""
+    pieces, sounds = [], []
+    for path in code_paths(codes, "train"):
+        record = read_codes(path)
+        sound = record.features[feature].astype(np.float32)
+        for start in range(0, len(record.codes) - MODEL.window + 1, MODEL.window // 2):
+            pieces.append(record.codes[start : start + MODEL.window])
+            sounds.append(sound[start : start + MODEL.window].reshape(-1))
+    library = np.stack(sounds)
+    library -= (centre := library.mean(0))
+    retrieved, still = [], []
+    for record in clips.records:
+        out = []
+        for start in range(0, len(record.codes), MODEL.window):
+            sound = record.features[feature].astype(np.float32)[start : start + MODEL.window].reshape(-1)
+            width = len(sound)
+            distance = np.square(library[:, :width]).sum(1) - 2 * library[:, :width] @ (sound - centre[:width])
+            out.append(pieces[int(distance.argmin())][: width // clips.timelines[0].audio.shape[1]])
+        retrieved.append(np.concatenate(out))
+        still.append(np.repeat(record.codes[:1], len(record.codes), 0))
+    return {
+        "retrieval": clips.figures(retrieved),
+        "still": clips.figures(still),
+        "encoder": clips.figures(clips.true),
+    }
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half-width of its 95 % confidence interval (Student's t)."""
+    from scipy.stats import t
+
+    n = len(values)
+    half = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / n**0.5 if n > 1 else math.nan
+    return float(np.mean(values)), half
+
+
+def markdown(runs: dict[str, list[dict]], fixed: dict[str, dict[str, float]]) -> str:
+    names = ("lip", "lag", "mean16", "pose", "rest", "spread", "jitter")
+    lines = ["| kind | evaluations | " + " | ".join(names) + " | seeds |", "|---" * (len(names) + 3) + "|"]
+    for kind, found in runs.items():
+        for steps in found[0]:
+            if not steps.isdigit():
+                continue
+            cells = []
+            for name in names:
+                values = [f[steps][name] for f in found if name in f[steps]]
+                mean, half = interval(values) if values else (math.nan, math.nan)
+                cells.append(f"{mean:.3f} ± {half:.3f}" if values else "")
+            lines.append(f"| {kind} | {steps} | " + " | ".join(cells) + f" | {len(found)} |")
+    for kind, row in fixed.items():
+        lines.append(f"| {kind} | | " + " | ".join(f"{row[n]:.3f}" if n in row else "" for n in names) + " | |")
+    lines += ["", "| kind | straightness |", "|---|---|"]
+    for kind, found in runs.items():
+        if "straightness" in found[0]:
+            mean, half = interval([f["straightness"] for f in found])
+            lines.append(f"| {kind} | {mean:.4f} ± {half:.4f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codes", required=True, help="motion codes of a puppet corpus (data_pipelines.encode)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs and the table")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", choices=flow_kinds.KINDS, action="append", help="this kind; may be repeated")
+    args = parser.parse_args(argv)
+    space = code_space.load_space(Path(args.codes) / "space.npz")
+    clips = Clips([read_codes(p) for p in code_paths(args.codes, "test")], space)
+    args.out.mkdir(parents=True, exist_ok=True)
+    fixed_at = args.out / "references.json"
+    if not fixed_at.exists():
+        write_atomically(fixed_at, json.dumps(references(clips, args.codes), indent=1).encode())
+    fixed = json.loads(fixed_at.read_text())
+    for seed in range(args.seeds):  # all kinds once, then again: a stopped table compares like with like
+        for kind in args.only or flow_kinds.KINDS:
+            done = args.out / f"{kind}-{args.steps}-{seed}.json"
+            if done.exists():
+                continue
+            begin = time.monotonic()
+            params, last = train(kind, seed, args.steps, args.codes, space)
+            found = evaluate(kind, params, clips, seed) | {"train": last, "seconds": time.monotonic() - begin}
+            write_atomically(done, json.dumps(found, indent=1).encode())
+            runs = _read(args.out, args.steps)
+            write_atomically(args.out / "table.json", json.dumps({"runs": runs, "references": fixed}).encode())
+            write_atomically(args.out / "table.md", markdown(runs, fixed).encode())
+    print(markdown(_read(args.out, args.steps), fixed))
+
+
+def _read(folder: Path, steps: int) -> dict[str, list[dict]]:
+    found = {
+        k: [json.loads(p.read_text()) for p in sorted(folder.glob(f"{k}-{steps}-*.json"))] for k in flow_kinds.KINDS
+    }
+    return {kind: rows for kind, rows in found.items() if rows}
+
+
+if __name__ == "__main__":
+    main()

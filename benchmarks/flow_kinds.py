@@ -1,0 +1,81 @@
+"""The ways to make motion from speech that benchmarks.flow_comparison trains and compares, as losses and samplers.
+
+All use the same transformer, conditions, optimiser, batches and loss weighting; only what it predicts differs.
+
+  independent, plain, aware   flow matching with independent noise, minibatch optimal transport, and the same with a
+                              distance between conditions whose weight is searched
+  diffusion                   epsilon-prediction on a variance-preserving cosine path (Nichol & Dhariwal 2021), sampled
+                              by deterministic DDIM (Song et al. 2021)
+  regression                  the codes themselves from the conditions, no noise: the conditional mean
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from demo_jax.config import CouplingConfig
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import ode
+from demo_jax.flow.condition import Condition, VelocityFn
+from demo_jax.flow.loss import flow_matching_losses, velocity_losses
+from demo_jax.training.steps import make_coupling
+
+COUPLINGS = {
+    "independent": CouplingConfig(),
+    "plain": CouplingConfig(kind="exact"),
+    "aware": CouplingConfig(kind="exact", share=0.1),
+}
+KINDS = (*COUPLINGS, "diffusion", "regression")
+
+Losses = Callable[[VelocityFn, jax.Array, jax.Array, Condition, jax.Array], dict[str, jax.Array]]
+
+
+def noise_level(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """t in 0-1, 0 = noise as everywhere here -> signal and noise amplitudes of the cosine path."""
+    angle = jnp.pi / 2 * (0.002 + 0.996 * (1 - t))
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def losses(kind: str, layout: FactorLayout, group: int) -> Losses:
+    """(network, key, x1 [B, L, K], condition, coupling features [B, F]) -> terms with "loss"."""
+
+    def flow(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
+        noise_key, pair_key, time_key = jax.random.split(key, 3)
+        x0 = jax.random.normal(noise_key, x1.shape)
+        x0 = make_coupling(COUPLINGS[kind])(pair_key, x0, x1, features, condition.free, group)
+        return flow_matching_losses(net, x0, x1, jax.random.uniform(time_key, (len(x1),)), condition, layout)
+
+    def diffusion(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
+        del features
+        noise_key, time_key = jax.random.split(key)
+        noise, t = jax.random.normal(noise_key, x1.shape), jax.random.uniform(time_key, (len(x1),))
+        signal, amplitude = (a[:, None, None] for a in noise_level(t))
+        return velocity_losses(net(signal * x1 + amplitude * noise, t, condition), noise, condition, layout)
+
+    def regression(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
+        del key, features
+        return velocity_losses(net(jnp.zeros_like(x1), jnp.zeros(len(x1)), condition), x1, condition, layout)
+
+    return {"diffusion": diffusion, "regression": regression}.get(kind, flow)
+
+
+def sample(kind: str, net: VelocityFn, x0: jax.Array, condition: Condition, steps: int) -> jax.Array:
+    """Codes [B, L, K] from noise in `steps` evaluations (one for the regression, which has no noise)."""
+    if kind == "regression":
+        return net(jnp.zeros_like(x0), jnp.zeros(len(x0)), condition)
+    if kind == "diffusion":
+        times = jnp.linspace(0.0, 1.0, steps + 1)
+
+        def step(x: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+            noise = net(x, jnp.full(len(x), times[i]), condition)
+            (signal, amplitude), (signal_after, amplitude_after) = noise_level(times[i]), noise_level(times[i + 1])
+            # Near pure noise the prediction of the datum divides by almost nothing; codes are whitened, so they are
+            # kept within what occurs.
+            datum = jnp.clip((x - amplitude * noise) / signal, -6.0, 6.0)
+            return signal_after * datum + amplitude_after * (x - signal * datum) / amplitude, None
+
+        return jax.lax.scan(step, x0, jnp.arange(steps))[0]
+    return ode.solve(net, x0, condition, steps)[0]

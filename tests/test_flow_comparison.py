@@ -1,0 +1,101 @@
+"""Couplings, diffusion and regression compared: the samplers against closed forms, and the whole once, small."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import synthetic
+
+from benchmarks import flow_comparison, flow_kinds
+from data_pipelines.schema import pack, write_atomically
+from demo_jax import codes
+from demo_jax.factors import FactorLayout
+from demo_jax.flow import condition as conditions
+
+LAYOUT = FactorLayout()
+
+
+def test_ddim_with_the_true_noise_of_a_gaussian_gives_that_gaussian():
+    """Of data N(m, s^2) the best noise prediction is known, and DDIM's limit maps noise z to m + s z."""
+    mean, deviation = 0.5, 0.3
+
+    def net(x, t, condition):
+        del condition
+        signal, amplitude = (a[:, None, None] for a in flow_kinds.noise_level(t))
+        variance = (signal * deviation) ** 2 + amplitude**2
+        return amplitude * (x - signal * mean) / variance
+
+    said = conditions.empty(64, 42, 4)
+    noise = jax.random.normal(jax.random.key(0), said.given.shape)
+    made = flow_kinds.sample("diffusion", net, noise, said, 200)
+    np.testing.assert_allclose(made, mean + deviation * noise, atol=0.03)  # first order in 1 / steps
+
+
+def test_the_noise_level_goes_from_noise_to_data():
+    signal, amplitude = flow_kinds.noise_level(jnp.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(signal**2 + amplitude**2, 1.0, rtol=1e-5)
+    np.testing.assert_allclose([signal[0], amplitude[2]], [0.0, 0.0], atol=5e-3)
+
+
+@pytest.mark.parametrize("kind", flow_kinds.KINDS)
+def test_the_right_answer_has_no_loss(kind):
+    """A network that knows the pair: what each kind asks of it is exactly what its sampler uses."""
+    said = conditions.empty(4, 42, 4)
+    x1 = jax.random.normal(jax.random.key(1), said.given.shape)
+    seen = {}
+
+    def record(x, t, condition):
+        seen.update(x=x, t=t)
+        return jnp.zeros_like(x)
+
+    terms = flow_kinds.losses(kind, LAYOUT, 4)
+    features = jax.random.normal(jax.random.key(2), (4, 7))
+    terms(record, jax.random.key(3), x1, said, features)
+    x, t = seen["x"], seen["t"][:, None, None]
+    if kind == "regression":
+        assert not np.asarray(x).any()
+        wanted = x1
+    elif kind == "diffusion":
+        signal, amplitude = (a[:, None, None] for a in flow_kinds.noise_level(seen["t"]))
+        wanted = (x - signal * x1) / amplitude
+    else:
+        wanted = (x1 - x) / (1 - t)  # x = (1 - t) x0 + t x1
+    found = terms(lambda *_: wanted, jax.random.key(3), x1, said, features)
+    assert float(found["loss"]) < 1e-4
+    assert float(terms(record, jax.random.key(3), x1, said, features)["loss"]) > 0.5
+
+
+def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
+    small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
+    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "FEATURES": 6}.items():
+        monkeypatch.setattr(flow_comparison, name, value)
+    monkeypatch.setattr(flow_comparison, "CONDITION", dataclasses.replace(flow_comparison.CONDITION, group=4))
+    rows = []
+    for split, count in (("train", 3), ("test", 4)):
+        for i in range(count):
+            record = synthetic.codes(f"{split}{i}", 120 + i)
+            record = dataclasses.replace(record, codes=np.sin(record.codes).astype(np.float32))
+            rows.append(record.codes)
+            write_atomically(tmp_path / "codes" / split / "codes" / f"{split}{i}.npz", pack(record))
+    (tmp_path / "codes/codes.json").write_text(json.dumps({"encoder_fingerprint": "f", "data_fingerprint": {}}))
+    space = codes.fit(np.concatenate(rows), np.full((len(np.concatenate(rows)), 52), np.nan), LAYOUT)
+    arrays = {f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(space)}
+    np.savez(tmp_path / "codes/space.npz", **arrays)
+    command = ["--codes", str(tmp_path / "codes"), "--out", str(tmp_path / "out"), "--steps", "2", "--seeds", "1"]
+    flow_comparison.main([*command, "--only", "aware", "--only", "regression"])
+    table = json.loads((tmp_path / "out/table.json").read_text())
+    assert set(table["runs"]) == {"aware", "regression"} and set(table["references"]) == {
+        "retrieval",
+        "still",
+        "encoder",
+    }
+    assert set(table["runs"]["aware"][0]["10"]) == {"lip", "lag", "mean16", "pose", "rest", "spread", "jitter"}
+    assert table["references"]["encoder"]["spread"] == 1 and table["references"]["still"]["jitter"] == 0
+    said = capsys.readouterr().out
+    assert "| aware | 10 |" in said and "| regression | 1 |" in said and "| aware |" in said.split("straightness")[1]
+    before = (tmp_path / "out/aware-2-0.json").stat().st_mtime_ns
+    flow_comparison.main([*command, "--only", "aware"])
+    assert (tmp_path / "out/aware-2-0.json").stat().st_mtime_ns == before
