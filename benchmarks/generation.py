@@ -1,0 +1,272 @@
+"""What a stage-2 model generates: by evaluations and guidance; seams, streams, silence, controls, speed, memory.
+
+    python -m benchmarks.generation --checkpoint runs/puppet_flow --codes data/puppet_codes --out out/generation.json
+
+On held-out recordings, without pixels; speed and memory with them. --only picks sections, --clips bounds recordings.
+
+  steps, guidance   lip: correlation of the aperture with the recording's true one; shuffled: with another recording;
+                    lag; spread of pose over the truth's; rest: relative Frechet distance of all codes but pose, counted
+                    from the portrait's (0 another true clip, 1 a still face)
+  seams             velocity at window borders over velocity elsewhere; of the truth at the same frames
+  stream            the same figures where each frame waits for 20 frames more of sound only
+  silence           aperture at rest (median, 95th percentile over the speaking one's), and how much the head moves
+  controls          exactness of what is given, how far the head at a keyframe leaves its neighbours, and what another
+                    sound or another gaze does to the generated head
+  speed             motion alone over real time; frames a second with pictures; first frame of a stream
+  memory            peak of the process for ten minutes over that for one
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.catalog import code_paths
+from data_pipelines.schema import CodeRecord, read_codes, write_atomically
+from data_pipelines.transforms import decode_frame
+from demo_jax.evaluation.metrics.distribution import frechet_to_truth
+from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, correlation, mean_and_error
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
+from demo_jax.sampling import pipeline
+from demo_jax.sampling.controls import FREE, Controls
+from demo_jax.sampling.motion import STREAM_HOP
+from demo_jax.sampling.options import Options
+from demo_jax.sampling.track import MotionTrack
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME
+
+Rows = list[np.ndarray]
+APERTURE, YAW = CALIBRATED_NAMES.index("aperture"), CALIBRATED_NAMES.index("yaw")
+
+
+class Bench:
+    def __init__(self, demo: pipeline.Pipeline, records: list[CodeRecord]) -> None:
+        self.demo, self.records = demo, records
+        self.place = {name: int(k) for name, k in zip(CALIBRATED_NAMES, demo.layout.calibrated, strict=True)}
+        self.pose = demo.layout.slices["pose"]
+        self.rest = np.setdiff1d(np.arange(demo.layout.size), np.arange(self.pose.start, self.pose.stop))
+
+    def motion(self, options: Options, controls: Controls = FREE, *, shift: int = 0, stream: bool = False) -> Rows:
+        """Raw codes of every recording; `shift` takes the sound of another one."""
+        made = []
+        for i, record in enumerate(self.records):
+            sound = np.resize(self.records[(i + shift) % len(self.records)].waveform, len(record.waveform))
+            source = record.codes[0]
+            if stream:
+                parts = self.demo.motion_stream(source, [sound], controls, options)
+            else:
+                parts = self.demo.motion(source, sound, controls, options)
+            made.append(np.concatenate(list(parts)))
+        return made
+
+    def quality(self, made: Rows, shuffled: Rows | None = None) -> dict[str, Any]:
+        def lips(rows: Rows) -> list[float]:
+            return [
+                correlation(m[:, self.place["aperture"]], r.truth[:, APERTURE])
+                for m, r in zip(rows, self.records, strict=True)
+            ]
+
+        lags = [
+            best_lag(m[:, self.place["aperture"]], r.truth[:, APERTURE])[0]
+            for m, r in zip(made, self.records, strict=True)
+        ]
+        away, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.truth))
+        deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (away, true))
+        found = {
+            "lip": mean_and_error(lips(made)),
+            "lag": float(np.median(lags)),
+            "spread": float((deviation / wanted).mean()),
+            "pose": frechet_to_truth([c[:, self.pose] for c in away], [c[:, self.pose] for c in true])["relative"],
+            "rest": frechet_to_truth([c[:, self.rest] for c in away], [c[:, self.rest] for c in true])["relative"],
+        }
+        return found | ({"shuffled": mean_and_error(lips(shuffled))} if shuffled else {})
+
+    @property
+    def truth(self) -> Rows:
+        return [r.codes for r in self.records]
+
+    def steps(self) -> dict[str, Any]:
+        found = {"encoder": self.quality(self.truth)}
+        for steps in tqdm((1, 2, 3, 5, 10, 20), desc="steps"):
+            found[str(steps)] = self.quality(self.motion(Options(steps=steps)))
+        return found
+
+    def guidance(self) -> dict[str, Any]:
+        found = {}
+        for scale in tqdm((0.0, 1.0, 1.5, 2.0, 3.0), desc="guidance"):
+            options = Options(audio_scale=scale)
+            found[f"{scale:g}"] = self.quality(self.motion(options), self.motion(options, shift=1))
+        return found
+
+    def seams(self) -> dict[str, Any]:
+        length = self.demo.model.flow.model.window if self.demo.model.flow else 0
+
+        def jumps(rows: Rows, hop: int) -> dict[str, float]:
+            return mean_and_error([x for c in rows if np.isfinite(x := boundary_jump(c[:, self.pose], hop))])
+
+        whole, streamed = self.motion(Options()), self.motion(Options(), stream=True)
+        return {
+            "whole": jumps(whole, length), "whole_truth": jumps(self.truth, length),
+            "stream": jumps(streamed, STREAM_HOP), "stream_truth": jumps(self.truth, STREAM_HOP),
+        }  # fmt: skip
+
+    def stream(self) -> dict[str, Any]:
+        return {
+            "whole": self.quality(self.motion(Options())),
+            "stream": self.quality(self.motion(Options(), stream=True)),
+        }
+
+    def silence(self) -> dict[str, Any]:
+        spoken = self.motion(Options())
+        idle = []
+        for record in self.records:
+            parts = self.demo.motion(record.codes[0], np.zeros_like(record.waveform), FREE, Options())
+            idle.append(np.concatenate(list(parts)))
+        lips, speaking = (np.concatenate([c[:, self.place["aperture"]] for c in x]) for x in (idle, spoken))
+        deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (idle, self.truth))
+        lids, usual = (
+            np.mean([(np.diff(c[:, self.place["open_left"]]) < -0.5).sum() for c in x]) for x in (idle, self.truth)
+        )
+        unit = float(CALIBRATED_SCALE[APERTURE])
+        return {
+            "aperture_median": float(np.median(lips)) * unit,
+            "aperture_95": float(np.percentile(lips, 95)) * unit,
+            "speaking_95": float(np.percentile(speaking, 95)) * unit,
+            "head_spread": float((deviation / wanted).mean()),
+            "blinks_over_true": float(lids / max(usual, 1e-9)),
+        }
+
+    def controls(self) -> dict[str, Any]:
+        yaw, degrees = self.place["yaw"], float(CALIBRATED_SCALE[YAW])
+        keys = np.array([25, 75, 125])
+        asked = np.array([8.0, -8.0, 4.0], np.float32)
+        keyframes = MotionTrack(columns={"+yaw": asked}, start=25, at=keys)
+        made = self.motion(Options(), Controls(keyframes=keyframes))
+        free = self.motion(Options())
+        exact, leaps, usual = [], [], []
+        for codes, other, record in zip(made, free, self.records, strict=True):
+            at = keys[keys < len(codes) - 1]
+            exact += list(np.abs(codes[at, yaw] - record.codes[0, yaw] - asked[: len(at)] / degrees) * degrees)
+            leaps += list(np.abs(codes[at, yaw] - (codes[at - 1, yaw] + codes[at + 1, yaw]) / 2) * degrees)
+            usual += list(np.abs(other[at, yaw] - (other[at - 1, yaw] + other[at + 1, yaw]) / 2) * degrees)
+        gaze = MotionTrack(columns={"gaze_yaw": 12 * np.sin(np.arange(400) / 9).astype(np.float32)})
+        looked = self.motion(Options(), Controls(track=gaze))
+        other_sound = self.motion(Options(), shift=1)
+
+        def moved(rows: Rows) -> float:
+            return float(
+                np.mean([np.abs(a[:, yaw] - b[:, yaw]).mean() * degrees for a, b in zip(rows, free, strict=True)])
+            )
+
+        again = self.motion(Options(seed=1))
+        return {
+            "keyframe_error_degrees": float(np.max(exact)),
+            "keyframe_leap_degrees": float(np.mean(leaps)),
+            "usual_leap_degrees": float(np.mean(usual)),
+            "head_moved_by_gaze_track": moved(looked),
+            "head_moved_by_other_sound": moved(other_sound),
+            "head_moved_by_other_seed": moved(again),
+        }
+
+    def speed(self, repeats: int = 5) -> dict[str, Any]:
+        record = self.records[0]
+        portrait = decode_frame(record.portrait.tobytes(), self.demo.size)
+        seconds = len(record.waveform) / 16_000
+
+        def median(run: Callable[[], object]) -> float:
+            run()
+            times = []
+            for _ in range(repeats):
+                begin = time.perf_counter()
+                run()
+                times.append(time.perf_counter() - begin)
+            return float(np.median(times))
+
+        alone = median(lambda: list(self.demo.motion(record.codes[0], record.waveform)))
+        streamed = median(lambda: list(self.demo.motion_stream(record.codes[0], [record.waveform])))
+        pictures = median(lambda: list(self.demo.frames(portrait, record.waveform)))
+        hop = (STREAM_HOP + 10 + 1) * SAMPLES_PER_FRAME
+        first = median(lambda: next(self.demo.stream(portrait, [record.waveform[:hop]])))
+        stream_pictures = median(lambda: list(self.demo.stream(portrait, [record.waveform])))
+        return {
+            "motion_times_real_time": seconds / alone,
+            "stream_motion_times_real_time": seconds / streamed,
+            "frames_a_second": seconds * FPS / pictures,
+            "stream_frames_a_second": seconds * FPS / stream_pictures,
+            "stream_first_frame_seconds": first,
+            "seconds_of_sound": seconds,
+        }
+
+
+def memory(checkpoint: str | None) -> dict[str, float]:
+    """Peak resident memory of sampling one and ten minutes of noise, each in a process of its own, in MiB."""
+    peaks = {}
+    for minutes in (1, 10):
+        command = [sys.executable, "-m", "benchmarks.generation", "--peak", str(minutes)]
+        command += ["--checkpoint", checkpoint] if checkpoint else []
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        peaks[f"minutes_{minutes}"] = float(done.stdout.split()[-1])
+    return peaks | {"ratio": peaks["minutes_10"] / peaks["minutes_1"]}
+
+
+def peak(checkpoint: str | None, minutes: int) -> float:
+    demo = pipeline.load(checkpoint)
+    portrait = np.random.default_rng(0).integers(0, 256, (demo.size, demo.size, 3)).astype(np.uint8)
+    speech = (np.random.default_rng(0).normal(size=minutes * 60 * 16_000) * 2000).astype(np.int16)
+    for _ in demo.frames(portrait, speech, FREE, Options(steps=2)):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+SECTIONS = ("steps", "guidance", "seams", "stream", "silence", "controls", "speed", "memory")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", help="stage-2 run or published model (the bundled one)")
+    parser.add_argument("--codes", help="motion codes of a puppet corpus by that model's encoder")
+    parser.add_argument("--out", type=Path, help="json to write")
+    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--peak", type=int, metavar="MINUTES", help=argparse.SUPPRESS)  # the memory section's own
+    args = parser.parse_args(argv)
+    if args.peak:
+        print(peak(args.checkpoint, args.peak))
+        return
+    demo = pipeline.load(args.checkpoint)
+    records = [read_codes(p) for p in code_paths(args.codes, "test")]
+    records = [r for r in records if len(r.codes) >= 100][: args.clips]
+    bench = Bench(demo, records)
+    found: dict[str, Any] = {
+        "about": {
+            "checkpoint": Path(demo.model.path).name,
+            "clips": len(records),
+            "frames": sum(len(r.codes) for r in records),
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+            "python": platform.python_version(),
+            "jax": importlib.metadata.version("jax"),
+        }
+    }
+    for section in args.only or SECTIONS:
+        found[section] = memory(args.checkpoint) if section == "memory" else getattr(bench, section)()
+        if args.out:
+            write_atomically(args.out, json.dumps(found, indent=1).encode())
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
