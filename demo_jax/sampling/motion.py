@@ -36,9 +36,7 @@ class MotionGenerator:
         features: Callable[[np.ndarray], np.ndarray],
         reach: int,
     ) -> None:
-        self._space, self._layout = space, layout
-        self._features, self._reach = features, reach
-        self._gaze = layout.calibrated[[CALIBRATED_NAMES.index(name) for name in GAZE_NAMES[:2]]]
+        self.space, self.layout, self.features, self.reach = space, layout, features, reach
         c, length, ahead = config.context, config.window, config.look_ahead
         self.whole = windows.Sizes(context=c, length=length, lookahead=ahead, hop=length, ahead=2 * length)
         # A streamed window is the hop and as many frames more as the look-ahead, which are made and thrown away: to the
@@ -66,57 +64,89 @@ class MotionGenerator:
         options: Options,
         sizes: windows.Sizes,
     ) -> Iterator[np.ndarray]:
-        """Raw codes [n, K] float32 to decode, n = sizes.hop but for the last. portrait_code [K] is the portrait's own;
-        `chunks` are pieces of the recording, int16 [n], pulled as they are needed."""
-        hearing, space = Hearing(chunks, self._features, self._reach), self._space
-        source = np.asarray(space.to_whitened(jnp.asarray(portrait_code)))
-        spans, emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
+        """Raw codes [n, K] float32 to decode, n = sizes.hop but for the last, of one `Performance`."""
+        performance = self.perform(portrait_code, chunks, controls, options, sizes)
+        scales = {name: jnp.float32(scale) for name, scale in options.scales.items()}
+        while (window := performance.window()) is not None:
+            key, condition = window
+            for _ in range(performance.passes - 1):
+                made = self.sample(params, key[None], condition, scales, options.steps, options.solver)
+                condition = performance.look(condition, made)
+            made = self.sample(params, key[None], condition, scales, options.steps, options.solver)
+            yield performance.accept(np.asarray(made)[0])
 
-        def timeline_at(start: int) -> windows.Timeline | None:
-            end = hearing.listen(start + sizes.length + sizes.lookahead)
-            if end <= start:
-                return None
-            # The frame before the context says whether something given there begins or goes on.
-            first = max(start - sizes.context - 1, 0)
-            count = start + sizes.ahead - first
-            given = resolve(controls, portrait_code, count, self._layout, first)
-            # Calibrated coordinates are whitened one by one and factors block by block, so what is not given (set to
-            # the mean, 0 when whitened) does not leak into what is.
-            filled = np.where(given.mask, given.values, np.asarray(space.mean))
-            whitened = np.asarray(space.to_whitened(jnp.asarray(filled)))
-            return windows.Timeline(
-                first=first,
-                audio=hearing.features(first, end),
-                source=source,
-                emotion=emotions[np.searchsorted(spans, first + np.arange(count), side="right") - 1],
-                given=np.where(given.mask, whitened, 0).astype(np.float32),
-                given_mask=given.mask,
-                factor_index=self._layout.factor_index,
-            )
+    def perform(
+        self,
+        portrait_code: np.ndarray,
+        chunks: Iterable[np.ndarray],
+        controls: Controls,
+        options: Options,
+        sizes: windows.Sizes,
+    ) -> Performance:
+        """portrait_code [K] is the portrait's own, raw; `chunks` are pieces of the recording, int16 [n], pulled as they
+        are needed."""
+        return Performance(self, portrait_code, Hearing(chunks, self.features, self.reach), controls, options, sizes)
 
-        # Emotion is guided only when one is asked for: without, its branch would equal the unguided one.
-        scales = {"audio": jnp.float32(options.audio_scale)}
-        if emotions.any():
-            scales["emotion"] = jnp.float32(options.emotion_scale)
 
-        def sample(keys: jax.Array, condition: Condition) -> jax.Array:
-            def solve(condition: Condition) -> jax.Array:
-                return self.sample(params, keys, condition, scales, options.steps, options.solver)
+class Performance:
+    """One portrait that says one recording, window by window: `window()`, sample it, `accept`. Of a face that looks at
+    the camera each window is sampled twice (`passes`), the second time with what `look` says: where the camera is
+    depends on the head, so the head is made first, and then the rest around it and the gaze that it asks for, from the
+    same noise."""
 
-            codes = solve(condition)
-            # Where the camera is depends on the head. So the head is made first, and then the rest around it and the
-            # gaze that it asks for, from the same noise.
-            return solve(self._towards_camera(condition, codes, controls, portrait_code)) if controls.camera else codes
+    def __init__(
+        self,
+        generator: MotionGenerator,
+        portrait_code: np.ndarray,
+        hearing: Hearing,
+        controls: Controls,
+        options: Options,
+        sizes: windows.Sizes,
+    ) -> None:
+        self._space, self._layout = generator.space, generator.layout
+        self._gaze = self._layout.calibrated[[CALIBRATED_NAMES.index(name) for name in GAZE_NAMES[:2]]]
+        self._portrait_code, self._hearing, self._controls, self._sizes = portrait_code, hearing, controls, sizes
+        self._source = np.asarray(self._space.to_whitened(jnp.asarray(portrait_code)))
+        self._spans, self._emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
+        self._walk = windows.Walk(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
+        self.passes = 2 if controls.camera else 1
 
-        for start, made in windows.generate(timeline_at, sizes, sample, rng.stream(options.seed, "sample")):
-            # The context of the next window is what was generated, before gains.
-            given = resolve(controls, portrait_code, len(made), self._layout, start)
-            codes = given.finish(np.asarray(space.from_whitened(jnp.asarray(made))), portrait_code)
-            yield self._look_at_camera(codes, given.mask) if controls.camera else codes
+    def window(self) -> tuple[jax.Array, Condition] | None:
+        """A key and the condition of the next window, a batch of one; None when it is over. Waits for the sound."""
+        return self._walk.window()
 
-    def _towards_camera(
-        self, condition: Condition, made: jax.Array, controls: Controls, portrait_code: np.ndarray
-    ) -> Condition:
+    def accept(self, made: np.ndarray) -> np.ndarray:
+        """The window's whitened codes [L, K] -> raw codes [n, K] float32 to decode."""
+        start, kept = self._walk.accept(made)
+        # The context of the next window is what was generated, before gains.
+        given = resolve(self._controls, self._portrait_code, len(kept), self._layout, start)
+        codes = given.finish(np.asarray(self._space.from_whitened(jnp.asarray(kept))), self._portrait_code)
+        return self._look_at_camera(codes, given.mask) if self._controls.camera else codes
+
+    def _timeline_at(self, start: int) -> windows.Timeline | None:
+        sizes = self._sizes
+        end = self._hearing.listen(start + sizes.length + sizes.lookahead)
+        if end <= start:
+            return None
+        # The frame before the context says whether something given there begins or goes on.
+        first = max(start - sizes.context - 1, 0)
+        count = start + sizes.ahead - first
+        given = resolve(self._controls, self._portrait_code, count, self._layout, first)
+        # Calibrated coordinates are whitened one by one and factors block by block, so what is not given (set to the
+        # mean, 0 when whitened) does not leak into what is.
+        filled = np.where(given.mask, given.values, np.asarray(self._space.mean))
+        whitened = np.asarray(self._space.to_whitened(jnp.asarray(filled)))
+        return windows.Timeline(
+            first=first,
+            audio=self._hearing.features(first, end),
+            source=self._source,
+            emotion=self._emotions[np.searchsorted(self._spans, first + np.arange(count), side="right") - 1],
+            given=np.where(given.mask, whitened, 0).astype(np.float32),
+            given_mask=given.mask,
+            factor_index=self._layout.factor_index,
+        )
+
+    def look(self, condition: Condition, made: jax.Array) -> Condition:
         """The condition of a window (a batch of one) with the head as it was made, [1, L, K] whitened, given; and with
         it the gaze at the camera, of the head as gains will show it."""
         values, mask, pose = (
@@ -125,8 +155,8 @@ class MotionGenerator:
             self._layout.slices["pose"],
         )
         raw = np.asarray(self._space.from_whitened(made))[0]
-        gain = resolve(controls, portrait_code, 1, self._layout).gain
-        shown = np.where(mask, raw, portrait_code + gain * (raw - portrait_code))
+        portrait, gain = self._portrait_code, resolve(self._controls, self._portrait_code, 1, self._layout).gain
+        shown = np.where(mask, raw, portrait + gain * (raw - portrait))
         looking = self._look_at_camera(shown, mask)
         values[:, pose] = np.where(mask[:, pose], values[:, pose], np.asarray(made)[0, :, pose])
         wanted = np.asarray(self._space.to_whitened(jnp.asarray(looking)))[:, self._gaze]

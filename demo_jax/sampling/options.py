@@ -43,6 +43,12 @@ class Options:
         return ode.evaluations(self.steps, self.solver)
 
     @property
+    def scales(self) -> dict[str, float]:
+        """Of guidance.guide. Emotion is guided only when one is asked for: without, its branch would equal the
+        unguided one."""
+        return {"audio": self.audio_scale} | ({"emotion": self.emotion_scale} if self.emotion else {})
+
+    @property
     def emotions(self) -> list[tuple[int, int]]:
         """From which frame on which of factors.EMOTIONS: (frame, index), in order, the first at frame 0."""
         spans: list[tuple[int, int]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import chex
 import jax
@@ -100,28 +100,38 @@ class Timeline:
         )
 
 
-def generate(
-    timeline_at: Callable[[int], Timeline | None],
-    sizes: Sizes,
-    sample: Callable[[jax.Array, Condition], jax.Array],
-    key: jax.Array,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Generates window after window: yields (first frame, whitened codes [n, K] float32), n = hop but for the last.
+class Walk:
+    """Goes through a clip window by window. Whoever walks samples: `window()` says of what, `accept` takes the result.
 
     timeline_at(start) gives what is known around the window that begins there (from the frame before its context on),
-    None when the clip is over. sample(keys [1], condition) -> [1, L, K], as sampler.sample_window. Window w uses
-    fold_in(key, w).
+    None when the clip is over. Window w's noise is that of fold_in(key, w).
     """
-    context, start, window = None, 0, 0
-    while (timeline := timeline_at(start)) is not None:
-        if context is None:
-            context = np.zeros((0, timeline.given.shape[1]), np.float32)
-        keys = jax.random.fold_in(key, window)[None]
-        codes = np.asarray(sample(keys, timeline.condition(start, context, sizes)))[0]
-        codes = codes[: min(sizes.hop, timeline.end - start)]
-        context = np.concatenate([context, codes])[-sizes.context :] if sizes.context else context
-        yield start, codes
-        start, window = start + sizes.hop, window + 1
+
+    def __init__(self, timeline_at: Callable[[int], Timeline | None], sizes: Sizes, key: jax.Array) -> None:
+        self._timeline_at, self._sizes, self._key = timeline_at, sizes, key
+        self._context: np.ndarray | None = None
+        self._start, self._window, self._end = 0, 0, 0
+
+    def window(self) -> tuple[jax.Array, Condition] | None:
+        """A key and the condition of the next window, a batch of one; None when the clip is over."""
+        timeline = self._timeline_at(self._start)
+        if timeline is None:
+            return None
+        if self._context is None:
+            self._context = np.zeros((0, timeline.given.shape[1]), np.float32)
+        self._end = timeline.end
+        key = jax.random.fold_in(self._key, self._window)
+        return key, timeline.condition(self._start, self._context, self._sizes)
+
+    def accept(self, codes: np.ndarray) -> tuple[int, np.ndarray]:
+        """Whitened codes [L, K] of that window -> its first frame and those that count, [n, K], n = hop but at the
+        end."""
+        assert self._context is not None
+        start, kept = self._start, codes[: min(self._sizes.hop, self._end - self._start)]
+        if self._sizes.context:
+            self._context = np.concatenate([self._context, kept])[-self._sizes.context :]
+        self._start, self._window = start + self._sizes.hop, self._window + 1
+        return start, kept
 
 
 def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
