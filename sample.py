@@ -22,7 +22,8 @@ DESCRIPTION = """\
 Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
 the motion track of the video: OUT_track.npz and OUT_track.csv. The portrait may be any common picture, the recording
 any common sound or video file; both are local files. Instead of a recording there may be silence, in which the face
-idles, or sound that is still arriving. Every video is marked as synthetic media in its metadata."""
+idles, or sound that is still arriving; instead of one job, a manifest of many. Every video is marked as synthetic media
+in its metadata."""
 
 EXAMPLES = f"""\
 examples
@@ -46,6 +47,8 @@ examples
     python sample.py --portrait demo_jax/assets/portrait.png --silence 10 --out out/idle.mp4
   A microphone to a player, while one speaks (raw 16 kHz mono 16-bit sound in, fragmented mp4 out):
     arecord -q -f S16_LE -r 16000 | python sample.py --portrait me.png --audio - --stream --out - | ffplay -
+  Many at once; a line of jobs.jsonl is {{"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "hold": ["pose"]}}:
+    python sample.py --manifest jobs.jsonl --out out/videos
 
 factors, for --hold and --gain
   {", ".join(FACTORS)}   (residual: brows, cheeks, smile and all else)
@@ -63,7 +66,8 @@ names, for --set and as columns of a track (with the column time, in seconds)
   before --drive, and that before --hold. A blink closes what lids there are; only generated motion has a gain.
 
 exit codes
-  0 done, 2 something given cannot be used (one line on stderr says what, and nothing is written), 130 interrupted"""
+  0 done, 1 some jobs of a manifest failed (results.jsonl says why), 2 something given cannot be used (one line on
+  stderr says what, and nothing is written), 130 interrupted"""
 
 
 def parser() -> CommandParser:
@@ -73,8 +77,8 @@ def parser() -> CommandParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--portrait", required=True, metavar="PICTURE", help="one face, seen from the front")
-    sound = p.add_mutually_exclusive_group(required=True)
+    p.add_argument("--portrait", metavar="PICTURE", help="one face, seen from the front")
+    sound = p.add_mutually_exclusive_group()
     sound.add_argument(
         "--audio", metavar="SOUND", help="the speech; its length is the video's. With --stream, - is standard input"
     )
@@ -91,6 +95,14 @@ def parser() -> CommandParser:
         help="make frames while the sound arrives; a file is heard at the speed at "
         "which it was spoken. Says how late the frames were",
     )
+    p.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="one job a line, in JSON: portrait, audio or silence, out, and any of the flags below, with underscores. "
+        "--out is then a folder, in which results.jsonl says what became of each. The same command goes on: finished "
+        "jobs are skipped",
+    )
+    p.add_argument("--slots", type=int, default=8, metavar="N", help="jobs of a manifest that are made together (8)")
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
     p.add_argument(
         "--cropped", action="store_true", help="the portrait is a square around the face already; none is searched for"
@@ -146,6 +158,10 @@ def parser() -> CommandParser:
 @exits_with_two
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
+    if args.manifest:
+        return _manifest(args)
+    if not args.portrait or (args.audio is None and args.silence is None):
+        raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
     from demo_jax.sampling import pipeline  # after the arguments: --help needs no jax
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
@@ -201,6 +217,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{result.tracks[1].name}."
     )
     return 0
+
+
+def _manifest(args: argparse.Namespace) -> int:
+    from demo_jax.sampling import batch, jobs, pipeline
+
+    if args.portrait or args.audio or args.silence is not None or args.stream:
+        raise InputError("with --manifest, portraits and sounds are named in its lines, and there is no --stream.")
+    if args.slots < 1:
+        raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")
+    folder = Path(args.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
+    listed = jobs.read_manifest(args.manifest, folder)
+    batch.keep_programs()
+    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), slots=min(args.slots, len(listed)))
+    try:
+        counts = sampler.run(listed, folder, progress=True, warn=_warn)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on.", file=sys.stderr)
+        return 130
+    print(f"{folder}: {', '.join(f'{n} {name}' for name, n in counts.items())}; {folder / jobs.RESULTS} says the rest.")
+    return 1 if counts["failed"] else 0
 
 
 def _stream(

@@ -190,7 +190,7 @@ def test_silence_makes_an_idle_face(folder, capsys):
         (["--silence", "nan"], "silence of nan s"),
         (["--audio", "-"], "audio -: only with --stream"),
         (["--silence", "1", "--audio", "x.wav"], "not allowed with argument"),
-        ([], "one of the arguments --audio --silence is required"),
+        ([], "give --portrait and one of --audio, --silence"),
         (["--silence", "1", "--blink", "2"], "blink begins at 2 s"),
         (["--silence", "1", "--emotion", "2:happy,1:sad"], "emotion '1:sad'"),
         (["--silence", "1", "--emotion", "glad"], "emotion 'glad'"),

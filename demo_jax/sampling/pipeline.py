@@ -40,7 +40,7 @@ from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import FREE, Controls, Drive
-from demo_jax.sampling.motion import MotionGenerator
+from demo_jax.sampling.motion import MotionGenerator, Performance
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.track import MotionTrack, read_codes, write_track
 from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError, PyTree
@@ -90,6 +90,7 @@ class Pipeline:
             return to_uint8(images)
 
         self._encode = jax.jit(encode)
+        self.decode = decode  # pure; params, pyramid [1, ..], source_code [K], codes [n, K] -> uint8 [n, S, S, 3]
         self._decode = jax.jit(decode)
         self._read_motion = jax.jit(
             lambda params, images: autoencoder.apply(
@@ -143,7 +144,7 @@ class Pipeline:
         that says {"cropped": true} leaves a square video as it is. Raises InputError.
         """
         if Path(path).suffix.lower() == ".npz":
-            codes = read_codes(path, self._fingerprint)
+            codes = read_codes(path, self.fingerprint)
             if codes.shape[1] != self.layout.size:
                 raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {self.layout.size}.")
             return codes
@@ -165,7 +166,7 @@ class Pipeline:
         portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them; anything else
         raises InputError.
         """
-        pyramid, code = self._look(portrait)
+        pyramid, code = self.look(portrait)
         return self._draw(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
 
     def stream(
@@ -177,10 +178,10 @@ class Pipeline:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same while the sound is still arriving: `chunks` are its pieces, int16 [n] of any length, and are pulled
         one by one. Frames come STREAM_HOP at a time, as soon as the sound of these and of the look-ahead is there."""
-        pyramid, code = self._look(portrait)
+        pyramid, code = self.look(portrait)
         return self._draw(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
 
-    def _look(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
+    def look(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
         """The portrait's feature pyramid and raw code [K]."""
         if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
             raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
@@ -203,7 +204,7 @@ class Pipeline:
         controls: Controls = FREE,
         options: Options = DEFAULTS,
     ) -> Iterator[np.ndarray]:
-        """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own."""
+        """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own, raw."""
         controls.check_length(len(speech) // SAMPLES_PER_FRAME)
         return self._motion(self.model.flow_params, portrait_code, [speech], controls, options, self._motion.whole)
 
@@ -284,16 +285,28 @@ class Pipeline:
         columns = dict(zip(CALIBRATED_NAMES, calibrated.T, strict=True)) | dict(
             zip(ARKIT_NAMES, expression.T, strict=True)
         )
-        return MotionTrack(columns=columns, codes=codes, fingerprint=self._fingerprint)
+        return MotionTrack(columns=columns, codes=codes, fingerprint=self.fingerprint)
+
+    def perform(
+        self, portrait_code: np.ndarray, speech: np.ndarray, controls: Controls, options: Options
+    ) -> Performance:
+        """The same for whoever samples the windows himself, with `sample`: many performances in one batch."""
+        return self._motion.perform(portrait_code, [speech], controls, options, self._motion.whole)
 
     @property
-    def _fingerprint(self) -> str:
+    def sample(self) -> Callable[..., jax.Array]:
+        """MotionGenerator.sample: (flow parameters, keys [B], condition, scales, steps, solver) -> whitened codes."""
+        return self._motion.sample
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the motion encoder: what codes mean."""
         return str(self.model.meta.get("encoder_fingerprint", ""))
 
     def metadata(self, options: Options) -> dict[str, str]:
         """What a video says of itself: that it is synthetic, and which model made it."""
         name = Path(self.model.path).name
-        label = f"{media.SYNTHETIC} Checkpoint: {name} {self._fingerprint}".rstrip() + f"; seed {options.seed}."
+        label = f"{media.SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip() + f"; seed {options.seed}."
         return {"comment": label, "description": label}
 
 

@@ -1,0 +1,183 @@
+"""A manifest of jobs: what each line may say, and which of them an earlier call has finished.
+
+One JSON object a line. `portrait` and `audio` (or `silence`, seconds) name the inputs, `out` the video's name in the
+output folder; what else a job may say are the flags of sample.py with underscores, and lists where a flag may be
+repeated:
+
+    {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "seed": 3, "hold": ["pose"], "set": ["yaw=+10"]}
+
+Paths count from the manifest's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from demo_jax.sampling.options import Options
+from demo_jax.typing import InputError
+
+RESULTS = "results.jsonl"
+_OPTIONS = {f.name for f in dataclasses.fields(Options)}
+_CONTROLS = {"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"}
+_INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One line of a manifest, checked as far as that is possible without opening its files.
+
+    line      its number, from 1
+    said      the line as it was, for the fingerprint
+    portrait, audio   paths; audio None = silence for `silence` seconds
+    out       the video's path
+    options, controls as sample.py takes them; controls still in words
+    """
+
+    line: int
+    said: Mapping[str, Any]
+    portrait: Path
+    audio: Path | None
+    silence: float
+    out: Path
+    cropped: bool
+    options: Options
+    controls: Mapping[str, Any]
+
+    def fingerprint(self, model: str) -> str:
+        """What decides the video: the line, the contents of the files that it names, and the model."""
+        digest = hashlib.sha256(json.dumps([self.said, model], sort_keys=True).encode())
+        for path in self.files:
+            digest.update(path.read_bytes() if path.is_file() else b"-")
+        return digest.hexdigest()[:16]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that the job reads."""
+        named = [self.portrait, self.portrait.with_suffix(".json")]
+        named += [] if self.audio is None else [self.audio]
+        named += [Path(self.controls[n]) for n in ("track", "keyframes") if self.controls.get(n)]
+        return named + [Path(word.partition("=")[2]) for word in self.controls.get("drive", ())]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A line that cannot be a job, and why."""
+
+    line: int
+    out: str
+    error: str
+
+
+def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Job | Refused]:
+    """The jobs of a manifest, in order; their videos go into `folder`. Raises InputError if it cannot be read or says
+    nothing; a bad line is Refused and spoils no other."""
+    file = Path(path)
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"manifest {path} cannot be read ({error}).") from error
+    jobs: list[Job | Refused] = []
+    taken: dict[Path, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            job = _job(number, line, file.parent, Path(folder))
+            if job.out in taken:
+                raise InputError(f"out {job.out.name} is also that of line {taken[job.out]}.")
+            taken[job.out] = number
+            jobs.append(job)
+        except InputError as error:
+            jobs.append(Refused(line=number, out=_name(line), error=str(error)))
+    if not jobs:
+        raise InputError(f"manifest {path} is empty; give one JSON object a line.")
+    return jobs
+
+
+def _name(line: str) -> str:
+    try:
+        return str(json.loads(line).get("out", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _job(number: int, line: str, base: Path, folder: Path) -> Job:
+    try:
+        said = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"it is not JSON ({error}).") from error
+    if not isinstance(said, dict):
+        raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
+    known = _OPTIONS | _CONTROLS | _INPUTS
+    if unknown := sorted(set(said) - known):
+        raise InputError(f"{unknown[0]!r} is not known; a job may say {', '.join(sorted(known))}.")
+    for name in ("portrait", "out"):
+        if not isinstance(said.get(name), str) or not said[name]:
+            raise InputError(f"it has no {name!r}.")
+    if ("audio" in said) == ("silence" in said):
+        raise InputError("it needs either 'audio' or 'silence'.")
+    out = folder / said["out"]
+    if out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
+        raise InputError(f"out {said['out']!r} is not the name of an .mp4 in the output folder.")
+    controls = {name: said[name] for name in _CONTROLS & said.keys()}
+    for name in ("hold", "gain", "set", "drive", "blink"):
+        if name in controls:
+            controls[name] = _words(name, controls[name])
+    for name in ("track", "keyframes"):
+        if name in controls:
+            controls[name] = str(base / _text(name, controls[name]))
+    controls["drive"] = [_rebased(word, base) for word in controls.get("drive", ())]
+    try:
+        options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
+        silence = float(said.get("silence", 0))
+    except TypeError as error:
+        raise InputError(f"a number is not a number ({error}).") from error
+    return Job(
+        line=number,
+        said=said,
+        portrait=base / said["portrait"],
+        audio=base / _text("audio", said["audio"]) if "audio" in said else None,
+        silence=silence,
+        out=out,
+        cropped=bool(said.get("cropped", False)),
+        options=options,
+        controls=controls,
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{name} {value!r} is not the name of a file.")
+    return value
+
+
+def _words(name: str, value: Any) -> list[str]:
+    words = value if isinstance(value, list) else [value]
+    if not all(isinstance(word, str | int | float) for word in words):
+        raise InputError(f"{name} {value!r}: give a string or a list of strings.")
+    return [str(word) for word in words]
+
+
+def _rebased(word: str, base: Path) -> str:
+    name, equals, path = word.partition("=")
+    return f"{name}{equals}{base / path}" if path else word
+
+
+def finished(folder: Path) -> dict[str, str]:
+    """Video name -> fingerprint of the job that made it, by the results that earlier calls have left."""
+    done: dict[str, str] = {}
+    path = folder / RESULTS
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+            if row["status"] == "done":
+                done[row["out"]] = row["fingerprint"]
+        except (ValueError, KeyError, TypeError):
+            continue  # the last line of a call that was killed while it wrote
+    return done

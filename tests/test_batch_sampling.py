@@ -1,0 +1,222 @@
+"""Many jobs at once: each as it would be alone, finished ones skipped, bad ones said and no others spoiled."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+from PIL import Image
+
+import sample
+from data_pipelines import media
+from demo_jax.sampling import batch, jobs, pipeline
+from demo_jax.sampling.controls import Controls
+from demo_jax.sampling.options import Options
+from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.sampling.track import read_track
+from demo_jax.typing import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+LENGTHS = (31, 5, 12, 20)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return Pipeline(tiny_model.model())
+
+
+@pytest.fixture
+def folder(tmp_path, demo, monkeypatch):
+    """Two portraits, four recordings of different lengths."""
+    for i in range(2):
+        Image.fromarray(tiny_model.portrait(i)).save(tmp_path / f"p{i}.png")
+        (tmp_path / f"p{i}.json").write_text('{"cropped": true, "corpus": "puppet"}')
+    for i, frames in enumerate(LENGTHS):
+        media.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
+    monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
+    monkeypatch.setattr(batch, "keep_programs", lambda: None)
+    return tmp_path
+
+
+def manifest(folder, *rows):
+    text = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
+    (folder / "jobs.jsonl").write_text(text + "\n")
+    return folder / "jobs.jsonl"
+
+
+def job(i, **more):
+    return {"portrait": f"p{i % 2}.png", "audio": f"s{i}.wav", "out": f"{i}.mp4", "seed": i, "steps": 2} | more
+
+
+def run(folder, *extra):
+    try:
+        return sample.main(["--manifest", str(folder / "jobs.jsonl"), "--out", str(folder / "out"), *extra])
+    except SystemExit as stop:
+        return stop.code
+
+
+def results(folder):
+    return [json.loads(line) for line in (folder / "out/results.jsonl").read_text().splitlines()]
+
+
+def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
+    manifest(
+        folder, job(0, hold=["pose"]), job(1, emotion="happy", audio_scale=1.5), job(2, set="yaw=+10"),
+        job(3, look_at_camera=True), {"portrait": "p1.png", "silence": 0.6, "out": "4.mp4",
+        "steps": 2, "gain": "lip=2"},
+    )  # fmt: skip
+    assert run(folder, "--slots", "2") == 0
+    assert "5 done, 0 failed, 0 skipped" in capsys.readouterr().out
+    controls = [
+        Controls.parse(hold="pose"), Controls(), Controls.parse(set="yaw=+10"), Controls(camera=True),
+        Controls.parse(gain="lip=2"),
+    ]  # fmt: skip
+    options = [
+        Options(seed=0, steps=2), Options(seed=1, steps=2, emotion="happy", audio_scale=1.5), Options(seed=2, steps=2),
+        Options(seed=3, steps=2), Options(steps=2),
+    ]  # fmt: skip
+    for i, (control, option) in enumerate(zip(controls, options, strict=True)):
+        portrait = tiny_model.portrait(1 if i == 4 else i % 2)
+        speech = pipeline.silence(0.6) if i == 4 else tiny_model.speech(LENGTHS[i], seed=i)
+        alone = np.stack([code for _, code in demo.frames(portrait, speech, control, option)])
+        with np.load(folder / f"out/{i}_track.npz") as made:
+            # In a batch sums are taken in another order.
+            np.testing.assert_allclose(made["codes"], alone, atol=2e-4)
+        info, frames = media.read_video(folder / f"out/{i}.mp4")
+        assert len(list(frames)) == len(alone) and info.has_audio
+    rows = results(folder)
+    assert sorted(row["out"] for row in rows) == [f"{i}.mp4" for i in range(5)]
+    assert all(row["status"] == "done" and row["seconds"] > 0 for row in rows)
+
+
+def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
+    manifest(
+        folder, "not json", job(0), job(1, portrait="no.png"), job(1, out="../x.mp4"), job(2, steps=0), job(3, nose=1),
+        job(2, out="0.mp4"), job(1, out="b.mp4", track="none.csv"), "[1]", job(1, out="c.mp4", silence=1),
+        job(1, blink=3, out="d.mp4"), job(2, out="e.mp4"),
+    )  # fmt: skip
+    assert run(folder) == 1
+    assert "2 done, 10 failed" in capsys.readouterr().out
+    found = {row["line"]: row.get("error") for row in results(folder)}
+    for line, says in {
+        1: "not JSON", 2: None, 3: "no.png does not exist", 4: "not the name of an .mp4", 5: "steps 0",
+        6: "'nose' is not", 7: "also that of line 2", 8: "none.csv does not exist", 9: "not an object",
+        10: "either 'audio' or 'silence'", 11: "blink begins at 3 s", 12: None,
+    }.items():  # fmt: skip
+        assert (found[line] is None) if says is None else (says in found[line]), (line, found[line])
+    assert sorted(p.name for p in (folder / "out").glob("*.mp4")) == ["0.mp4", "e.mp4"]
+    assert not list((folder / "out").glob(".*"))
+
+
+def test_finished_jobs_are_skipped_and_changed_ones_made_again(folder, capsys):
+    manifest(folder, job(0), job(1), job(2))
+    assert run(folder) == 0
+    before = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.mp4")}
+    media.write_wav(folder / "s1.wav", tiny_model.speech(7, seed=9))  # another recording
+    (folder / "out/2.mp4").unlink()
+    (folder / "out/.2.123.tmp.mp4").write_bytes(b"half")  # of a call that was killed
+    with (folder / "out/results.jsonl").open("a") as file:
+        file.write('{"line": 3, "out": "2.m')
+    with (folder / "out/results.jsonl").open("a") as file:
+        file.write("\n")
+    assert run(folder) == 0
+    assert "2 done, 0 failed, 1 skipped" in capsys.readouterr().out
+    after = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.mp4")}
+    assert [before[n] == after[n] for n in ("0.mp4", "1.mp4", "2.mp4")] == [True, False, False]
+    assert not list((folder / "out").glob(".*"))
+    assert read_track(folder / "out/1_track.npz").length == 7
+
+
+def test_one_program_serves_a_bucket(folder, demo):
+    fresh = Pipeline(demo.model)
+    sampler = batch.BatchSampler(fresh, slots=3)
+    (folder / "out").mkdir()
+    listed = jobs.read_manifest(manifest(folder, *[job(i) for i in range(4)]), folder / "out")
+    assert sampler.run(listed, folder / "out") == {"done": 4, "failed": 0, "skipped": 0}
+    assert fresh.sample._cache_size() == sampler._decode._cache_size() == 1
+
+
+def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
+    write = media.VideoWriter.write
+
+    def broken(self, frame):
+        if self.path.name == "1.mp4" and self.frames == 2:
+            raise InputError("the disk is full.")
+        write(self, frame)
+
+    monkeypatch.setattr(media.VideoWriter, "write", broken)
+    manifest(folder, job(0), job(1), job(2))
+    assert run(folder) == 1
+    found = {row["out"]: row["status"] for row in results(folder)}
+    assert found == {"0.mp4": "done", "1.mp4": "failed", "2.mp4": "done"}
+    assert not list((folder / "out").glob("1*")) and not list((folder / "out").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--slots", "0"], "slots 0"),
+        (["--silence", "3"], "named in its lines"),
+        (["--portrait", "p0.png"], "named in its lines"),
+    ],
+)
+def test_flags_that_do_not_go_together(folder, capsys, extra, message):
+    manifest(folder, job(0))
+    assert run(folder, *extra) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_manifest_is_refused(folder, capsys, text):
+    (folder / "jobs.jsonl").write_text(text)
+    assert run(folder) == 2
+    assert "is empty" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(len(jax.devices()) < 8, reason="needs the 8 simulated devices of conftest.py")
+def test_slots_go_over_all_devices(demo):
+    sampler = batch.BatchSampler(demo, slots=3)
+    assert sampler.slots == 8
+    rows = sampler._put(np.zeros((8, 4), np.float32))
+    assert len({shard.device for shard in rows.addressable_shards}) == 8
+
+
+def test_killed_and_called_again_it_goes_on(tmp_path):
+    """The bundled model in a process of its own, killed when the first video appears."""
+    assets = ROOT / "demo_jax" / "assets"
+    rows = [
+        {"portrait": str(assets / "portrait.png"), "silence": s, "out": f"{i}.mp4", "steps": 1}
+        for i, s in enumerate((0.2, 6, 6))
+    ]
+    manifest(tmp_path, *rows)
+    command = [
+        sys.executable,
+        "sample.py",
+        "--manifest",
+        tmp_path / "jobs.jsonl",
+        "--out",
+        tmp_path / "out",
+        "--slots",
+        "1",
+    ]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "out/0.mp4").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "0 failed" in done.stdout and sorted(p.name for p in (tmp_path / "out").glob("*.mp4")) == [
+        "0.mp4", "1.mp4", "2.mp4",
+    ]  # fmt: skip
+    for i, frames in enumerate((5, 150, 150)):
+        assert len(list(media.read_video(tmp_path / f"out/{i}.mp4")[1])) == frames
+    assert not list((tmp_path / "out").glob(".*")) and list((tmp_path / "cache").rglob("*"))
