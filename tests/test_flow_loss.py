@@ -18,12 +18,16 @@ def example(seed=0):
     velocity, target = rng.normal(size=(2, BATCH, LENGTH, K)).astype(np.float32)
     given = rng.random((BATCH, LENGTH, K)) < 0.3
     valid = np.arange(LENGTH)[None] < np.array([[7], [4], [1]])
-    cond = conditions.empty(BATCH, K, 2, length=LENGTH).replace(given_mask=jnp.asarray(given), valid=jnp.asarray(valid))
+    context = np.zeros((BATCH, 4), bool)
+    context[:2, 2:] = True  # of the third there is none
+    cond = conditions.empty(BATCH, K, 2, context=4, length=LENGTH).replace(
+        given_mask=jnp.asarray(given), valid=jnp.asarray(valid), context_mask=jnp.asarray(context)
+    )
     return velocity, target, given, valid, cond
 
 
 def plain_losses(velocity, target, given, valid):
-    """The definition, entry by entry."""
+    """The definition, entry by entry: what is given and the context's last frame are right."""
     squares = {(term, f): [] for term in ("velocity", "difference") for f in FACTORS}
     for b in range(BATCH):
         for t in range(LENGTH):
@@ -32,9 +36,14 @@ def plain_losses(velocity, target, given, valid):
                 free = [valid[b, u] and not given[b, u, k] for u in (t - 1, t)]
                 if free[1]:
                     squares["velocity", f].append((float(velocity[b, t, k]) - target[b, t, k]) ** 2)
-                if t > 0 and all(free):
-                    v, w = float(velocity[b, t, k]) - velocity[b, t - 1, k], target[b, t, k] - target[b, t - 1, k]
-                    squares["difference", f].append((v - w) ** 2)
+                exists = valid[b, t] and (valid[b, t - 1] if t else b < 2)
+                free[0] = free[0] and t > 0
+                if exists and any(free):
+                    before, now = (
+                        float(velocity[b, u, k]) - target[b, u, k] if there else 0.0
+                        for u, there in zip((t - 1, t), free, strict=True)
+                    )
+                    squares["difference", f].append((now - before) ** 2)
     means = {key: np.mean(values) if values else None for key, values in squares.items()}
     terms = {
         term: np.mean([means[term, f] for f in FACTORS if means[term, f] is not None])

@@ -14,7 +14,7 @@ from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, from_confi
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.models.flow_transformer import FlowTransformer, precondition
 from demo_jax.models.layers import depth_to_space, space_to_depth
 from demo_jax.models.motion_encoder import orthonormal
 from demo_jax.models.warp import identity_grid, warp
@@ -198,9 +198,24 @@ def test_what_is_dropped_or_masked_is_not_heard(flow):
 
 def test_padding_frames_do_not_reach_valid_ones(flow):
     run, cond = flow
-    padded = cond.replace(valid=cond.valid.at[:, 5:].set(False))
+    # Frame 5 of the window is token 8. Where the clip is over there is no sound either, but for the look-ahead's.
+    padded = cond.replace(valid=cond.valid.at[:, 5:].set(False), audio_mask=cond.audio_mask.at[:, 8:11].set(False))
     changed = padded.replace(audio=padded.audio.at[:, 8:11].add(1.0))  # tokens of the padding frames
     np.testing.assert_array_equal(run(padded)[:, :5], run(changed)[:, :5])
+
+
+def test_preconditioning_is_the_best_linear_guess_and_leaves_unit_variance():
+    t = jnp.linspace(0.0, 1.0, 11)
+    skip, scale = precondition(t)
+    x0, x1 = jax.random.normal(jax.random.key(0), (2, 200_000))
+    x = (1 - t[:, None]) * x0 + t[:, None] * x1
+    velocity = jnp.broadcast_to(x1 - x0, x.shape)
+    # Sampling error of 200,000 pairs.
+    np.testing.assert_allclose(skip, jnp.mean(velocity * x, 1) / jnp.mean(x * x, 1), atol=0.02)
+    left = (velocity - skip[:, None] * x) / scale[:, None]
+    np.testing.assert_allclose(jnp.var(left, 1), 1.0, atol=0.02)
+    np.testing.assert_allclose(left[0], x1, atol=1e-5)
+    np.testing.assert_allclose(left[-1], -x0, atol=1e-5)
 
 
 def test_given_entries_have_no_velocity_and_are_heard(flow):

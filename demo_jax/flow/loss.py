@@ -3,8 +3,9 @@
     loss = velocity + difference_weight * difference
     each = mean over factors of (mean of squared error over the factor's free entries in the whole batch)
 
-Padding frames and given entries are left out; a difference counts only between two neighbouring frames that are both
-free. A factor with nothing free is left out of the mean over factors; if nothing is free at all the loss is 0.
+Padding frames and given entries are left out. A difference counts between two neighbouring frames of which at least one
+is free: what is given, and the last frame of the context, have no error, and generated motion is to go on from them
+without a leap. A factor with nothing free is left out of the mean over factors; if nothing is free at all the loss is 0.
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ def velocity_losses(
     free = condition.free
     # Entries outside are cleared before the arithmetic and not only before the sum: 0 * infinity has a NaN gradient.
     error = jnp.where(free, velocity.astype(jnp.float32) - target.astype(jnp.float32), 0.0)
+    known = jnp.concatenate([condition.context_mask[:, -1:], condition.valid], 1)[..., None]
+    either = jnp.pad(free, ((0, 0), (1, 0), (0, 0)))  # the context's last frame first
+    either = (either[:, 1:] | either[:, :-1]) & known[:, 1:] & known[:, :-1]
     terms = {
         "velocity": factor_means(jnp.square(error), free, layout),
-        "difference": factor_means(jnp.square(error[:, 1:] - error[:, :-1]), free[:, 1:] & free[:, :-1], layout),
+        "difference": factor_means(jnp.square(jnp.diff(error, axis=1, prepend=0.0)), either, layout),
     }
     scalars: dict[str, jax.Array] = {}
     for name, (means, present) in terms.items():

@@ -60,14 +60,17 @@ class FlowTransformer(nn.Module):
         frame = nn.silu(frame[:, before : before + length])
         scale, shift = jnp.split(nn.Dense(2 * c.width, dtype=dtype, name="final_modulation")(frame), 2, -1)
         h = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale) + shift
-        velocity = nn.Dense(size, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="velocity")(h)
-        return jnp.where(cond.given_mask, 0.0, velocity)
+        out = nn.Dense(size, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="velocity")(h)
+        skip, scale = precondition(t)
+        return jnp.where(cond.given_mask, 0.0, skip[:, None, None] * x + scale[:, None, None] * out)
 
     def _audio(self, cond: Condition, dtype: Dtype) -> jax.Array:
-        """Audio features -> [B, tokens, width]; a learned null where there is none or where it is dropped."""
+        """Audio features -> [B, tokens, width]; a learned null where there is none or where it is dropped. What is said
+        takes several frames to say: each sees four to either side before attention begins."""
         c = self.config
-        h = nn.silu(nn.Dense(c.width, dtype=dtype, name="audio_in")(cond.audio.astype(dtype)))
-        h = nn.Dense(c.width, dtype=dtype, name="audio_out")(h)
+        heard = jnp.where(cond.audio_mask[..., None], cond.audio, 0.0).astype(dtype)
+        h = nn.silu(nn.Conv(c.width, (5,), dtype=dtype, name="audio_in")(heard))
+        h = nn.Conv(c.width, (5,), dtype=dtype, name="audio_out")(h)
         null = self.param("audio_null", nn.initializers.normal(0.02), (c.width,), jnp.float32)
         kept = cond.audio_mask & cond.keep_audio.astype(bool)[:, None]
         return jnp.where(kept[..., None], h, null.astype(dtype)[None, None])
@@ -97,6 +100,14 @@ class FlowTransformer(nn.Module):
         keyframe = jnp.concatenate([value, cond.keyframe_mask.astype(jnp.float32), near, far], -1)
         keyframe = jnp.pad(dense(keyframe, "keyframe"), ((0, 0), (before, after), (0, 0)))
         return clip[:, None] + emotion + keyframe
+
+
+def precondition(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Flow times [B] -> (skip, scale) [B] of velocity = skip * x + scale * network (Karras et al. 2022, for the linear
+    path): with data of unit variance, skip * x is the best linear guess of the velocity, and what is left for the
+    network has unit variance. At t = 0 that is the datum, at t = 1 the noise, and never the noise that it is shown."""
+    energy = jnp.square(t) + jnp.square(1 - t)
+    return (2 * t - 1) / energy, jax.lax.rsqrt(energy)
 
 
 class _Block(nn.Module):
