@@ -174,6 +174,10 @@ class Pipeline:
         waveform = media.read_audio(path)
         return np.pad(waveform, (0, -len(waveform) % SAMPLES_PER_FRAME))
 
+    def portrait_code(self, portrait: np.ndarray) -> np.ndarray:
+        """The raw motion code [K] float32 of a portrait uint8 [S, S, 3], as `motion` takes it."""
+        return np.asarray(self._encode(self.model.autoencoder_params, jnp.asarray(portrait))[1])
+
     def frames(
         self,
         portrait: np.ndarray,
