@@ -1,6 +1,6 @@
-"""Whether lips made from natural recordings close when the speaker's do: python -m benchmarks.natural_speech --speech DIR.
+"""Do lips made from natural recordings close when the speaker's do? python -m benchmarks.natural_speech --speech DIR.
 
-  closure      at p, b and m of recordings with transcripts (forced alignment, benchmarks.forced_alignment): the share of
+  closure      at p, b and m of recordings with transcripts (data_pipelines.extraction.forced_alignment): the share of
                instants whose aperture, at its smallest within two frames, is under a quarter of the clip's 90th
                percentile. Beside it the same at random instants of the same words, and with another clip's sound
   own_video    where the speaker's video was measured (--records, data_pipelines.prepare) and the manifest finds its
@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.forced_alignment import Aligned, read_aligned, read_table, seconds
 from data_pipelines.catalog import code_paths, open_records
+from data_pipelines.extraction.forced_alignment import Aligned, read_aligned, read_table, seconds
 from data_pipelines.schema import read_codes, write_atomically
 from demo_jax.evaluation.metrics.motion import best_lag, correlation, mean_and_error
 from demo_jax.evaluation.protocols import APERTURE
@@ -33,6 +33,7 @@ from demo_jax.sampling.pipeline import Options, Pipeline
 from demo_jax.typing import FPS, SAMPLES_PER_FRAME, CommandParser, InputError, exits_with_two
 
 Lips = Callable[[np.ndarray], np.ndarray]  # waveform [T * 640] int16 -> aperture [T]
+Video = tuple[np.ndarray, np.ndarray, Aligned | None]
 BILABIAL = ("P", "B", "M")
 REACH = 2  # frames beside an instant in which the lips may close
 SHARE, PERCENTILE = 0.25, 90  # closed: under this share of that percentile of the clip
@@ -91,7 +92,7 @@ def on_recordings(lips: Lips, clips: Sequence[Aligned]) -> dict[str, dict[str, f
     }
 
 
-def filmed(records: str, speech: str, aligned: Sequence[Aligned]) -> list[tuple[np.ndarray, np.ndarray, Aligned | None]]:
+def filmed(records: str, speech: str, aligned: Sequence[Aligned]) -> list[Video]:
     """(aperture [T] as filmed, waveform [T * 640], alignment or None) of the videos whose sound is in step."""
     in_step = {
         Path(row["file"]).stem for row in read_table(Path(speech) / "manifest.csv") if row["sync_evidence"] == "good"
@@ -115,7 +116,7 @@ def filmed(records: str, speech: str, aligned: Sequence[Aligned]) -> list[tuple[
     ]
 
 
-def against_video(lips: Lips, clips: Sequence[tuple[np.ndarray, np.ndarray, Aligned | None]]) -> dict:
+def against_video(lips: Lips, clips: Sequence[Video]) -> dict:
     waveforms = [waveform for _, waveform, _ in clips]
     rows: dict[str, list[float]] = {}
     same, seen = [], []
@@ -138,7 +139,7 @@ Puppet = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def puppet_clips(codes: str, puppets: str, most: int) -> list[Puppet]:
-    """(true aperture [T], waveform, instants of p, b and m [N], times of all sounds [P, 2]) of test clips with speech."""
+    """(true aperture [T], waveform, instants of p, b, m [N], times of all sounds [P, 2]) of spoken test clips."""
     records = open_records(puppets, "test")
     offsets: dict[str, int] = {}
     sounds: dict[str, list[tuple[str, float, float]]] = {}
@@ -185,7 +186,7 @@ def generated(model: Pipeline, options: Options) -> Lips:
 def measure(
     lips: Lips,
     recordings: Sequence[Aligned],
-    videos: Sequence[tuple[np.ndarray, np.ndarray, Aligned | None]] = (),
+    videos: Sequence[Video] = (),
     puppets: Sequence[Puppet] = (),
 ) -> dict:
     """Everything that can be said of one way to make lips from sound."""
@@ -202,7 +203,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(prog="python -m benchmarks.natural_speech", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--checkpoint", help="folder of a stage-2 checkpoint; the bundled model unless given")
     parser.add_argument("--speech", required=True, help="folder with transcripts.csv and the recordings it names")
-    parser.add_argument("--records", help="prepared records of the same videos, for correlation with the speaker's lips")
+    parser.add_argument("--records", help="prepared records of the same videos: the speaker's own lips")
     parser.add_argument("--codes", help="motion codes of the puppet corpus, and ...")
     parser.add_argument("--puppets", help="... its clip records, for the same measure on held-out puppets")
     parser.add_argument("--puppet-clips", type=int, default=40)

@@ -39,6 +39,16 @@ class AudioFeatures(Protocol):
     @property
     def version(self) -> str: ...
 
+    @property
+    def reach(self) -> int:
+        """Samples after a frame's own that its features read: what a stream has to wait for."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Samples before a frame's own that its features read: what a stream has to keep."""
+        ...
+
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """Mono 16 kHz int16 [S] -> float16 [T, A] with T = S // 640; row i describes the sound around frame i's
         centre. A last incomplete frame is left out."""
@@ -56,6 +66,8 @@ class LogMel:
     name: str = "logmel"
     dimension: int = MEL_BANDS * SUB_FRAMES
     version: str = "1"
+    reach: int = WINDOW // 2 - HOP // 2
+    memory: int = WINDOW // 2 - HOP // 2
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         if waveform.dtype != np.int16 or waveform.ndim != 1:
@@ -74,6 +86,22 @@ class LogMel:
             power = (np.abs(spectrum) ** 2) @ filters / WINDOW
             features[start : start + 4096] = (np.log(power + POWER_FLOOR) - LOG_CENTRE) / LOG_SPREAD
         return features.reshape(frames, self.dimension)
+
+
+def extractor(name: str) -> AudioFeatures:
+    """The extractor of that name. Raises InputError if there is none."""
+    match name:
+        case "logmel":
+            return LogMel()
+        case "phonetic":
+            from data_pipelines.extraction.phonetic import Phonetic
+
+            return Phonetic()
+        case "hama":
+            from data_pipelines.extraction.hama import Hama
+
+            return Hama()
+    raise InputError(f"there is no audio feature {name!r} in this version; what there is: logmel, phonetic, hama.")
 
 
 @functools.cache

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines import media
-from data_pipelines.extraction.audio import AudioFeatures, LogMel
+from data_pipelines.extraction.audio import extractor
 from demo_jax import rng
 from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS
@@ -107,7 +107,7 @@ class Pipeline:
         self.layout = model.autoencoder.model.layout
         self.size = model.autoencoder.model.size
         self._flow, self._space = model.flow.model, model.space
-        self._features = _features(model.flow.data.feature)
+        self._features = extractor(model.flow.data.feature)
         autoencoder, transformer = AutoEncoder(model.autoencoder.model), FlowTransformer(self._flow)
 
         def encode(params: PyTree, image: jax.Array) -> tuple[PyTree, jax.Array]:
@@ -334,13 +334,6 @@ def load(checkpoint: str | os.PathLike | None = None) -> Pipeline:
     """The model in folder `checkpoint` (a work directory of train.py, or a published model), or the bundled puppet
     model. Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
     return Pipeline(load_model(BUNDLED if checkpoint is None else checkpoint))
-
-
-def _features(name: str) -> AudioFeatures:
-    match name:
-        case "logmel":
-            return LogMel()
-    raise InputError(f"the checkpoint needs the audio feature {name!r}, which this version does not have.")
 
 
 def _chain(first: tuple[np.ndarray, np.ndarray], rest: Iterator) -> Iterator[tuple[np.ndarray, np.ndarray]]:

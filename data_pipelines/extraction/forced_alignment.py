@@ -1,4 +1,4 @@
-"""When each sound of a recording is said: forced alignment of English with a transcript, by PocketSphinx (`bench` extra).
+"""When each sound of a recording is said: forced alignment of English with its text, by PocketSphinx (`bench` extra).
 
 The acoustic model is the one in PocketSphinx's wheel: Gaussian mixtures fitted to American English of many speakers. It
 has nothing to do with the features and models that are judged by it.
@@ -32,7 +32,9 @@ _GRID = (
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
     {"a": "at", "b": "by", "i": "in", "w": "with"},
     {letter: letter for letter in "abcdefghijklmnopqrstuvxyz"},
-    dict(zip("z123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+    dict(
+        zip("z123456789", ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], strict=True)
+    ),
     {"a": "again", "n": "now", "p": "please", "s": "soon"},
 )
 
@@ -70,7 +72,7 @@ def _decoder() -> Any:
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
-        raise InputError("forced alignment needs pocketsphinx: install the extra, pip install demo-jax[bench].") from error
+        raise InputError("forced alignment needs pocketsphinx: pip install demo-jax[bench].") from error
     # Beams so wide that a rare pronunciation is not lost before its word is over.
     return Decoder(lm=None, loglevel="FATAL", bestpath=False, beam=1e-80, pbeam=1e-80, wbeam=1e-60)
 
