@@ -85,13 +85,14 @@ def network(xp: types.ModuleType, parameters: Any, x: Any) -> Any:
     Dense layers over a few earlier and later steps each, all but the first added to what they saw.
     """
     steps = x.shape[-2]
+    row = (1,) * (x.ndim - 1) + (-1,)  # biases are broadcast over everything but the last axis
     for i, taps in enumerate(TAPS):
         before, after = -min(taps), max(taps)
         padded = xp.pad(x, [(0, 0)] * (x.ndim - 2) + [(before, after), (0, 0)])
         seen = xp.concatenate([padded[..., before + tap : before + tap + steps, :] for tap in taps], -1)
-        new = xp.maximum(seen @ parameters[f"layer{i}"] + parameters[f"bias{i}"], 0)
+        new = xp.maximum(seen @ parameters[f"layer{i}"] + parameters[f"bias{i}"].reshape(row), 0)
         x = x + new if i else new
-    return x @ parameters["out"] + parameters["bias_out"]
+    return x @ parameters["out"] + parameters["bias_out"].reshape(row)
 
 
 @dataclasses.dataclass(frozen=True)
