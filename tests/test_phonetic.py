@@ -12,8 +12,9 @@ from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError
 
 features = Phonetic()
 BILABIAL = next(i for i, letters in enumerate(KINDS) if "p" in letters)
-# Matrix products of other shapes round differently; float16 then differs in its last place.
-SAME = {"rtol": 0, "atol": 2e-3}
+# Matrix products of other shapes round differently, now and then to another last place of log-mel's float16 (0.001);
+# the network answers that with up to some thousandths.
+SAME = {"rtol": 0, "atol": 0.01}
 
 
 def _sound(seconds: float, seed: int = 0) -> np.ndarray:
@@ -36,7 +37,7 @@ def test_the_look_ahead_is_bounded() -> None:
     whole, part = features(sound), features(sound[: cut * SAMPLES_PER_FRAME])
     untouched = cut - -(-features.reach // SAMPLES_PER_FRAME)
     np.testing.assert_allclose(whole[:untouched], part[:untouched], **SAME)
-    assert np.abs(whole[untouched:cut].astype(float) - part[untouched:]).max() > 2e-3
+    assert np.abs(whole[untouched:cut].astype(float) - part[untouched:]).max() > 0.02
     assert features.reach <= 0.15 * SAMPLE_RATE
 
 

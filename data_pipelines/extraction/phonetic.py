@@ -54,6 +54,8 @@ def levelled(bands: np.ndarray, usual: np.ndarray) -> np.ndarray:
     Returns [C, 41] float32: the bands, and last the column's level below the peak. A row depends on the
     MEMORY rows up to it.
     """
+    if not len(bands):
+        return np.zeros((0, MEL_BANDS + 1), np.float32)
     bands = np.maximum(bands.astype(np.float16), np.float16(-2)).astype(np.float64)
     # float16 numbers add up exactly in float64, so that sums do not depend on where a recording began.
     level = bands.mean(-1).astype(np.float16).astype(np.float64)
