@@ -54,8 +54,6 @@ def levelled(bands: np.ndarray, usual: np.ndarray) -> np.ndarray:
     Returns [C, 41] float32: the bands, and last the column's level below the peak. A row depends on the
     MEMORY rows up to it.
     """
-    if not len(bands):
-        return np.zeros((0, MEL_BANDS + 1), np.float32)
     bands = np.maximum(bands.astype(np.float16), np.float16(-2)).astype(np.float64)
     # float16 numbers add up exactly in float64, so that sums do not depend on where a recording began.
     level = bands.mean(-1).astype(np.float16).astype(np.float64)
@@ -112,12 +110,14 @@ class Phonetic:
     memory: int = BEHIND * STEP + MEMORY * HOP + LogMel.memory
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        frames = len(waveform) // SAMPLES_PER_FRAME
+        if not frames:
+            return np.zeros((0, self.dimension), np.float16)
         parameters = weights()
         x = network_inputs(waveform, parameters["usual"])
         logits = network(np, parameters, x)
         likely = np.exp(logits - logits.max(-1, keepdims=True))
         likely /= likely.sum(-1, keepdims=True)
-        frames = len(x) // STEPS
         loudness = x.reshape(frames, SUB_FRAMES, MEL_BANDS + 1)[..., -1].mean(-1, keepdims=True)
         return np.concatenate([likely.reshape(frames, -1), loudness], -1).astype(np.float16)
 
