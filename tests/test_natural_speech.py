@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
+import tiny_model
 
 from benchmarks import natural_speech
 from data_pipelines import add_features, train_phonetic
@@ -14,7 +15,8 @@ from data_pipelines.extraction import forced_alignment
 from data_pipelines.extraction.audio import extractor
 from data_pipelines.extraction.phonetic import KINDS
 from data_pipelines.puppet import heard
-from data_pipelines.schema import pack, read_codes, write_atomically
+from data_pipelines.schema import pack, read_codes, write_atomically, write_clip
+from demo_jax.sampling.pipeline import Options, Pipeline
 from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 
 
@@ -122,3 +124,27 @@ def test_the_network_learns_what_can_be_heard() -> None:
 
     guessed = network(np, found, levelled(bands, usual).reshape(-1, INPUTS)).argmax(-1)
     assert (guessed[100:] == kinds[100:]).mean() > 0.9
+
+
+def test_sounds_cut_between_pieces_are_one(tmp_path: Path) -> None:
+    spoken = (("a", "m"), ((1.0, 2.4), (2.4, 2.56))), (("m", "b"), ((0.0, 0.1), (0.5, 0.7)))
+    for piece, (phonemes, times) in enumerate(spoken):
+        record = synthetic.clip(
+            "clip", piece, 64, phonemes=phonemes, phoneme_times=np.array(times, np.float32), speaker_id="speaker"
+        )
+        write_clip(tmp_path / "puppets" / "test", record)
+    write_atomically(tmp_path / "codes" / "test" / "codes" / "clip.npz", pack(synthetic.codes("clip", 128)))
+    ((truth, waveform, when, times),) = natural_speech.puppet_clips(
+        str(tmp_path / "codes"), str(tmp_path / "puppets"), 5
+    )
+    assert len(truth) == 128 and len(waveform) == 128 * 640 and len(times) == 3
+    # [m] from 2.4 to 2.56 + 0.1, [b] from 2.56 + 0.5 on.
+    np.testing.assert_allclose(when, [2.53, 3.16], atol=1e-5)
+
+
+def test_the_lips_of_a_model_are_those_of_its_motion() -> None:
+    demo, speech = Pipeline(tiny_model.model()), tiny_model.speech(20)
+    lips = natural_speech.generated(demo, Options(steps=1))(speech)
+    code = demo.portrait_code(demo.read_portrait(natural_speech.PORTRAIT))
+    motion = np.concatenate(list(demo.motion(code, speech, options=Options(steps=1))))
+    np.testing.assert_array_equal(lips, motion[:, tiny_model.LAYOUT.calibrated[0]])
