@@ -70,7 +70,9 @@ def test_data_pipelines_import_only_the_vocabulary():
     others = tuple(
         relative(p)
         for p in FILES
-        if relative(p).startswith("data_pipelines/") and relative(p) != "data_pipelines/encode.py"
+        if relative(p).startswith("data_pipelines/")
+        # The two commands of data_pipelines that run a network.
+        and relative(p) not in ("data_pipelines/encode.py", "data_pipelines/train_phonetic.py")
     )
     assert offenders(others, ("demo_jax", "jax", "configs"), ("demo_jax.typing", "demo_jax.factors")) == []
 

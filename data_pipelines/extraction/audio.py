@@ -41,7 +41,12 @@ class AudioFeatures(Protocol):
 
     @property
     def reach(self) -> int:
-        """Samples beyond a frame's own that its features read, on either side: what a stream has to wait for."""
+        """Samples after a frame's own that its features read: what a stream has to wait for."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Samples before a frame's own that its features read: what a stream has to keep."""
         ...
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
@@ -62,6 +67,7 @@ class LogMel:
     dimension: int = MEL_BANDS * SUB_FRAMES
     version: str = "1"
     reach: int = WINDOW // 2 - HOP // 2
+    memory: int = WINDOW // 2 - HOP // 2
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         if waveform.dtype != np.int16 or waveform.ndim != 1:
@@ -87,7 +93,15 @@ def extractor(name: str) -> AudioFeatures:
     match name:
         case "logmel":
             return LogMel()
-    raise InputError(f"there is no audio feature {name!r} in this version; what there is: logmel.")
+        case "phonetic":
+            from data_pipelines.extraction.phonetic import Phonetic
+
+            return Phonetic()
+        case "hama":
+            from data_pipelines.extraction.hama import Hama
+
+            return Hama()
+    raise InputError(f"there is no audio feature {name!r} in this version; what there is: logmel, phonetic, hama.")
 
 
 @functools.cache

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
 from demo_jax.typing import SAMPLES_PER_FRAME, InputError
 
 
+class Features(Protocol):
+    """Of data_pipelines.extraction.audio.AudioFeatures, what hearing needs."""
+
+    @property
+    def reach(self) -> int:
+        """Samples after a frame's own that its features read."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Samples before a frame's own that its features read."""
+        ...
+
+    def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        """int16 [S] -> [S // 640, A]."""
+        ...
+
+
 class Hearing:
     """Pieces of a recording, mono 16 kHz int16 [n] each, pulled as frames are asked for.
 
-    `features` maps sound [S] to [S // 640, A]; a frame's read `reach` samples beyond its own on either side, and the
-    frame counts as heard when these have arrived. So features are those of the whole recording.
+    A frame counts as heard when all that its features read has arrived, so that features are those of the whole
+    recording.
     """
 
-    def __init__(self, chunks: Iterable[np.ndarray], features: Callable[[np.ndarray], np.ndarray], reach: int) -> None:
-        self._chunks, self._features, self._reach = iter(chunks), features, reach
+    def __init__(self, chunks: Iterable[np.ndarray], features: Features) -> None:
+        self._chunks, self._features = iter(chunks), features
         self._sound = np.zeros(0, np.int16)  # from frame self._first on
         self._first = 0
         self._ended = False
@@ -25,7 +44,7 @@ class Hearing:
     @property
     def heard(self) -> int:
         """Frames from the start whose features are known."""
-        samples = len(self._sound) if self._ended else max(len(self._sound) - self._reach, 0)
+        samples = len(self._sound) if self._ended else max(len(self._sound) - self._features.reach, 0)
         return self._first + samples // SAMPLES_PER_FRAME
 
     def listen(self, frames: int) -> int:
@@ -41,11 +60,11 @@ class Hearing:
         return min(self.heard, frames)
 
     def features(self, start: int, stop: int) -> np.ndarray:
-        """Features [stop - start, A] float32 of heard frames. Sound before them is forgotten but for their reach."""
-        margin = -(-self._reach // SAMPLES_PER_FRAME)  # frames
-        keep = max(start - margin, 0)
+        """Features [stop - start, A] float32 of heard frames. Sound before them is forgotten but for their memory."""
+        keep = max(start - -(-self._features.memory // SAMPLES_PER_FRAME), 0)
         self._sound = self._sound[max(keep - self._first, 0) * SAMPLES_PER_FRAME :]
         self._first = max(keep, self._first)
         before = start - self._first
-        sound = self._sound[: (before + stop - start + margin) * SAMPLES_PER_FRAME]
+        after = -(-self._features.reach // SAMPLES_PER_FRAME)  # frames
+        sound = self._sound[: (before + stop - start + after) * SAMPLES_PER_FRAME]
         return self._features(sound)[before : before + stop - start].astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from demo_jax.flow.condition import Condition
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
 from demo_jax.sampling.controls import Controls, gaze_at_camera, resolve
-from demo_jax.sampling.hearing import Hearing
+from demo_jax.sampling.hearing import Features, Hearing
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.sampler import sample_window
 from demo_jax.typing import PyTree
@@ -33,10 +33,9 @@ class MotionGenerator:
         config: FlowTransformerConfig,
         space: CodeSpace,
         layout: FactorLayout,
-        features: Callable[[np.ndarray], np.ndarray],
-        reach: int,
+        features: Features,
     ) -> None:
-        self.space, self.layout, self.features, self.reach = space, layout, features, reach
+        self.space, self.layout, self.features = space, layout, features
         c, length, ahead = config.context, config.window, config.look_ahead
         self.whole = windows.Sizes(context=c, length=length, lookahead=ahead, hop=length, ahead=2 * length)
         # A streamed window is the hop and as many frames more as the look-ahead, which are made and thrown away: to the
@@ -85,7 +84,7 @@ class MotionGenerator:
     ) -> Performance:
         """portrait_code [K] is the portrait's own, raw; `chunks` are pieces of the recording, int16 [n], pulled as they
         are needed."""
-        return Performance(self, portrait_code, Hearing(chunks, self.features, self.reach), controls, options, sizes)
+        return Performance(self, portrait_code, Hearing(chunks, self.features), controls, options, sizes)
 
 
 class Performance:

@@ -73,7 +73,7 @@ class Pipeline:
         self.size = model.autoencoder.model.size
         self._flow, self._space = model.flow.model, model.space
         features = extractor(model.flow.data.feature)
-        self._motion = MotionGenerator(self._flow, self._space, self.layout, features, features.reach)
+        self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
         autoencoder = AutoEncoder(model.autoencoder.model)
 
         def encode(params: PyTree, image: jax.Array) -> tuple[PyTree, jax.Array]:

@@ -1,0 +1,73 @@
+"""`python -m data_pipelines.add_features`: other audio features for encoded clips, from the waveforms they hold.
+
+Writes OUT/<split>/codes/<clip_id>.npz with the new features beside those that are there, and OUT/space.npz and
+OUT/codes.json as they are: motion does not change, so no picture is encoded again. Train on them with
+`--config.data.feature=NAME`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_pipelines.catalog import code_paths, codes_info, splits_of
+from data_pipelines.extraction.audio import AudioFeatures, extractor
+from data_pipelines.schema import CodeRecord, pack, read_codes, write_atomically
+from demo_jax.typing import CommandParser, InputError, exits_with_two
+
+
+def with_features(record: CodeRecord, features: AudioFeatures) -> CodeRecord:
+    """The record with these features of its waveform [T * 640] beside those it has."""
+    return dataclasses.replace(record, features=record.features | {features.name: features(record.waveform)})
+
+
+def add_features(codes: str, out: str, features: AudioFeatures) -> int:
+    """Every split of the code records in `codes`, with more features, to `out`; codes.json comes last. Returns how many
+    clips there were.
+
+    Raises:
+      InputError: no code records, or `out` is `codes` or holds other codes.
+    """
+    source, target = Path(codes), Path(out)
+    info = codes_info(codes)
+    if target.resolve() == source.resolve():
+        raise InputError(f"--out {out} is --codes; give another folder.")
+    if (target / "codes.json").exists() and _fingerprints(codes_info(out)) != _fingerprints(info):
+        raise InputError(f"{out} holds codes of another auto-encoder or corpus; give another --out.")
+    count = 0
+    for split in splits_of(codes):
+        for path in tqdm(code_paths(codes, split), desc=f"{features.name} {split}", unit="clip"):
+            record = with_features(read_codes(path), features)
+            write_atomically(target / split / "codes" / path.name, pack(record))
+            count += 1
+    shutil.copyfile(source / "space.npz", target / "space.npz")
+    versions = info.get("features", {}) | {features.name: features.version}
+    write_atomically(target / "codes.json", json.dumps(info | {"features": versions}, indent=2).encode())
+    return count
+
+
+def _fingerprints(info: dict) -> tuple:
+    return info.get("encoder_fingerprint"), info.get("data_fingerprint")
+
+
+@exits_with_two
+def main(argv: list[str] | None = None) -> None:
+    parser = CommandParser(
+        prog="python -m data_pipelines.add_features",
+        description="Adds other audio features to motion codes, from the sound they hold.",
+        epilog="Example: python -m data_pipelines.add_features --codes data/puppet_codes --feature phonetic "
+        "--out data/puppet_codes_phonetic",
+    )
+    parser.add_argument("--codes", required=True, help="folder that data_pipelines.encode wrote")
+    parser.add_argument("--feature", required=True, help="logmel, phonetic or hama")
+    parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
+    args = parser.parse_args(argv)
+    add_features(args.codes, args.out, extractor(args.feature))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
