@@ -107,10 +107,12 @@ def transport_cost(x0: jax.Array, x1: jax.Array, free: jax.Array) -> jax.Array:
     n = len(x0)
     noise, data = x0.reshape(n, -1).astype(jnp.float32), x1.reshape(n, -1).astype(jnp.float32)
     mask = free.reshape(n, -1).astype(jnp.float32)
-    exact = jax.lax.Precision.HIGHEST  # a GPU's and TPU's faster products have errors as large as the gain
-    product = jnp.matmul(noise, (mask * data).T, precision=exact)
-    own = jnp.matmul(jnp.square(noise), mask.T, precision=exact)
-    return own - 2.0 * product + jnp.sum(mask * jnp.square(data), 1)[None]
+    # One product of both terms: with a product of its own for the squares of the noise, XLA's CPU backend (jax 0.10 to
+    # 0.12) makes NaN of what comes after it where the mask is a constant.
+    left, right = jnp.concatenate([jnp.square(noise), noise], 1), jnp.concatenate([mask, -2.0 * mask * data], 1)
+    # A GPU's and TPU's faster products have errors as large as the gain.
+    product = jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
+    return product + jnp.sum(mask * jnp.square(data), 1)[None]
 
 
 def condition_distance(features: jax.Array) -> jax.Array:

@@ -8,14 +8,14 @@ from scipy.optimize import linear_sum_assignment
 from demo_jax.evaluation.metrics.disentanglement import probe_r2
 
 
-def gain_captured(cost: np.ndarray, noise_of: np.ndarray) -> float:
-    """(independent - coupled) / (independent - optimal) for cost [n, n] of (noise, datum) and the noise of each datum
-    [n]: 1 is optimal, 0 is noise as it was drawn; NaN where nothing can be gained."""
-    cost, data = np.asarray(cost, np.float64), np.arange(len(cost))
+def gain_captured(cost: np.ndarray, noise: np.ndarray, data: np.ndarray) -> float:
+    """(independent - coupled) / (independent - optimal) for cost [n, n] of (noise, datum) and the pairs' indices, [n]
+    each: 1 is the best permutation, 0 is noise as it was drawn; NaN where nothing can be gained."""
+    cost = np.asarray(cost, np.float64)
     independent, best = np.trace(cost), cost[linear_sum_assignment(cost)].sum()
     if best >= independent:
         return float("nan")
-    return float((independent - cost[np.asarray(noise_of), data].sum()) / (independent - best))
+    return float((independent - cost[np.asarray(noise), np.asarray(data)].sum()) / (independent - best))
 
 
 def skew(features: np.ndarray, noise: np.ndarray, groups: np.ndarray) -> float:
