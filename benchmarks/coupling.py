@@ -34,7 +34,7 @@ from demo_jax.flow import coupling
 LENGTH, SIZE, FEATURES = 50, 42, 16
 Pairs = tuple[np.ndarray, np.ndarray]  # the rows of noise and of data that are paired
 Method = Callable[[np.ndarray, np.ndarray], Pairs]  # noise, data [n, LENGTH, SIZE]
-FAST = coupling.Sinkhorn(iterations=5, temperature=0.04, tolerance=0.3)
+FAST = coupling.Sinkhorn(iterations=3, temperature=0.06, tolerance=0.3)
 
 
 def draw(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,10 +53,10 @@ def draw(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ours(solver: coupling.Solver) -> Method:
     @jax.jit
-    def pair(noise: jax.Array, data: jax.Array) -> jax.Array:
-        return solver(coupling.transport_cost(noise, data, jnp.ones(data.shape, bool)))
+    def pair(noise: jax.Array, data: jax.Array, free: jax.Array) -> jax.Array:
+        return solver(coupling.transport_cost(noise, data, free))
 
-    return lambda noise, data: (np.asarray(pair(noise, data)), np.arange(len(data)))
+    return lambda noise, data: (np.asarray(pair(noise, data, np.ones(data.shape, bool))), np.arange(len(data)))
 
 
 def pot_exact() -> Method:

@@ -12,6 +12,7 @@ about their condition, and at sampling time it does not. A distance between cond
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -103,16 +104,22 @@ class MinibatchOT:
 
 def transport_cost(x0: jax.Array, x1: jax.Array, free: jax.Array) -> jax.Array:
     """Noise, data [n, L, K] and the data's free entries -> [n, n] float32: the squared distance of noise i from datum j
-    over j's free entries."""
+    over j's free entries, less the square of the datum itself, which is the same whichever noise it gets."""
     n = len(x0)
     noise, data = x0.reshape(n, -1).astype(jnp.float32), x1.reshape(n, -1).astype(jnp.float32)
-    mask = free.reshape(n, -1).astype(jnp.float32)
-    # One product of both terms: with a product of its own for the squares of the noise, XLA's CPU backend (jax 0.10 to
-    # 0.12) makes NaN of what comes after it where the mask is a constant.
-    left, right = jnp.concatenate([jnp.square(noise), noise], 1), jnp.concatenate([mask, -2.0 * mask * data], 1)
     # A GPU's and TPU's faster products have errors as large as the gain.
-    product = jnp.matmul(left, right.T, precision=jax.lax.Precision.HIGHEST)
-    return product + jnp.sum(mask * jnp.square(data), 1)[None]
+    product = functools.partial(jax.lax.dot_general, dimension_numbers=(((1,), (1,)), ((), ())), precision="highest")
+
+    def all_free() -> jax.Array:
+        return jnp.sum(jnp.square(noise), 1, keepdims=True) - 2.0 * product(noise, data)
+
+    def partly_free() -> jax.Array:
+        mask = free.reshape(n, -1).astype(jnp.float32)
+        return product(jnp.square(noise), mask) - 2.0 * product(noise, mask * data)
+
+    # The branches also keep XLA's CPU backend (jax 0.10 to 0.12) from fusing the products with sums that follow: that
+    # is slow, and makes NaN where the mask is a constant.
+    return jax.lax.cond(jnp.all(free), all_free, partly_free)
 
 
 def condition_distance(features: jax.Array) -> jax.Array:
