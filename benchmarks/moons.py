@@ -24,6 +24,7 @@ import optax
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from demo_jax.evaluation.metrics.coupling import skew
 from demo_jax.flow import coupling, path
 
 BATCH = 128  # also the coupling's group
@@ -146,6 +147,16 @@ def measure(kind: str, couple: coupling.Coupling, seeds: int, steps: int) -> dic
     }
 
 
+def pairs_skew(kind: str, couple: coupling.Coupling) -> float:
+    """What the condition tells about its noise in 32 groups."""
+    n = 32 * BATCH
+    keys = jax.random.split(jax.random.key(1), 3)
+    points, moon = moons(keys[0], n)
+    condition, free = describe(kind, points, moon), jnp.ones((n, 1, 2), bool)
+    x0 = couple(keys[1], eight_gaussians(keys[2], n)[:, None], points[:, None], condition, free, BATCH)
+    return skew(np.asarray(condition), np.asarray(x0), np.arange(n) // BATCH)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="json file to write")
@@ -164,7 +175,8 @@ def main() -> None:
             text = ", ".join(
                 f"{k} {np.mean(v):.3f} +- {np.std(v, ddof=min(1, len(v) - 1)):.3f}" for k, v in values.items()
             )
-            rows.append({"condition": kind, "coupling": name, **values, "seconds": time.perf_counter() - start})
+            row = {"condition": kind, "coupling": name, **values, "skew": pairs_skew(kind, couple)}
+            rows.append(row | {"seconds": time.perf_counter() - start})
             print(f"{kind:11} {name:20} {text}", flush=True)
             args.out.write_text(json.dumps(results, indent=1))
 
