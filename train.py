@@ -39,7 +39,7 @@ from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.stage1 import stage1_losses
 from demo_jax.training.state import create, make_optimizer, matching, replace
-from demo_jax.training.steps import make_step, stage2_losses
+from demo_jax.training.steps import make_stage2_step, make_step
 from demo_jax.typing import InputError, PyTree, say_error
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
@@ -117,7 +117,10 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     layout = autoencoder.autoencoder.model.layout
     # On the host: a constant of the step that lay on a device would have to be fetched when it compiles.
     space = jax.device_get(load_space(Path(config.data.path) / "space.npz"))
-    model, optimizer = FlowTransformer(config.model), make_optimizer(config.optimizer, config.steps, config.freeze)
+    model, optimizer = (
+        FlowTransformer(config.model),
+        make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.freeze),
+    )
     batches = functools.partial(
         pipeline.stage2_batches,
         config.data.path,
@@ -130,9 +133,6 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     held_out = _held_out(config.data.path)
     validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1))
     example = jax.tree.map(lambda a: jnp.asarray(a[: config.condition.group]), validation[0])
-
-    def losses(params: PyTree, batch: dict, key: jax.Array) -> dict:
-        return stage2_losses(model, config, layout, params, space, batch, key)
 
     def params() -> PyTree:
         return _init_flow(model, config, layout, space, example, rng.stream(config.seed, "init"))
@@ -154,7 +154,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     return Job(
         init=lambda given: create(replace(params(), given), optimizer),
         given=functools.partial(_given, config, params),
-        step=make_step(losses, config, optimizer),
+        step=make_stage2_step(model, config, layout, space, optimizer),
         batches=lambda start: batches(
             split="train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
         ),

@@ -29,7 +29,8 @@ from data_pipelines.schema import read_codes, write_atomically
 from demo_jax.evaluation.metrics.motion import best_lag, correlation, mean_and_error
 from demo_jax.evaluation.protocols import APERTURE
 from demo_jax.sampling import pipeline
-from demo_jax.sampling.pipeline import Options, Pipeline
+from demo_jax.sampling.options import Options
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import FPS, SAMPLES_PER_FRAME, CommandParser, InputError, exits_with_two
 
 Lips = Callable[[np.ndarray], np.ndarray]  # waveform [T * 640] int16 -> aperture [T]
@@ -179,7 +180,7 @@ def generated(model: Pipeline, options: Options) -> Lips:
     """The model under test: aperture of the motion it makes for the bundled portrait."""
     coordinate = int(model.layout.calibrated[APERTURE])
     portrait = model.read_portrait(PORTRAIT)
-    code = model.portrait_code(portrait)
+    code = np.asarray(model.look(portrait)[1])
     return lambda waveform: np.concatenate(list(model.motion(code, waveform, options=options)))[:, coordinate]
 
 

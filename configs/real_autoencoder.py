@@ -1,10 +1,11 @@
-"""Stage 1 on a folder of prepared video, briefly, at 64 px: what `make real` runs.
+"""Stage 1 on a folder of prepared video at 128 px, from the bundled puppet model: what `make real` runs.
 
 python -m data_pipelines.prepare --videos FOLDER --out data/real
 python train.py --config=configs/real_autoencoder.py --workdir=runs/real_ae --config.data.path=data/real
 
-About 20 minutes on one CPU core. With 11 minutes of video of 60 people, on held-out people: PSNR 27.5 dB (copying the
-source 26.5), within mouth and eye boxes 25.7 (copying 24.2).
+About half an hour on two CPU cores. Heads that turn and lips that move were learned on puppets; what is learned here is
+what people look like. With 9.6 minutes of video of 60 people, on held-out people after 700 steps:
+benchmarks/results/2026-11-26-real-128.json.
 """
 
 from demo_jax.config import (
@@ -21,11 +22,12 @@ from demo_jax.config import (
 def get_config():
     return as_config_dict(
         Stage1Config(
-            steps=1_500,
-            model=AutoEncoderConfig(size=64),
-            loss=Stage1LossConfig(cycle=0.1),
+            steps=700,
+            model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
+            loss=Stage1LossConfig(lip_contrast=0.0, expression=20.0, cycle=0.1),
             augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
             data=DataConfig(batch_size=12, set_batch_size=6),  # sets are composites of two frames
-            optimizer=OptimizerConfig(learning_rate=8e-4),
+            optimizer=OptimizerConfig(learning_rate=5e-4, warmup_steps=50, ema_decay=0.99),
+            start_from="demo_jax/assets/puppet-v1",
         )
     )

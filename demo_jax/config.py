@@ -210,12 +210,14 @@ class CouplingConfig:
     kind: str = "independent"  # or exact, sinkhorn: minibatch optimal transport
     weight: float = 0.0  # of the distance between conditions; 0 is plain minibatch optimal transport
     share: float = 0.0  # if not 0, `weight` is searched: share of pairs that may cost no more than a datum's own noise
+    slices: int = 1  # a batch is coupled whole, then trained on in so many parts, an update each; steps count batches
 
     def __post_init__(self) -> None:
         if self.kind not in ("independent", "exact", "sinkhorn"):
             raise InputError(f"coupling.kind is {self.kind!r}; it must be 'independent', 'exact' or 'sinkhorn'.")
         _check_range(self, "coupling.", "weight", 0)
         _check_range(self, "coupling.", "share", 0, 1)
+        _check_range(self, "coupling.", "slices", 1)
         if self.weight and self.share:
             raise InputError("coupling.weight and coupling.share are both set; the share is there to find the weight.")
 
@@ -280,6 +282,10 @@ class Stage2Config(RunConfig):
         if self.data.batch_size % self.condition.group:
             raise InputError(
                 f"data.batch_size {self.data.batch_size} must be a multiple of condition.group {self.condition.group}."
+            )
+        if self.data.batch_size % self.coupling.slices:
+            raise InputError(
+                f"data.batch_size {self.data.batch_size} must be a multiple of coupling.slices {self.coupling.slices}."
             )
 
 

@@ -20,7 +20,7 @@ from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.stage1 import stage1_losses
 from demo_jax.training.state import create, make_optimizer
-from demo_jax.training.steps import make_step, stage2_losses
+from demo_jax.training.steps import make_stage2_step, make_step
 from demo_jax.typing import InputError
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
@@ -84,7 +84,7 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
         s, w = c.model.size, c.model.lip_window
         arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
         variables = jax.eval_shape(model.init, jax.random.key(0), *arguments)
-        losses = functools.partial(stage1_losses, model, c)
+        step = make_step(functools.partial(stage1_losses, model, c), c, optimizer)
     else:
         layout = FactorLayout()
         model, batch = FlowTransformer(c.model), stage2_shapes(c, layout.size)
@@ -93,12 +93,10 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
             lambda b: make_condition(jax.random.key(0), b, space, layout, c.condition, c.model.context), batch
         )
         variables = jax.eval_shape(model.init, jax.random.key(0), x1, shape(c.data.batch_size), cond)
-
-        def losses(params, batch, key):
-            return stage2_losses(model, c, layout, params, space, batch, key)
+        step = make_stage2_step(model, c, layout, space, optimizer)
 
     state = jax.eval_shape(lambda v: create(v["params"], optimizer), variables)
-    after, metrics = jax.eval_shape(make_step(losses, c, optimizer), state, batch)
+    after, metrics = jax.eval_shape(step, state, batch)
     assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(lambda a: (a.shape, a.dtype), state)
     assert metrics["loss"].shape == () and metrics["loss"].dtype == jnp.float32
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.params))  # whatever the compute dtype

@@ -5,7 +5,9 @@ Stage 1's are in `stage1.py`; the jit boundary is in `loop.py`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
@@ -15,6 +17,7 @@ from demo_jax.codes import CodeSpace
 from demo_jax.config import CouplingConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import coupling
+from demo_jax.flow.condition import Condition
 from demo_jax.flow.coupling import Coupling
 from demo_jax.flow.loss import flow_matching_losses
 from demo_jax.flow.time_sampling import LogitNormal, Uniform
@@ -25,7 +28,42 @@ from demo_jax.typing import PyTree
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-StepFn = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+StepFn = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """What the flow-matching loss is taken on: noise and data with their times and conditions, row by row."""
+
+    x0: jax.Array  # [B, L, K] float32, coupled
+    x1: jax.Array  # [B, L, K] float32
+    t: jax.Array  # [B] float32
+    condition: Condition
+
+
+def stage2_pairs(config: Stage2Config, layout: FactorLayout, space: CodeSpace, batch: Batch, key: jax.Array) -> Pairs:
+    """Noise for one batch of data_pipelines.pipeline.stage2_batches, coupled; all that is random in a step."""
+    condition_key, noise_key, coupling_key, time_key = jax.random.split(key, 4)
+    x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
+    x0 = jax.random.normal(noise_key, x1.shape)
+    features = coupling_features(batch, space, condition)
+    x0 = make_coupling(config.coupling)(coupling_key, x0, x1, features, condition.free, config.condition.group)
+    times = Uniform() if config.loss.time == "uniform" else LogitNormal()
+    return Pairs(x0=x0, x1=x1, t=times(time_key, len(x1)), condition=condition)
+
+
+def pair_losses(
+    model: FlowTransformer, config: Stage2Config, layout: FactorLayout, params: PyTree, pairs: Pairs
+) -> Metrics:
+    """The flow-matching loss."""
+
+    def velocity(x: jax.Array, t: jax.Array, condition: object) -> jax.Array:
+        return model.apply({"params": params}, x, t, condition)
+
+    terms = flow_matching_losses(velocity, pairs.x0, pairs.x1, pairs.t, pairs.condition, layout, config.loss.difference)
+    total = terms["loss"] + (config.loss.velocity - 1) * terms["velocity"]
+    return terms | {"loss": total}
 
 
 def stage2_losses(
@@ -38,20 +76,36 @@ def stage2_losses(
     key: jax.Array,
 ) -> Metrics:
     """The flow-matching loss on one batch of data_pipelines.pipeline.stage2_batches."""
-    condition_key, noise_key, coupling_key, time_key = jax.random.split(key, 4)
-    x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
-    x0 = jax.random.normal(noise_key, x1.shape)
-    features = coupling_features(batch, space, condition)
-    x0 = make_coupling(config.coupling)(coupling_key, x0, x1, features, condition.free, config.condition.group)
-    times = Uniform() if config.loss.time == "uniform" else LogitNormal()
-    t = times(time_key, len(x1))
+    return pair_losses(model, config, layout, params, stage2_pairs(config, layout, space, batch, key))
 
-    def velocity(x: jax.Array, t: jax.Array, condition: object) -> jax.Array:
-        return model.apply({"params": params}, x, t, condition)
 
-    terms = flow_matching_losses(velocity, x0, x1, t, condition, layout, config.loss.difference)
-    total = terms["loss"] + (config.loss.velocity - 1) * terms["velocity"]
-    return terms | {"loss": total}
+def make_stage2_step(
+    model: FlowTransformer,
+    config: Stage2Config,
+    layout: FactorLayout,
+    space: CodeSpace,
+    optimizer: optax.GradientTransformation,
+) -> StepFn:
+    """One step of stage 2: a batch is coupled as a whole, then trained on in config.coupling.slices parts, an update
+    for each; so a coupling group may be larger than what a gradient is taken on. Metrics are means over the parts."""
+
+    def losses(params: PyTree, pairs: Pairs, key: jax.Array) -> Metrics:
+        del key
+        return pair_losses(model, config, layout, params, pairs)
+
+    update, slices = make_step(losses, config, optimizer), config.coupling.slices
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        pairs = stage2_pairs(config, layout, space, batch, rng.stream(config.seed, "train", state.step))
+        if slices == 1:
+            return update(state, pairs)
+        # Part j has rows j, j + slices, ...: some of every group, and of every device's rows.
+        parts = jax.tree.map(lambda a: a.reshape(-1, slices, *a.shape[1:]).swapaxes(0, 1), pairs)
+        after, metrics = jax.lax.scan(update, state, parts)
+        # A step is a batch, however many updates it has: the next batch and its noise depend on this number.
+        return dataclasses.replace(after, step=state.step + 1), jax.tree.map(lambda m: m.mean(0), metrics)
+
+    return step
 
 
 def make_coupling(config: CouplingConfig) -> Coupling:
@@ -62,14 +116,14 @@ def make_coupling(config: CouplingConfig) -> Coupling:
 
 
 def make_step(
-    losses: Callable[[PyTree, Batch, jax.Array], Metrics],
+    losses: Callable[[PyTree, Any, jax.Array], Metrics],
     config: Stage1Config | Stage2Config,
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
     """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm. Groups
     in config.freeze have none, and XLA drops their backward pass."""
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
 
         def objective(params: PyTree) -> tuple[jax.Array, Metrics]:
