@@ -56,7 +56,6 @@ MODEL = FlowTransformerConfig(width=96, depth=4, heads=4)
 BATCH = 64  # and the coupling's group
 EVALUATIONS = (1, 2, 3, 5, 10, 20)
 SAMPLES = 16
-FEATURES = 160  # log-mel, four columns of 40 bands a frame
 # Nothing given and no keyframes: whole windows are paired. Sound is dropped as usual.
 CONDITION = ConditionConfig(given=0.0, keyframe=0.0, cut=0.0, group=BATCH)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99)
@@ -69,8 +68,10 @@ SIZES = windows.Sizes(
 )
 
 
-def train(kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSpace) -> tuple[PyTree, dict[str, float]]:
-    """Averaged parameters, and gain and skew figures of the last batches' couplings."""
+def train(
+    kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSpace, feature: str
+) -> tuple[PyTree, dict[str, float]]:
+    """Averaged parameters, and the last loss."""
     model = FlowTransformer(MODEL)
     optimizer = make_optimizer(OPTIMIZER, steps)
     terms = flow_kinds.losses(kind, LAYOUT, BATCH)
@@ -91,12 +92,13 @@ def train(kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSp
         gradients, found = jax.grad(objective, has_aux=True)(state.params)
         return apply_gradients(state, gradients, optimizer, OPTIMIZER), found["loss"]
 
-    first = conditions.empty(2, LAYOUT.size, FEATURES)
+    width = read_codes(code_paths(codes, "train")[0]).features[feature].shape[1]
+    first = conditions.empty(2, LAYOUT.size, width)
     params = model.init(rng.stream(seed, "init"), jnp.zeros((2, MODEL.window, LAYOUT.size)), jnp.zeros(2), first)
     state = jax.jit(lambda p: create(p, optimizer))(params["params"])
     smooth = math.nan
     with (
-        stage2_batches(codes, batch_size=BATCH, seed=seed, start_step=0) as batches,
+        stage2_batches(codes, batch_size=BATCH, seed=seed, start_step=0, feature=feature) as batches,
         tqdm(total=steps, desc=f"{kind} {seed}", unit="step") as bar,
     ):
         for i in range(steps):
@@ -111,7 +113,7 @@ def train(kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSp
 class Clips:
     """The test split's clips, as batches of windows that are generated for all clips at once."""
 
-    def __init__(self, records: list[CodeRecord], space: code_space.CodeSpace, feature: str = "logmel") -> None:
+    def __init__(self, records: list[CodeRecord], space: code_space.CodeSpace, feature: str) -> None:
         self.records, self.space, self.true = records, space, [r.codes for r in records]
         self.timelines = []
         for record in records:
@@ -209,7 +211,7 @@ def straightness(net, params: PyTree, clips: Clips, seed: int, steps: int = 20) 
     return 1 - bent / float(jnp.mean(jnp.square(whole)))
 
 
-def references(clips: Clips, codes: str, feature: str = "logmel") -> dict[str, dict[str, float]]:
+def references(clips: Clips, codes: str, feature: str) -> dict[str, dict[str, float]]:
     """What no training makes: retrieval, a still face; and what the encoder reads off the true frames."""
     pieces, sounds = [], []
     for path in code_paths(codes, "train"):
@@ -273,16 +275,17 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", required=True, help="motion codes of a puppet corpus (data_pipelines.encode)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs and the table")
+    parser.add_argument("--feature", default="phonetic", help="audio feature of the codes (phonetic)")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=flow_kinds.KINDS, action="append", help="this kind; may be repeated")
     args = parser.parse_args(argv)
     space = code_space.load_space(Path(args.codes) / "space.npz")
-    clips = Clips([read_codes(p) for p in code_paths(args.codes, "test")], space)
+    clips = Clips([read_codes(p) for p in code_paths(args.codes, "test")], space, args.feature)
     args.out.mkdir(parents=True, exist_ok=True)
     fixed_at = args.out / "references.json"
     if not fixed_at.exists():
-        write_atomically(fixed_at, json.dumps(references(clips, args.codes), indent=1).encode())
+        write_atomically(fixed_at, json.dumps(references(clips, args.codes, args.feature), indent=1).encode())
     fixed = json.loads(fixed_at.read_text())
     for seed in range(args.seeds):  # all kinds once, then again: a stopped table compares like with like
         for kind in args.only or flow_kinds.KINDS:
@@ -290,7 +293,7 @@ def main(argv: list[str] | None = None) -> None:
             if done.exists():
                 continue
             begin = time.monotonic()
-            params, last = train(kind, seed, args.steps, args.codes, space)
+            params, last = train(kind, seed, args.steps, args.codes, space, args.feature)
             found = evaluate(kind, params, clips, seed) | {"train": last, "seconds": time.monotonic() - begin}
             write_atomically(done, json.dumps(found, indent=1).encode())
             runs = _read(args.out, args.steps)

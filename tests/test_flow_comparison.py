@@ -70,7 +70,7 @@ def test_the_right_answer_has_no_loss(kind):
 
 def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
-    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "FEATURES": 6}.items():
+    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2}.items():
         monkeypatch.setattr(flow_comparison, name, value)
     monkeypatch.setattr(flow_comparison, "CONDITION", dataclasses.replace(flow_comparison.CONDITION, group=4))
     rows = []
@@ -84,7 +84,18 @@ def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     space = codes.fit(np.concatenate(rows), np.full((len(np.concatenate(rows)), 52), np.nan), LAYOUT)
     arrays = {f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(space)}
     np.savez(tmp_path / "codes/space.npz", **arrays)
-    command = ["--codes", str(tmp_path / "codes"), "--out", str(tmp_path / "out"), "--steps", "2", "--seeds", "1"]
+    command = [
+        "--codes",
+        str(tmp_path / "codes"),
+        "--out",
+        str(tmp_path / "out"),
+        "--steps",
+        "2",
+        "--seeds",
+        "1",
+        "--feature",
+        "logmel",
+    ]
     flow_comparison.main([*command, "--only", "aware", "--only", "regression"])
     table = json.loads((tmp_path / "out/table.json").read_text())
     assert set(table["runs"]) == {"aware", "regression"} and set(table["references"]) == {

@@ -5,7 +5,7 @@
 
 Padding frames and given entries are left out. A difference counts between two neighbouring frames of which at least one
 is free: what is given, and the last frame of the context, have no error, and generated motion is to go on from them
-without a leap. A factor with nothing free is left out of the mean over factors; if nothing is free at all the loss is 0.
+without a leap. A factor with nothing free is left out of the mean over factors; if nothing is free the loss is 0.
 """
 
 from __future__ import annotations
