@@ -35,13 +35,15 @@ class FlowTransformer(nn.Module):
         context = jnp.where(cond.context_mask[..., None], cond.context, 0.0)
         motion = _tokens(context, current, after)
         is_given = _tokens(jnp.zeros_like(context), given, after)
+        known = _tokens(cond.context_mask[..., None], cond.valid[..., None], after)
+        detail = _detail(motion, known.astype(jnp.float32)) / (1.1 - t)[:, None, None]
         kind = jnp.repeat(
             jnp.eye(3, dtype=jnp.float32), jnp.array([before, length, after]), 0, total_repeat_length=total
         )
         kind = jnp.broadcast_to(kind[None], (batch, total, 3))
 
         audio = self._audio(cond, dtype)
-        tokens = jnp.concatenate([motion, is_given, kind], -1).astype(dtype)
+        tokens = jnp.concatenate([motion, detail, is_given, kind], -1).astype(dtype)
         h = nn.Dense(c.width, dtype=dtype, name="tokens")(tokens) + audio
         present = jnp.concatenate([cond.context_mask, cond.valid, cond.audio_mask[:, before + length :]], 1)
 
@@ -135,6 +137,17 @@ class _Block(nn.Module):
         x = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale_m) + shift_m
         x = nn.Dense(4 * c.width, dtype=dtype, name="mlp_in")(x)
         return h + gate_m * nn.Dense(c.width, dtype=dtype, name="mlp_out")(nn.gelu(x)), None
+
+
+def _detail(motion: jax.Array, known: jax.Array, reach: int = 2) -> jax.Array:
+    """Each frame of [B, T, K] less the mean of the known ones [B, T, 1] around it. Motion is smooth and noise is not:
+    near the end of the path this is what noise is left, which a network would have to see in the last digits."""
+
+    def around(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
+        return sum(padded[:, k : k + x.shape[1]] for k in range(2 * reach + 1))
+
+    return known * (motion - around(known * motion) / jnp.maximum(around(known), 1.0))
 
 
 def _tokens(context: jax.Array, current: jax.Array, after: int) -> jax.Array:
