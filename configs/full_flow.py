@@ -14,7 +14,7 @@ def get_config():
             eval_every=10_000,
             save_every=5_000,
             model=FlowTransformerConfig(width=1024, depth=8, heads=8, dtype="bfloat16"),
-            data=DataConfig(batch_size=256, workers=8),
+            data=DataConfig(batch_size=256, feature="phonetic", workers=8),
             optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=5_000, ema_decay=0.9999),
         )
     )

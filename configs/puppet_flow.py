@@ -11,9 +11,9 @@ from demo_jax.config import DataConfig, FlowTransformerConfig, OptimizerConfig, 
 def get_config():
     return as_config_dict(
         Stage2Config(
-            steps=2_400,
+            steps=5_600,
             model=FlowTransformerConfig(width=128, depth=6, heads=4),
-            data=DataConfig(batch_size=32),
-            optimizer=OptimizerConfig(learning_rate=8e-4),
+            data=DataConfig(batch_size=32, feature="phonetic"),
+            optimizer=OptimizerConfig(learning_rate=1e-3),
         )
     )

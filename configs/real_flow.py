@@ -13,7 +13,7 @@ def get_config():
         Stage2Config(
             steps=1_500,
             model=FlowTransformerConfig(width=128, depth=6, heads=4),
-            data=DataConfig(batch_size=32),
+            data=DataConfig(batch_size=32, feature="phonetic"),
             optimizer=OptimizerConfig(learning_rate=8e-4),
         )
     )

@@ -1,8 +1,8 @@
 """`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their motion encoder.
 
 OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted
-to the train split) and OUT/codes.json (fingerprints). Puppet sets are left out: their motion does not belong to their
-sound.
+to the train split) and OUT/codes.json (fingerprints). Beside the audio features of the records, that which stage 2
+hears by is made of the sound. Puppet sets are left out: their motion does not belong to their sound.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from data_pipelines.add_features import with_features
+from data_pipelines.extraction.audio import extractor
 from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records, splits_of
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
@@ -30,20 +32,22 @@ from demo_jax.typing import CommandParser, InputError, exits_with_two
 CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder compiles once
 
 
-def encode_corpus(autoencoder: str, data: str, out: str) -> None:
-    """Encodes every split of `data`. Everything is written anew; codes.json comes last.
+def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phonetic") -> None:
+    """Encodes every split of `data`, with the audio feature of that name. Everything is written anew; codes.json comes
+    last.
 
     Raises:
       InputError: no checkpoint, no records, or `out` holds codes of another auto-encoder or corpus.
     """
     model = load_model(autoencoder, "autoencoder")
-    target = Path(out)
+    target, features = Path(out), extractor(feature)
     splits = splits_of(data)
     meta = {
         "schema": 1,
         "encoder_fingerprint": code_fingerprint(model.autoencoder_params),
         "corpus": model.meta.get("corpus", ""),
         "data_fingerprint": {split: data_fingerprint(data, split) for split in splits},
+        "features": {features.name: features.version},
     }
     _check_target(target, meta)
     encoder = jax.jit(
@@ -54,7 +58,7 @@ def encode_corpus(autoencoder: str, data: str, out: str) -> None:
     fitted: list[CodeRecord] = []
     for split in splits:
         for pieces in tqdm(_clips(data, split), desc=f"encode {split}", unit="clip"):
-            record = _encode_clip(pieces, encoder, model)
+            record = with_features(_encode_clip(pieces, encoder, model), features)
             write_atomically(target / split / "codes" / f"{record.clip_id}.npz", pack(record))
             if split == splits[0]:
                 fitted.append(record)
@@ -135,8 +139,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--autoencoder", required=True, help="work directory of the stage-1 run, or a published folder")
     parser.add_argument("--data", required=True, help="folder of the corpus: DIR/<split>/clips or its shards")
     parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
+    parser.add_argument("--feature", default="phonetic", help="audio feature that stage 2 is to hear by (phonetic)")
     args = parser.parse_args(argv)
-    encode_corpus(args.autoencoder, args.data, args.out)
+    encode_corpus(args.autoencoder, args.data, args.out, args.feature)
 
 
 if __name__ == "__main__":

@@ -275,6 +275,7 @@ class Stage2Config(RunConfig):
     loss: Stage2LossConfig = Stage2LossConfig()
     condition: ConditionConfig = ConditionConfig()
     coupling: CouplingConfig = CouplingConfig()
+    data: DataConfig = DataConfig(feature="phonetic")
     autoencoder: str = ""  # work directory (or published folder) of the stage-1 run that made the codes
 
     def __post_init__(self) -> None:

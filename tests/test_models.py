@@ -14,7 +14,7 @@ from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, from_confi
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.models.flow_transformer import FlowTransformer, precondition
+from demo_jax.models.flow_transformer import FlowTransformer, _detail, precondition
 from demo_jax.models.layers import depth_to_space, space_to_depth
 from demo_jax.models.motion_encoder import orthonormal
 from demo_jax.models.warp import identity_grid, warp
@@ -141,7 +141,8 @@ def flow():
     cond = random_condition(jax.random.key(5))
     x = jax.random.normal(jax.random.key(1), (2, 8, 42))
     variables = jax.jit(model.init)(jax.random.key(0), x, jnp.zeros(2), cond)
-    assert (model.apply(variables, x, jnp.zeros(2), cond) == 0).all()  # adaLN-zero: the first field is no motion
+    # adaLN-zero: before it has learned, the field is the best linear one, which at t = 0 takes away the noise.
+    np.testing.assert_array_equal(model.apply(variables, x, jnp.zeros(2), cond), -x)
     leaves, tree = jax.tree.flatten(variables)
     keys = jax.random.split(jax.random.key(2), len(leaves))
     leaves = [v + 0.1 * jax.random.normal(k, v.shape) for v, k in zip(leaves, keys, strict=True)]
@@ -208,14 +209,26 @@ def test_preconditioning_is_the_best_linear_guess_and_leaves_unit_variance():
     t = jnp.linspace(0.0, 1.0, 11)
     skip, scale = precondition(t)
     x0, x1 = jax.random.normal(jax.random.key(0), (2, 200_000))
-    x = (1 - t[:, None]) * x0 + t[:, None] * x1
-    velocity = jnp.broadcast_to(x1 - x0, x.shape)
+    x = (1 - t[:, None]) * x0[None] + t[:, None] * x1[None]
+    velocity = jnp.broadcast_to((x1 - x0)[None], x.shape)
     # Sampling error of 200,000 pairs.
     np.testing.assert_allclose(skip, jnp.mean(velocity * x, 1) / jnp.mean(x * x, 1), atol=0.02)
     left = (velocity - skip[:, None] * x) / scale[:, None]
     np.testing.assert_allclose(jnp.var(left, 1), 1.0, atol=0.02)
     np.testing.assert_allclose(left[0], x1, atol=1e-5)
     np.testing.assert_allclose(left[-1], -x0, atol=1e-5)
+
+
+def test_detail_is_what_smooth_motion_has_not():
+    line = jnp.arange(20.0)[None, :, None] * jnp.array([1.0, -2.0])[None, None]
+    known = (jnp.arange(20)[None, :, None] < 15).astype(jnp.float32)
+    detail = _detail(line, known)
+    np.testing.assert_allclose(detail[0, 2:13], 0.0, atol=1e-5)  # a straight line has none, but at its ends
+    assert not np.asarray(detail[0, 15:]).any()
+    other = jnp.where(known > 0, line, 99.0)
+    np.testing.assert_array_equal(_detail(other, known), detail)  # what is unknown does not show
+    noise = jax.random.normal(jax.random.key(0), (1, 4000, 1))
+    assert float(jnp.var(_detail(noise, jnp.ones_like(noise)))) == pytest.approx(0.8, abs=0.05)  # 1 - 1 / 5
 
 
 def test_given_entries_have_no_velocity_and_are_heard(flow):
