@@ -1,0 +1,187 @@
+"""A model as compiled programs in one file, which runs without this package's model code.
+
+    python -m demo_jax.sampling.export --out out/puppet-v1.zip [--checkpoint FOLDER] [--batch 1] [--steps 10]
+
+The file is a zip of programs in StableHLO, with the weights in them, and what a caller has to know:
+
+    meta.json      sizes, the code's coordinates and units, audio feature, fingerprint, and each program's inputs
+    encode.bin     picture uint8 [S, S, 3] -> the portrait's pyramid (a flat list of arrays) and raw code [K]
+    sample.bin     noise and a window's condition -> raw codes [B, L, K]
+    decode.bin     pyramid, portrait's code [K], raw codes [10, K] -> uint8 [10, S, S, 3]
+    space.npz      mean, whiten, unwhiten: conditions are whitened codes
+
+`jax.export.deserialize(zip.read("sample.bin")).call(*arrays)` runs one, with jax alone; `read` does it for all. They
+are lowered for CPU, CUDA and TPU alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
+from demo_jax.flow import condition as conditions
+from demo_jax.flow import guidance
+from demo_jax.flow import path as flow_path
+from demo_jax.flow.condition import Condition, VelocityFn
+from demo_jax.models.autoencoder import AutoEncoder, to_float
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, load
+from demo_jax.typing import CommandParser, InputError, exits_with_two
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+FIELDS = tuple(f.name for f in dataclasses.fields(Condition))
+
+
+def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable, list, list[str]]]:
+    """Name -> (function of arrays, the shapes of these, their names)."""
+    model, layout = demo.model, demo.layout
+    assert model.flow is not None and model.space is not None
+    net, transformer, space = AutoEncoder(model.autoencoder.model), FlowTransformer(model.flow.model), model.space
+    flow, layers = model.flow.model, model.flow_params
+    feature_size = layers["audio_in"]["kernel"].shape[-2] if layers else 0
+    weights, flow_weights = {"params": model.autoencoder_params}, {"params": model.flow_params}
+
+    def encode(picture: jax.Array) -> tuple:
+        pixels = to_float(picture)[None]
+        pyramid = net.apply(weights, pixels, method=AutoEncoder.encode_source)
+        return (*jax.tree.leaves(pyramid), net.apply(weights, pixels, method=AutoEncoder.encode_motion)[0])
+
+    picture = jax.ShapeDtypeStruct((demo.size, demo.size, 3), jnp.uint8)
+    *leaves, code = jax.eval_shape(encode, picture)
+    tree = jax.tree.structure(
+        jax.eval_shape(lambda p: net.apply(weights, to_float(p)[None], method=AutoEncoder.encode_source), picture)
+    )
+
+    def decode(*arrays: jax.Array) -> jax.Array:
+        *pyramid, portrait_code, codes = arrays
+        return demo.decode(model.autoencoder_params, jax.tree.unflatten(tree, pyramid), portrait_code, codes)
+
+    said = conditions.empty(
+        batch, layout.size, feature_size, context=flow.context, length=flow.window, lookahead=flow.look_ahead
+    )
+
+    def sample(noise: jax.Array, audio_scale: jax.Array, emotion_scale: jax.Array, *fields: jax.Array) -> jax.Array:
+        def velocity(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+            return transformer.apply(flow_weights, x, t, condition)
+
+        guided = guidance.guide(velocity, {"audio": audio_scale, "emotion": emotion_scale})
+        condition = Condition(**dict(zip(FIELDS, fields, strict=True)))
+        return space.from_whitened(_euler(guided, noise, condition, steps))
+
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (getattr(said, name) for name in FIELDS)]
+    scale = jax.ShapeDtypeStruct((), jnp.float32)
+    codes = jax.ShapeDtypeStruct((DECODE_BATCH, layout.size), jnp.float32)
+    pyramid_names = [f"pyramid_{i}" for i in range(len(leaves))]
+    return {
+        "encode": (encode, [picture], ["picture"]),
+        "sample": (
+            sample,
+            [jax.ShapeDtypeStruct(said.given.shape, jnp.float32), scale, scale, *shapes],
+            ["noise", "audio_scale", "emotion_scale", *FIELDS],
+        ),
+        "decode": (decode, [*leaves, code, codes], [*pyramid_names, "portrait_code", "codes"]),
+    }
+
+
+def _euler(velocity: VelocityFn, noise: jax.Array, condition: Condition, steps: int) -> jax.Array:
+    """flow.ode.solve's Euler steps; diffrax checks its times with a callback to Python, which no file can hold."""
+
+    def step(i: jax.Array, x: jax.Array) -> jax.Array:
+        change = velocity(x, jnp.full(len(x), i / steps), condition) / steps
+        return x + jnp.where(condition.given_mask, 0.0, change)
+
+    return jax.lax.fori_loop(0, steps, step, flow_path.insert_given(noise, condition))
+
+
+def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int = 10) -> Path:
+    """Exports to the zip file `out`, through a temporary file. Raises InputError for impossible numbers."""
+    if not (1 <= batch <= 4096 and 1 <= steps <= 1000):
+        raise InputError(f"batch {batch} and steps {steps}: both are at least 1, and at most 4096 and 1000.")
+    model, path = demo.model, Path(out)
+    assert model.flow is not None and model.space is not None
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"output folder {path.parent} does not exist; make it first.")
+    made = programs(demo, batch, steps)
+    flow, slices = model.flow.model, demo.layout.slices
+    meta = {
+        "fingerprint": demo.fingerprint,
+        "corpus": model.meta.get("corpus", ""),
+        "size": demo.size,
+        "code_size": demo.layout.size,
+        "factors": {name: [slices[name].start, slices[name].stop] for name in FACTORS},
+        "calibrated": {
+            name: {"coordinate": int(k), "scale": float(s)}
+            for name, k, s in zip(CALIBRATED_NAMES, demo.layout.calibrated, CALIBRATED_SCALE, strict=True)
+        },
+        "emotions": list(EMOTIONS),
+        "feature": model.flow.data.feature,
+        "batch": batch,
+        "context": flow.context,
+        "window": flow.window,
+        "look_ahead": flow.look_ahead,
+        "steps": steps,
+        "platforms": list(PLATFORMS),
+        "inputs": {
+            name: [
+                {"name": n, "shape": list(s.shape), "dtype": str(s.dtype)} for n, s in zip(names, shapes, strict=True)
+            ]
+            for name, (_, shapes, names) in made.items()
+        },
+        "note": "Made by demo_jax. What these programs make is synthetic media.",
+    }
+    space = io.BytesIO()
+    arrays: dict[str, Any] = {n: np.asarray(getattr(model.space, n)) for n in ("mean", "whiten", "unwhiten")}
+    np.savez(space, **arrays)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, (function, shapes, _) in made.items():
+                file.writestr(f"{name}.bin", export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
+            file.writestr("space.npz", space.getvalue())
+            file.writestr("meta.json", json.dumps(meta, indent=1))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read(path: str | os.PathLike) -> tuple[dict[str, Callable], dict[str, Any]]:
+    """The programs of an exported file, by name, and its meta. Needs jax and nothing of this package's models; copy it
+    where this package is not installed."""
+    with zipfile.ZipFile(path) as file:
+        meta = json.loads(file.read("meta.json"))
+        return {name: export.deserialize(bytearray(file.read(f"{name}.bin"))).call for name in meta["inputs"]}, meta
+
+
+@exits_with_two
+def main(argv: list[str] | None = None) -> None:
+    parser = CommandParser(
+        prog="python -m demo_jax.sampling.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--checkpoint", metavar="FOLDER", help="stage-2 run or published model (the bundled one)")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the zip to write")
+    parser.add_argument("--batch", type=int, default=1, metavar="B", help="windows sampled at once (1)")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="solver steps (10)")
+    args = parser.parse_args(argv)
+    path = write(load(args.checkpoint), args.out, batch=args.batch, steps=args.steps)
+    sys.stdout.write(f"{path}: {path.stat().st_size / 2**20:.1f} MiB\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

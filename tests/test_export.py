@@ -1,0 +1,87 @@
+"""An exported model does what the model does, in a process that has none of its code."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_model
+
+from demo_jax.flow import condition as conditions
+from demo_jax.flow import guidance, ode
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.sampling import export
+from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.typing import InputError
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return Pipeline(tiny_model.model())
+
+
+@pytest.fixture(scope="module")
+def exported(demo, tmp_path_factory):
+    return export.write(demo, tmp_path_factory.mktemp("export") / "tiny.zip", batch=2, steps=3)
+
+
+def inputs(demo):
+    said = conditions.empty(
+        2, tiny_model.LAYOUT.size, 160, context=tiny_model.CONTEXT, length=tiny_model.WINDOW,
+        lookahead=tiny_model.LOOK_AHEAD,
+    )  # fmt: skip
+    audio = jax.random.normal(jax.random.key(1), said.audio.shape)
+    said = said.replace(audio=audio, audio_mask=jnp.ones_like(said.audio_mask), keep_audio=jnp.ones(2, bool))
+    return jax.random.normal(jax.random.key(2), said.given.shape), said
+
+
+def test_it_says_what_the_model_says(demo, exported):
+    programs, meta = export.read(exported)
+    assert meta["size"] == 32 and meta["batch"] == 2 and meta["fingerprint"] == "0123456789abcdef"
+    assert meta["calibrated"]["yaw"] == {"coordinate": 5, "scale": 15.0}
+    portrait = tiny_model.portrait()
+    *pyramid, code = programs["encode"](portrait)
+    tree, own = demo.look(portrait)
+    np.testing.assert_allclose(code, own, atol=1e-5)
+    noise, said = inputs(demo)
+    made = programs["sample"](noise, jnp.float32(1.5), jnp.float32(1.0), *(getattr(said, n) for n in export.FIELDS))
+    assert made.shape == (2, tiny_model.WINDOW, tiny_model.LAYOUT.size) and np.isfinite(made).all()
+    guided = guidance.guide(
+        lambda x, t, c: FlowTransformer(tiny_model.STAGE2.model).apply({"params": demo.model.flow_params}, x, t, c),
+        {"audio": 1.5, "emotion": 1.0},
+    )
+    whitened = ode.solve(guided, noise, said, 3)[0]
+    np.testing.assert_allclose(made, demo.model.space.from_whitened(whitened), atol=1e-4)
+    louder = said.replace(audio=said.audio + 1)
+    other = programs["sample"](noise, jnp.float32(1.5), jnp.float32(1.0), *(getattr(louder, n) for n in export.FIELDS))
+    assert (np.asarray(other) != np.asarray(made)).any()
+    codes = np.zeros((10, tiny_model.LAYOUT.size), np.float32)
+    codes[:2] = np.asarray(made)[0, :2]
+    frames = np.asarray(programs["decode"](*pyramid, code, codes)).astype(int)
+    wanted = np.asarray(demo._decode(demo.model.autoencoder_params, tree, own, jnp.asarray(codes))).astype(int)
+    assert np.abs(frames - wanted).max() <= 1  # rounding
+
+
+def test_it_runs_without_the_models(exported):
+    code = f"""
+import sys, zipfile, json, numpy as np
+from jax import export
+with zipfile.ZipFile({str(exported)!r}) as file:
+    meta = json.loads(file.read("meta.json"))
+    sample = export.deserialize(bytearray(file.read("sample.bin")))
+arrays = [np.zeros(i["shape"], i["dtype"]) for i in meta["inputs"]["sample"]]
+codes = np.asarray(sample.call(*arrays))
+assert codes.shape == (2, 12, 18) and np.isfinite(codes).all()
+assert not [m for m in sys.modules if m.startswith(("demo_jax", "flax", "diffrax"))]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_what_cannot_be_exported_is_said(demo, tmp_path):
+    with pytest.raises(InputError, match="batch 0"):
+        export.write(demo, tmp_path / "a.zip", batch=0)
+    with pytest.raises(InputError, match="does not exist"):
+        export.write(demo, tmp_path / "no/a.zip")
+    assert not list(tmp_path.iterdir())
