@@ -88,7 +88,7 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
         ),
         evaluate=stage1_validation(config, validation, workdir),
         meta={
-            "schema": SCHEMA,
+            "schema": SCHEMA["autoencoder"],
             "kind": "autoencoder",
             "config": values,
             "autoencoder_config": values,
@@ -139,7 +139,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
 
     feature_size = int(example["audio"].shape[-1])
     meta = {
-        "schema": SCHEMA,
+        "schema": SCHEMA["flow"],
         "kind": "flow",
         "config": dataclasses.asdict(config),
         "autoencoder_config": autoencoder.meta["autoencoder_config"],

@@ -35,7 +35,8 @@ from demo_jax.config import Stage1Config, Stage2Config, build
 from demo_jax.losses.perceptual import LAYERS
 from demo_jax.typing import InputError, PyTree
 
-SCHEMA = 1  # of parameters and metadata; raised when an old checkpoint can no longer be read
+# Of parameters and metadata, by kind; raised when an old checkpoint can no longer be read.
+SCHEMA = {"autoencoder": 1, "flow": 2}
 BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 
@@ -135,10 +136,10 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
         ) from error
     if "schema" not in meta:
         raise InputError(f"{path} is not a checkpoint of this project; name a work directory of train.py.")
-    if meta["schema"] != SCHEMA:
+    if meta["schema"] != (reads := SCHEMA.get(str(meta.get("kind")), SCHEMA[kind])):
         raise InputError(
-            f"{path} has checkpoint schema {meta['schema']!r}; this version reads {SCHEMA}. Use the version that wrote "
-            "it."
+            f"{path} has checkpoint schema {meta['schema']!r}; this version reads {reads}. Use the version that wrote "
+            "it, or train it anew."
         )
     if meta.get("kind") != kind:
         wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]

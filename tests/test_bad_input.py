@@ -44,7 +44,7 @@ def checkpoints(tmp_path_factory):
             run.save(7, parts, meta)
 
     save("flow", parts, meta)
-    stage1 = {**meta, "kind": "autoencoder", "config": settings["autoencoder_config"]}
+    stage1 = {**meta, "schema": 1, "kind": "autoencoder", "config": settings["autoencoder_config"]}
     save("autoencoder", {"ema": model.autoencoder_params}, stage1)
     save("schema", parts, {**meta, "schema": 99})
     save("newer", parts, {**meta, "config": {**settings["config"], "warp_drive": 1}})

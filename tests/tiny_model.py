@@ -60,7 +60,7 @@ def model(seed: int = 0) -> LoadedModel:
     r2 = jnp.where(jnp.arange(52) < 40, 0.9, 0.1)  # 40 names are well explained, 12 are not
     return LoadedModel(
         path="tiny",
-        meta={"schema": SCHEMA, "kind": "flow", "corpus": "puppet", "encoder_fingerprint": "0123456789abcdef"},
+        meta={"schema": SCHEMA["flow"], "kind": "flow", "corpus": "puppet", "encoder_fingerprint": "0123456789abcdef"},
         autoencoder=STAGE1,
         autoencoder_params=_random(first, rng),
         flow=STAGE2,
