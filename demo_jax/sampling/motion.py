@@ -20,7 +20,7 @@ from demo_jax.sampling.controls import Controls, gaze_at_camera, resolve
 from demo_jax.sampling.hearing import Features, Hearing
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.sampler import sample_window
-from demo_jax.typing import PyTree
+from demo_jax.typing import SAMPLES_PER_FRAME, PyTree
 
 STREAM_HOP = 10  # frames of a stream made at once; frame i waits for the sound up to frame i + this + look-ahead
 
@@ -38,10 +38,11 @@ class MotionGenerator:
         self.space, self.layout, self.features = space, layout, features
         c, length, ahead = config.context, config.window, config.look_ahead
         self.whole = windows.Sizes(context=c, length=length, lookahead=ahead, hop=length, ahead=2 * length)
-        # A streamed window is the hop and as many frames more as the look-ahead, which are made and thrown away: to the
-        # network the clip ends where the sound does, as it has seen clips end in training.
-        hop = min(STREAM_HOP, length)
-        self.streamed = windows.Sizes(context=c, length=hop + ahead, lookahead=0, hop=hop, ahead=2 * length)
+        # A streamed window is the hop and as many frames more as the look-ahead, less what the features themselves look
+        # ahead; these are made and thrown away: to the network the clip ends where the sound does, as it has seen clips
+        # end in training.
+        hop, more = min(STREAM_HOP, length), max(ahead - -(-features.reach // SAMPLES_PER_FRAME), 0)
+        self.streamed = windows.Sizes(context=c, length=hop + more, lookahead=0, hop=hop, ahead=2 * length)
         transformer = FlowTransformer(config)
 
         def sample(
