@@ -78,7 +78,7 @@ def test_a_stream_is_a_function_of_its_sound_and_each_frame_of_what_was_heard(de
     at_once = list(demo.motion_stream(code, [sound], options=FAST))
     assert [len(c) for c in at_once] == [10, 10, 10, 1]
     np.testing.assert_array_equal(by_pieces, np.concatenate(at_once))
-    # A hop's frames wait for the hop and the look-ahead, what features look ahead included, and for no sound after that.
+    # A hop waits for itself and the look-ahead, what features look ahead included, and for no sound after that.
     other = sound.copy()
     other[(STREAM_HOP + tiny_model.LOOK_AHEAD) * 640 :] = 5000
     changed = np.concatenate(list(demo.motion_stream(code, [other], options=FAST)))

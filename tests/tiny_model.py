@@ -12,7 +12,7 @@ import numpy as np
 from data_pipelines.extraction.audio import LogMel
 from demo_jax import codes
 from demo_jax.checkpoint import SCHEMA, LoadedModel
-from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, Stage1Config, Stage2Config
+from demo_jax.config import AutoEncoderConfig, DataConfig, FlowTransformerConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition
 from demo_jax.models.autoencoder import AutoEncoder
@@ -36,7 +36,8 @@ STAGE1 = Stage1Config(
     )
 )
 STAGE2 = Stage2Config(
-    model=FlowTransformerConfig(width=16, depth=2, heads=2, window=WINDOW, context=CONTEXT, look_ahead=LOOK_AHEAD)
+    model=FlowTransformerConfig(width=16, depth=2, heads=2, window=WINDOW, context=CONTEXT, look_ahead=LOOK_AHEAD),
+    data=DataConfig(feature="logmel"),
 )
 
 
