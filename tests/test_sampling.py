@@ -266,7 +266,8 @@ def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
 
 
 def test_a_written_track_can_be_followed(folder):
-    assert run(folder) == 0
+    # A model that has learned nothing moves beyond what may be asked for.
+    assert run(folder, "--gain", "lip=0.3,pose=0.3,gaze=0.3") == 0
     assert run(folder, "--seed", "5", "--track", str(folder / "out/a_track.npz"), out="out/b.mp4") == 0
     first, second = (read_track(folder / f"out/{n}_track.npz") for n in "ab")
     for name in CALIBRATED_NAMES:

@@ -107,6 +107,7 @@ class Pipeline:
         warn: Callable[[str], None] = warnings.warn,
     ) -> np.ndarray:
         """inputs.read_portrait at this model's size; calls `warn` too if a photograph goes to a puppet model."""
+        media.check_input(path)
         if self.model.meta.get("corpus") == "puppet" and inputs.read_sidecar(path).get("corpus") != "puppet":
             warn(
                 f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
