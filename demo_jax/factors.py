@@ -171,6 +171,14 @@ def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
+def in_head(yaw: float, pitch: float, angles: np.ndarray) -> np.ndarray:
+    """A direction in the camera's axes -> gaze yaw and pitch [T, 2] in a head turned by angles [T, 3], degrees."""
+    turn = rotation_matrix(*angles.T)
+    ahead = rotation_matrix(np.array([yaw]), np.array([pitch]), np.zeros(1))[0][:, 2]
+    x, y, z = (ahead @ turn).T
+    return np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
+
+
 def euler_angles(rotation: np.ndarray) -> np.ndarray:
     """R [..., 3, 3] -> yaw, pitch, roll in degrees [..., 3]; the inverse of rotation_matrix for |yaw| < 90."""
     r = np.asarray(rotation, np.float64)

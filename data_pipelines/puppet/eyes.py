@@ -15,7 +15,7 @@ import numpy as np
 from data_pipelines.puppet.noise import ease, smooth_noise, wander
 from data_pipelines.puppet.prosody import Prosody, frame_centres
 from data_pipelines.puppet.temperament import Temperament
-from demo_jax.factors import rotation_matrix
+from demo_jax.factors import in_head
 from demo_jax.typing import FPS
 
 GAZE_LIMITS = np.array([25.0, 20.0])  # degrees of yaw and pitch in the head that a comfortable eye reaches
@@ -117,14 +117,6 @@ def gaze_track(
     tremor = 0.10 * wander(rng, frames, 2, 0.8, 0.6)  # slow drift and microsaccades at rest
     eyes = np.clip(eyes + tremor, -GAZE_LIMITS, GAZE_LIMITS)
     return np.concatenate([eyes, converge[:, None]], -1), np.array(jumps).reshape(-1, 2)
-
-
-def in_head(yaw: float, pitch: float, angles: np.ndarray) -> np.ndarray:
-    """A direction in the camera's axes -> gaze yaw and pitch [T, 2] in a head turned by angles [T, 3], degrees."""
-    turn = rotation_matrix(*angles.T)
-    ahead = rotation_matrix(np.array([yaw]), np.array([pitch]), np.zeros(1))[0][:, 2]
-    x, y, z = (ahead @ turn).T
-    return np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
 
 
 def blink_times(

@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout, rotation_matrix
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout, in_head
 from demo_jax.sampling.track import MotionTrack, read_keyframes, read_track
 from demo_jax.typing import FPS, InputError
 
@@ -228,9 +228,7 @@ def resolve(
 def gaze_at_camera(pose: np.ndarray) -> np.ndarray:
     """Pose in the record's units [T, 6] -> gaze yaw and pitch in the head [T, 2], degrees, that look along the camera's
     axis; at most EYES_REACH."""
-    x, y, z = rotation_matrix(*pose[:, :3].T)[:, 2].T  # the camera's direction in the head's axes: R^T e_z
-    gaze = np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
-    return np.clip(gaze, -EYES_REACH, EYES_REACH)
+    return np.clip(in_head(0.0, 0.0, pose[:, :3]), -EYES_REACH, EYES_REACH)
 
 
 def _items(words: str | Sequence[str]) -> list[str]:
