@@ -39,6 +39,8 @@ class Hearing:
         self._chunks, self._features = iter(chunks), features
         self._sound = np.zeros(0, np.int16)  # from frame self._first on
         self._first = 0
+        self._rows: np.ndarray | None = None  # features of the frames up to self._done that may be asked for again
+        self._done = 0
         self._ended = False
 
     @property
@@ -60,11 +62,16 @@ class Hearing:
         return min(self.heard, frames)
 
     def features(self, start: int, stop: int) -> np.ndarray:
-        """Features [stop - start, A] float32 of heard frames. Sound before them is forgotten but for their memory."""
-        keep = max(start - -(-self._features.memory // SAMPLES_PER_FRAME), 0)
-        self._sound = self._sound[max(keep - self._first, 0) * SAMPLES_PER_FRAME :]
-        self._first = max(keep, self._first)
-        before = start - self._first
-        after = -(-self._features.reach // SAMPLES_PER_FRAME)  # frames
-        sound = self._sound[: (before + stop - start + after) * SAMPLES_PER_FRAME]
-        return self._features(sound)[before : before + stop - start].astype(np.float32)
+        """Features [stop - start, A] float32 of heard frames; `start` never goes back. Each frame's are made once, and
+        what lies before them is forgotten, but for the sound that the next ones remember."""
+        memory, after = (-(-n // SAMPLES_PER_FRAME) for n in (self._features.memory, self._features.reach))  # frames
+        if self._rows is None or stop > self._done:
+            before = self._done - self._first
+            sound = self._sound[: (stop - self._first + after) * SAMPLES_PER_FRAME]
+            new = self._features(sound)[before : stop - self._first].astype(np.float32)
+            self._rows = new if self._rows is None else np.concatenate([self._rows, new])
+            self._done = stop
+            keep = max(self._done - memory, self._first)
+            self._sound, self._first = self._sound[(keep - self._first) * SAMPLES_PER_FRAME :], keep
+        self._rows = self._rows[len(self._rows) - (self._done - start) :]
+        return self._rows[: stop - start]
