@@ -20,6 +20,7 @@ SMALLEST_CROP = 16  # pixels
 def read_portrait(
     path: str | os.PathLike,
     size: int,
+    corpus: str = "",
     *,
     cropped: bool = False,
     face_model: str | os.PathLike | None = None,
@@ -29,9 +30,15 @@ def read_portrait(
 
     `cropped` says that the picture is such a square already, as does a sidecar beside it: portrait.json with
     {"cropped": true}, or {"crop": [left, top, side]} in pixels. Otherwise the face is searched for, which needs the
-    `prepare` extra; `warn` is called if there are several. Raises InputError.
+    `prepare` extra; `warn` is called if there are several, and if a photograph goes to a model of puppets, whose
+    `corpus` is "puppet". Raises InputError.
     """
     image, sidecar = media.read_image(path), read_sidecar(path)
+    if corpus == "puppet" and sidecar.get("corpus") != "puppet":
+        warn(
+            f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
+            "real video for photographs (README, Real video)."
+        )
     if "crop" in sidecar:
         return resize(cut_square(path, image, sidecar["crop"]), size)
     if cropped or sidecar.get("cropped"):

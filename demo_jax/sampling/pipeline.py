@@ -106,14 +106,9 @@ class Pipeline:
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
     ) -> np.ndarray:
-        """inputs.read_portrait at this model's size; calls `warn` too if a photograph goes to a puppet model."""
-        media.check_input(path)
-        if self.model.meta.get("corpus") == "puppet" and inputs.read_sidecar(path).get("corpus") != "puppet":
-            warn(
-                f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
-                "real video for photographs (README, Real video)."
-            )
-        return inputs.read_portrait(path, self.size, cropped=cropped, face_model=face_model, warn=warn)
+        """inputs.read_portrait for this model."""
+        corpus = str(self.model.meta.get("corpus", ""))
+        return inputs.read_portrait(path, self.size, corpus, cropped=cropped, face_model=face_model, warn=warn)
 
     def read_speech(self, path: str | os.PathLike) -> np.ndarray:
         """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640]."""
