@@ -15,7 +15,6 @@ intervals.
   spread         standard deviation of pose over the truth's
   jitter         second difference of pose over the truth's
   straightness   1 - |v - (x1 - x0)|^2 / |x1 - x0|^2 along the way (flows)
-  gain, skew     of the coupling in training (benchmarks.coupling says what they are)
 
 Beside them: the nearest training window by its sound (retrieval), a still face, and the encoder's own reading.
 """

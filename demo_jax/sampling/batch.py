@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import json
 import os
 import queue
@@ -153,7 +154,7 @@ class BatchSampler:
                     say({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
                     continue
                 mark = job.fingerprint(model)
-                for left in folder.glob(f".{job.out.stem}.*.tmp*"):  # of a call that was killed
+                for left in folder.glob(f".{glob.escape(job.out.stem)}.*.tmp*"):  # of a call that was killed
                     left.unlink(missing_ok=True)
                 if done.get(job.out.name) == mark and job.out.exists():
                     counts["skipped"] += 1
