@@ -118,7 +118,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     # On the host: a constant of the step that lay on a device would have to be fetched when it compiles.
     space = jax.device_get(load_space(Path(config.data.path) / "space.npz"))
     model, optimizer = (
-        FlowTransformer(config.model),
+        FlowTransformer(config.model, layout),
         make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.freeze),
     )
     batches = functools.partial(

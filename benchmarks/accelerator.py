@@ -188,7 +188,7 @@ def flow() -> list[Row]:
     for dtype, batch_size, kind, group, kernel in cases:
         c = _flow_config(dtype, batch_size, kind, group)
         try:
-            model, optimizer = FlowTransformer(c.model), make_optimizer(c.optimizer, c.steps)
+            model, optimizer = FlowTransformer(c.model, layout), make_optimizer(c.optimizer, c.steps)
             batch = flow_batch(c, layout)
             x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
             params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
@@ -231,7 +231,7 @@ def flow() -> list[Row]:
 def _flow_operations(model: FlowTransformer, params: Any, x1: jax.Array, condition: Any) -> float:
     """Of a step: three times the forward pass's, one layer's for every layer (XLA counts the body of a scan once)."""
 
-    shallow = FlowTransformer(dataclasses.replace(model.config, depth=1, dtype="float32"))
+    shallow = FlowTransformer(dataclasses.replace(model.config, depth=1, dtype="float32"), model.layout)
     some = params | {"blocks": jax.tree.map(lambda a: a[:1], params["blocks"])}
     one = operations(jax.jit(lambda p: shallow.apply({"params": p}, x1, jnp.zeros(len(x1)), condition)), some)
     width, tokens = model.config.width, condition.audio.shape[1]
@@ -274,7 +274,7 @@ def sample() -> list[Row]:
     """Batch 1: a window of 50 frames with 10 evaluations of three branches, decoded at 512 px and fetched."""
     layout = FactorLayout()
     c, space = _flow_config("bfloat16", 8), _space(layout)
-    model = FlowTransformer(c.model)
+    model = FlowTransformer(c.model, layout)
     x1, condition = make_condition(
         jax.random.key(0), flow_batch(c, layout), space, layout, c.condition, c.model.context
     )
@@ -307,7 +307,7 @@ def precision() -> list[Row]:
     c = _flow_config("float32", 8)
     batch, space = flow_batch(c, layout), _space(layout)
     x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
-    shapes = jax.eval_shape(FlowTransformer(c.model).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
+    shapes = jax.eval_shape(FlowTransformer(c.model, layout).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
     # Not those of init: with its zeros a network of this kind says nothing.
     draws = np.random.default_rng(1)
     params = jax.tree.map(
@@ -315,7 +315,7 @@ def precision() -> list[Row]:
     )
 
     def run(dtype: str, exact: bool) -> np.ndarray:
-        model = FlowTransformer(dataclasses.replace(c.model, dtype=dtype))
+        model = FlowTransformer(dataclasses.replace(c.model, dtype=dtype), layout)
         with jax.default_matmul_precision("highest" if exact else "default"):
             call = jax.jit(lambda p: model.apply(p, x1, jnp.full(len(x1), 0.5), condition))
             return np.asarray(call(params), np.float64)

@@ -71,7 +71,7 @@ def train(
     kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSpace, feature: str
 ) -> tuple[PyTree, dict[str, float]]:
     """Averaged parameters, and the last loss."""
-    model = FlowTransformer(MODEL)
+    model = FlowTransformer(MODEL, LAYOUT)
     optimizer = make_optimizer(OPTIMIZER, steps)
     terms = flow_kinds.losses(kind, LAYOUT, BATCH)
 
@@ -82,10 +82,7 @@ def train(
         features = coupling_features(batch, space, condition)
 
         def objective(params):
-            def net(x, t, c):
-                return model.apply({"params": params}, x, t, c)
-
-            found = terms(net, key, x1, condition, features)
+            found = terms(network(kind, model, params), key, x1, condition, features)
             return found["loss"], found
 
         gradients, found = jax.grad(objective, has_aux=True)(state.params)
@@ -107,6 +104,10 @@ def train(
                 bar.set_postfix(loss=f"{smooth:.3f}")
             bar.update()
     return jax.device_get(state.ema), {"loss": smooth}
+
+
+def network(kind: str, model: FlowTransformer, params: PyTree) -> conditions.VelocityFn:
+    return flow_kinds.network(kind, functools.partial(model.apply, {"params": params}, method="guess"))
 
 
 class Clips:
@@ -167,11 +168,7 @@ class Clips:
 
 
 def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, Any]:
-    model = FlowTransformer(MODEL)
-
-    def net(params, x, t, c):
-        return model.apply({"params": params}, x, t, c)
-
+    net = functools.partial(network, kind, FlowTransformer(MODEL, LAYOUT))
     found: dict[str, Any] = {}
     for steps in (1,) if kind == "regression" else EVALUATIONS:
         run = jax.jit(functools.partial(run_sampler, kind, net, steps))
@@ -186,14 +183,14 @@ def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, An
             truths = [r.truth[:, APERTURE] for r in clips.records]
             found["10"]["mean16"] = float(np.mean([correlation(a, b) for a, b in zip(means, truths, strict=True)]))
     if kind in flow_kinds.COUPLINGS:
-        found["straightness"] = straightness(jax.jit(net), params, clips, seed)
+        found["straightness"] = straightness(jax.jit(lambda *a: net(a[0])(*a[1:])), params, clips, seed)
     return found
 
 
 def run_sampler(
     kind: str, net, steps: int, params: PyTree, x0: jax.Array, condition: conditions.Condition
 ) -> jax.Array:
-    return flow_kinds.sample(kind, functools.partial(net, params), x0, condition, steps)
+    return flow_kinds.sample(kind, net(params), x0, condition, steps)
 
 
 def straightness(net, params: PyTree, clips: Clips, seed: int, steps: int = 20) -> float:

@@ -21,6 +21,7 @@ from demo_jax.factors import FactorLayout
 from demo_jax.flow import ode
 from demo_jax.flow.condition import Condition, VelocityFn
 from demo_jax.flow.loss import flow_matching_losses, velocity_losses
+from demo_jax.models.prior import precondition
 from demo_jax.training.steps import make_coupling
 
 COUPLINGS = {
@@ -30,6 +31,7 @@ COUPLINGS = {
 }
 KINDS = (*COUPLINGS, "diffusion", "regression")
 
+Guess = Callable[[jax.Array, jax.Array, Condition], tuple[jax.Array, jax.Array, jax.Array]]
 Losses = Callable[[VelocityFn, jax.Array, jax.Array, Condition, jax.Array], dict[str, jax.Array]]
 
 
@@ -37,6 +39,24 @@ def noise_level(t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """t in 0-1, 0 = noise as everywhere here -> signal and noise amplitudes of the cosine path."""
     angle = jnp.pi / 2 * (0.002 + 0.996 * (1 - t))
     return jnp.cos(angle), jnp.sin(angle)
+
+
+def network(kind: str, guess: Guess) -> VelocityFn:
+    """What `kind` predicts: the best linear guess of it from the noisy codes and the prior's mean and variance, and
+    FlowTransformer.guess for what is left, scaled to unit variance. So none has an advantage by its scale."""
+
+    def predict(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+        out, mean, variance = guess(x, t, condition)
+        if kind == "regression":
+            return mean + jnp.sqrt(variance) * out
+        if kind == "diffusion":
+            signal, amplitude = (a[:, None, None] for a in noise_level(t))
+            energy = jnp.square(signal) * variance + jnp.square(amplitude)
+            return amplitude * (x - signal * mean) / energy + signal * jnp.sqrt(variance / energy) * out
+        constant, skip, scale = precondition(t, mean, variance)
+        return constant + skip * x + scale * out
+
+    return predict
 
 
 def losses(kind: str, layout: FactorLayout, group: int) -> Losses:

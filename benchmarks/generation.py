@@ -171,8 +171,13 @@ class Bench:
                 np.mean([np.abs(a[:, yaw] - b[:, yaw]).mean() * degrees for a, b in zip(rows, free, strict=True)])
             )
 
+        def leap(rows: Rows) -> float:
+            return float(np.mean([np.abs(np.diff(c[:, yaw])).max() for c in rows]) * degrees)
+
         again = self.motion(Options(seed=1))
         return {
+            "largest_step_of_head": leap(free),
+            "largest_step_of_head_with_gaze_track": leap(looked),
             "keyframe_error_degrees": float(np.max(exact)),
             "keyframe_leap_degrees": float(np.mean(leaps)),
             "usual_leap_degrees": float(np.mean(usual)),

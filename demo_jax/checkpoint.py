@@ -36,7 +36,7 @@ from demo_jax.losses.perceptual import LAYERS
 from demo_jax.typing import InputError, PyTree
 
 # Of parameters and metadata, by kind; raised when an old checkpoint can no longer be read.
-SCHEMA = {"autoencoder": 1, "flow": 2}
+SCHEMA = {"autoencoder": 1, "flow": 3}
 BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 

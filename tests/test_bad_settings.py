@@ -12,8 +12,9 @@ import synthetic
 from absl.testing import flagsaver
 
 import train
-from data_pipelines import media, prepare
+from data_pipelines import prepare
 from data_pipelines.schema import write_clip
+from data_pipelines.video_writer import VideoWriter
 from demo_jax.config import DataConfig, MeshConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.typing import InputError
 
@@ -121,7 +122,7 @@ def test_the_script_itself_shows_no_traceback(tmp_path, module):
 
 @pytest.fixture
 def video(tmp_path):
-    with media.VideoWriter(tmp_path / "v_01.mp4", (64, 64)) as writer:
+    with VideoWriter(tmp_path / "v_01.mp4", (64, 64)) as writer:
         writer.write(np.full((64, 64, 3), 90, np.uint8))
     return tmp_path / "v_01.mp4"
 
@@ -169,7 +170,7 @@ def test_prepare_says_of_each_video_why_not_and_leaves_no_record(video, tmp_path
     (tmp_path / "empty_01.mp4").write_bytes(b"")
     (tmp_path / "text_01.mp4").write_text("this is no video\n" * 50)
     (tmp_path / "list_01.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{video}\n#EXT-X-ENDLIST\n")
-    with media.VideoWriter(tmp_path / "cut_01.mp4", (64, 64), waveform=np.zeros(32_000, np.int16)) as writer:
+    with VideoWriter(tmp_path / "cut_01.mp4", (64, 64), waveform=np.zeros(32_000, np.int16)) as writer:
         for frame in np.random.default_rng(0).integers(0, 255, (50, 64, 64, 3), np.uint8):
             writer.write(frame)
     data = (tmp_path / "cut_01.mp4").read_bytes()

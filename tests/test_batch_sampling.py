@@ -16,6 +16,7 @@ from PIL import Image
 
 import sample
 from data_pipelines import media
+from data_pipelines.video_writer import VideoWriter
 from demo_jax.sampling import batch, jobs, pipeline
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.options import Options
@@ -144,14 +145,14 @@ def test_one_program_serves_a_bucket(folder, demo):
 
 
 def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
-    write = media.VideoWriter.write
+    write = VideoWriter.write
 
     def broken(self, frame):
         if self.path.name == "1.mp4" and self.frames == 2:
             raise InputError("the disk is full.")
         write(self, frame)
 
-    monkeypatch.setattr(media.VideoWriter, "write", broken)
+    monkeypatch.setattr(VideoWriter, "write", broken)
     manifest(folder, job(0), job(1), job(2))
     assert run(folder) == 1
     found = {row["out"]: row["status"] for row in results(folder)}

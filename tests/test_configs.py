@@ -87,7 +87,7 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
         step = make_step(functools.partial(stage1_losses, model, c), c, optimizer)
     else:
         layout = FactorLayout()
-        model, batch = FlowTransformer(c.model), stage2_shapes(c, layout.size)
+        model, batch = FlowTransformer(c.model, layout), stage2_shapes(c, layout.size)
         space = codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
         x1, cond = jax.eval_shape(
             lambda b: make_condition(jax.random.key(0), b, space, layout, c.condition, c.model.context), batch

@@ -49,7 +49,9 @@ def test_it_says_what_the_model_says(demo, exported):
     made = programs["sample"](noise, jnp.float32(1.5), jnp.float32(1.0), *(getattr(said, n) for n in export.FIELDS))
     assert made.shape == (2, tiny_model.WINDOW, tiny_model.LAYOUT.size) and np.isfinite(made).all()
     guided = guidance.guide(
-        lambda x, t, c: FlowTransformer(tiny_model.STAGE2.model).apply({"params": demo.model.flow_params}, x, t, c),
+        lambda x, t, c: FlowTransformer(tiny_model.STAGE2.model, tiny_model.LAYOUT).apply(
+            {"params": demo.model.flow_params}, x, t, c
+        ),
         {"audio": 1.5, "emotion": 1.0},
     )
     whitened = ode.solve(guided, noise, said, 3)[0]

@@ -41,6 +41,27 @@ def test_the_noise_level_goes_from_noise_to_data():
 
 
 @pytest.mark.parametrize("kind", flow_kinds.KINDS)
+def test_what_is_left_for_the_network_has_unit_variance(kind):
+    """And its right answer gives exactly what the kind predicts."""
+    x1, x0 = (
+        0.7 + 0.4 * jax.random.normal(jax.random.key(0), (64, 50, 42)),
+        jax.random.normal(jax.random.key(1), (64, 50, 42)),
+    )
+    mean, variance = jnp.full_like(x1, 0.7), jnp.full_like(x1, 0.16)
+    said = conditions.empty(64, 42, 4)
+    for time in (0.1, 0.5, 0.9):
+        t = jnp.full(64, time)
+        signal, amplitude = flow_kinds.noise_level(t) if kind == "diffusion" else (t, 1 - t)
+        x = signal[:, None, None] * x1 + amplitude[:, None, None] * x0
+        wanted = {"diffusion": x0, "regression": x1}.get(kind, x1 - x0)
+        base = flow_kinds.network(kind, lambda *_: (jnp.zeros_like(x1), mean, variance))(x, t, said)
+        one = flow_kinds.network(kind, lambda *_: (jnp.ones_like(x1), mean, variance))(x, t, said)
+        left = (wanted - base) / (one - base)
+        assert float(jnp.mean(left)) == pytest.approx(0.0, abs=0.02)
+        assert float(jnp.var(left)) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", flow_kinds.KINDS)
 def test_the_right_answer_has_no_loss(kind):
     """A network that knows the pair: what each kind asks of it is exactly what its sampler uses."""
     said = conditions.empty(4, 42, 4)

@@ -21,9 +21,9 @@ from data_pipelines.extraction.driving import face_frames
 from data_pipelines.extraction.face import canonical_face, find_model
 from data_pipelines.extraction.portrait import find_portrait
 from data_pipelines.extraction.video import Scan, find_cuts, find_scenes
-from data_pipelines.media import VideoWriter
 from data_pipelines.schema import ClipRecord, read_clip
 from data_pipelines.transforms import decode_frame
+from data_pipelines.video_writer import VideoWriter
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
 from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 

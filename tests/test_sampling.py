@@ -15,6 +15,7 @@ from PIL import Image
 
 import sample
 from data_pipelines import media
+from data_pipelines.video_writer import VideoWriter
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, GAZE_SCALE, POSE_SCALE, TRACK_COLUMNS
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import FREE, Controls, gaze_at_camera
@@ -173,7 +174,7 @@ def test_a_driving_track_s_factors_come_out_exactly(demo, portrait_code, tmp_pat
 
 def test_a_driving_video_is_read_by_the_motion_encoder(demo, tmp_path):
     frames = [tiny_model.portrait(seed) for seed in range(13)]
-    with media.VideoWriter(tmp_path / "d.mp4", (32, 32)) as writer:
+    with VideoWriter(tmp_path / "d.mp4", (32, 32)) as writer:
         for frame in frames:
             writer.write(frame)
     (tmp_path / "d.json").write_text('{"cropped": true}')

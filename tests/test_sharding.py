@@ -48,7 +48,7 @@ def run_steps(mesh_config: MeshConfig, devices: list, steps: int = 3):
     mesh = sharding.make_mesh(mesh_config, devices)
     batch = flow_batch()
     space = codes.fit(np.random.default_rng(1).normal(size=(500, 42)), np.full((500, 52), np.nan), LAYOUT)
-    model, optimizer = FlowTransformer(CONFIG.model), make_optimizer(CONFIG.optimizer, 100)
+    model, optimizer = FlowTransformer(CONFIG.model, LAYOUT), make_optimizer(CONFIG.optimizer, 100)
 
     def init():
         example = jax.tree.map(jnp.asarray, batch)
@@ -97,7 +97,7 @@ def test_a_batch_coupled_whole_is_trained_on_in_parts():
     found, state = one_device()
     assert int(state.step) == 3
     space = codes.fit(np.random.default_rng(1).normal(size=(500, 42)), np.full((500, 52), np.nan), LAYOUT)
-    model, optimizer = FlowTransformer(CONFIG.model), make_optimizer(CONFIG.optimizer, 100)
+    model, optimizer = FlowTransformer(CONFIG.model, LAYOUT), make_optimizer(CONFIG.optimizer, 100)
     batch = jax.tree.map(jnp.asarray, flow_batch())
     make_pairs = jax.jit(
         lambda step: stage2_pairs(CONFIG, LAYOUT, space, batch, rng.stream(CONFIG.seed, "train", step))

@@ -13,7 +13,7 @@ import sample
 from data_pipelines import media
 from data_pipelines.extraction.audio import LogMel
 from data_pipelines.extraction.phonetic import Phonetic
-from data_pipelines.live import LiveWriter
+from data_pipelines.video_writer import LiveWriter
 from demo_jax.sampling import pipeline, streaming
 from demo_jax.sampling.hearing import Hearing
 from demo_jax.sampling.motion import STREAM_HOP

@@ -45,7 +45,7 @@ STAGE2 = Stage2Config(
 def model(seed: int = 0) -> LoadedModel:
     """The same model for every test that asks for it."""
     a = LogMel().dimension
-    autoencoder, transformer = AutoEncoder(STAGE1.model), FlowTransformer(STAGE2.model)
+    autoencoder, transformer = AutoEncoder(STAGE1.model), FlowTransformer(STAGE2.model, LAYOUT)
     image = jnp.zeros((1, SIZE, SIZE, 3))
     lips = jnp.zeros((1, STAGE1.model.lip_window, SIZE, SIZE, 3)), jnp.zeros((1, STAGE1.model.lip_window, a))
     said = condition.empty(1, LAYOUT.size, a, context=CONTEXT, length=WINDOW, lookahead=LOOK_AHEAD)

@@ -16,6 +16,7 @@ from PIL import Image
 from data_pipelines import media
 from data_pipelines.pipeline import decode_frame
 from data_pipelines.schema import CodeRecord, write_atomically
+from data_pipelines.video_writer import VideoWriter
 from demo_jax import rng
 from demo_jax.checkpoint import LoadedModel
 from demo_jax.codes import CodeSpace
@@ -128,7 +129,7 @@ def stage2_validation(
     write_clip: Callable[[dict, int], None],
 ) -> Callable[[TrainState, int], dict[str, float]]:
     """The loss on held-out windows, with the same noise and masks each time; and a clip by `write_clip(ema, step)`."""
-    model = FlowTransformer(config.model)
+    model = FlowTransformer(config.model, layout)
 
     @jax.jit
     def measure(params: dict, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
@@ -168,7 +169,7 @@ def clip_writer(
         folder = epath.Path(workdir) / "eval"
         folder.mkdir(parents=True, exist_ok=True)
         out = media.check_output(folder / f"{step:07d}.mp4")
-        with media.VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
+        with VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
             for picture, _ in pipeline.frames(portrait, speech):
                 writer.write(picture)
 

@@ -12,18 +12,26 @@ import jax
 import jax.numpy as jnp
 
 from demo_jax.config import FlowTransformerConfig
-from demo_jax.factors import EMOTIONS
+from demo_jax.factors import EMOTIONS, FactorLayout
 from demo_jax.flow.condition import Condition
 from demo_jax.models.layers import Dtype, attention_implementation, fourier_features, rotary
+from demo_jax.models.prior import MotionPrior, precondition
 
 
 class FlowTransformer(nn.Module):
     """(x [B, L, K], t [B], condition) -> velocity [B, L, K] float32, zero at given entries."""
 
     config: FlowTransformerConfig
+    layout: FactorLayout
+
+    def __call__(self, x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+        out, mean, variance = self.guess(x, t, condition)
+        constant, skip, scale = precondition(t, mean, variance)
+        return jnp.where(condition.given_mask, 0.0, constant + skip * x + scale * out)
 
     @nn.compact
-    def __call__(self, x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+    def guess(self, x: jax.Array, t: jax.Array, condition: Condition) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The network's part, of unit variance, and the mean and variance of the codes before it: [B, L, K] each."""
         c, cond = self.config, condition
         dtype = jnp.dtype(c.dtype)
         batch, length, size = x.shape
@@ -44,7 +52,10 @@ class FlowTransformer(nn.Module):
 
         audio = self._audio(cond, dtype)
         tokens = jnp.concatenate([motion, detail, is_given, kind], -1).astype(dtype)
+        mean, variance = MotionPrior(self.layout, name="prior")(cond)
+        expected = _tokens(jnp.zeros_like(jnp.tile(context, 2)), jnp.concatenate([mean, jnp.sqrt(variance)], -1), after)
         h = nn.Dense(c.width, dtype=dtype, name="tokens")(tokens) + audio
+        h += nn.Dense(c.width, dtype=dtype, name="expected")(expected.astype(dtype))
         present = jnp.concatenate([cond.context_mask, cond.valid, cond.audio_mask[:, before + length :]], 1)
 
         frame = audio + self._conditions(cond, t, batch, before, length, after, dtype)
@@ -63,8 +74,7 @@ class FlowTransformer(nn.Module):
         scale, shift = jnp.split(nn.Dense(2 * c.width, dtype=dtype, name="final_modulation")(frame), 2, -1)
         h = nn.LayerNorm(use_bias=False, use_scale=False, dtype=dtype)(h) * (1 + scale) + shift
         out = nn.Dense(size, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="velocity")(h)
-        skip, scale = precondition(t)
-        return jnp.where(cond.given_mask, 0.0, skip[:, None, None] * x + scale[:, None, None] * out)
+        return out, mean, variance
 
     def _audio(self, cond: Condition, dtype: Dtype) -> jax.Array:
         """Audio features -> [B, tokens, width]; a learned null where there is none or where it is dropped. What is said
@@ -102,14 +112,6 @@ class FlowTransformer(nn.Module):
         keyframe = jnp.concatenate([value, cond.keyframe_mask.astype(jnp.float32), near, far], -1)
         keyframe = jnp.pad(dense(keyframe, "keyframe"), ((0, 0), (before, after), (0, 0)))
         return clip[:, None] + emotion + keyframe
-
-
-def precondition(t: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Flow times [B] -> (skip, scale) [B] of velocity = skip * x + scale * network (Karras et al. 2022, for the linear
-    path): with data of unit variance, skip * x is the best linear guess of the velocity, and what is left for the
-    network has unit variance. At t = 0 that is the datum, at t = 1 the noise, and never the noise that it is shown."""
-    energy = jnp.square(t) + jnp.square(1 - t)
-    return (2 * t - 1) / energy, jax.lax.rsqrt(energy)
 
 
 class _Block(nn.Module):

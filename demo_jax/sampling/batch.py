@@ -27,7 +27,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from data_pipelines import media
+from data_pipelines.video_writer import VideoWriter
 from demo_jax.config import MeshConfig
 from demo_jax.flow.condition import Condition
 from demo_jax.sampling.controls import Controls
@@ -56,7 +56,7 @@ class Film:
         self._video, *self._tracks = output_paths(job.out)
         self._demo, self._codes = demo, []  # type: ignore[var-annotated]
         size = (demo.size, demo.size)
-        self._writer = media.VideoWriter(self._video, size, waveform=speech, metadata=demo.metadata(job.options))
+        self._writer = VideoWriter(self._video, size, waveform=speech, metadata=demo.metadata(job.options))
         self._frames: queue.Queue[np.ndarray | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)

@@ -50,7 +50,11 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
     """Name -> (function of arrays, the shapes of these, their names)."""
     model, layout = demo.model, demo.layout
     assert model.flow is not None and model.space is not None
-    net, transformer, space = AutoEncoder(model.autoencoder.model), FlowTransformer(model.flow.model), model.space
+    net, transformer, space = (
+        AutoEncoder(model.autoencoder.model),
+        FlowTransformer(model.flow.model, layout),
+        model.space,
+    )
     flow, layers = model.flow.model, model.flow_params
     feature_size = layers["audio_in"]["kernel"].shape[-2] if layers else 0
     weights, flow_weights = {"params": model.autoencoder_params}, {"params": model.flow_params}

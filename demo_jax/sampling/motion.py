@@ -43,7 +43,7 @@ class MotionGenerator:
         # end in training.
         hop, more = min(STREAM_HOP, length), max(ahead - -(-features.reach // SAMPLES_PER_FRAME), 0)
         self.streamed = windows.Sizes(context=c, length=hop + more, lookahead=0, hop=hop, ahead=2 * length)
-        transformer = FlowTransformer(config)
+        transformer = FlowTransformer(config, layout)
 
         def sample(
             params: PyTree, keys: jax.Array, condition: Condition, scales: dict[str, jax.Array], steps: int, solver: str

@@ -35,6 +35,7 @@ import numpy as np
 
 from data_pipelines import media
 from data_pipelines.extraction.audio import extractor
+from data_pipelines.video_writer import SYNTHETIC, VideoWriter
 from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
@@ -246,9 +247,7 @@ class Pipeline:
         written: list[Path] = []
         try:
             with (
-                media.VideoWriter(
-                    video, (self.size, self.size), waveform=speech, metadata=self.metadata(options)
-                ) as writer,
+                VideoWriter(video, (self.size, self.size), waveform=speech, metadata=self.metadata(options)) as writer,
                 _progress_bar(count, progress) as bar,
             ):
                 for picture, code in _chain(first, made):
@@ -302,7 +301,7 @@ class Pipeline:
     def metadata(self, options: Options) -> dict[str, str]:
         """What a video says of itself: that it is synthetic, and which model made it."""
         name = Path(self.model.path).name
-        label = f"{media.SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip() + f"; seed {options.seed}."
+        label = f"{SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip() + f"; seed {options.seed}."
         return {"comment": label, "description": label}
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data_pipelines.live import LiveWriter
+from data_pipelines.video_writer import LiveWriter
 from demo_jax.sampling.controls import FREE, Controls
 from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import DEFAULTS, Options

@@ -1,0 +1,115 @@
+"""What motion is expected before any network: each coordinate a Gaussian process, conditioned on what is known of it.
+
+    Cov(x_i, x_j) = p + (1 - p) rho(|i - j|),   rho(d) = (1 + d / r) exp(-d / r)      Cov(source, x_i) = p
+
+in whitened codes, d in frames. p (persistence) is what a person keeps for a whole clip and shares with the portrait, r
+(reach) how long a movement lasts; rho is Matern's with one derivative (Rasmussen & Williams 2006, eq. 4.17), as motion
+has. Known are the portrait, the context's last frame, and per coordinate the given frames before and after: so the mean
+runs smoothly from the context and into a keyframe, and the network adds what speech makes of it.
+
+`precondition` turns this into the best linear guess of the velocity; it generalises Karras et al. (2022) for the linear
+path from variance 1 and mean 0 to a variance and a mean for every entry.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from demo_jax.factors import FACTORS, FactorLayout
+from demo_jax.flow.condition import Condition
+
+# Where training starts, lip, pose, gaze, residual: read off the autocorrelation of the puppet corpus' codes.
+_PERSISTENCE = (0.1, 0.35, 0.3, 0.4)
+_REACH = (1.5, 28.0, 3.0, 5.0)  # frames
+_NOISE = 0.001  # variance of what is known; much more, and the mean would leap at a keyframe that is far off
+_LEAST = 0.01  # variance of what is not: motion is not quite as smooth as rho
+
+
+class MotionPrior(nn.Module):
+    """Condition -> mean and variance [B, L, K] float32 of whitened codes. Persistence and reach are learned, one of
+    each a coordinate."""
+
+    layout: FactorLayout
+
+    @nn.compact
+    def __call__(self, condition: Condition) -> tuple[jax.Array, jax.Array]:
+        index = self.layout.factor_index
+        start = np.array(_PERSISTENCE)[index]
+        zeros = nn.initializers.zeros
+        shape = (len(index),)
+        persistence = jax.nn.sigmoid(np.log(start / (1 - start)) + self.param("persistence", zeros, shape))[None, None]
+        reach = (np.array(_REACH)[index] * jnp.exp(self.param("reach", zeros, shape)))[None, None]
+
+        before, after = _before(condition), _after(condition, index)
+        alone = 1 - jnp.square(persistence)  # variance once the portrait is known
+
+        def covariance(distance: jax.Array, *known: jax.Array) -> jax.Array:
+            d = distance / reach
+            together = (1 - persistence) * (persistence + (1 + d) * jnp.exp(-d))
+            return jnp.where(jnp.all(jnp.stack(known), 0), together, 0.0)
+
+        a, b = covariance(before.distance, before.known), covariance(after.distance, after.known)
+        both = covariance(before.distance + after.distance, before.known, after.known)
+        of_a, of_b = alone + _NOISE + before.noise, alone + _NOISE
+        determinant = of_a * of_b - jnp.square(both)
+        weight_a, weight_b = (a * of_b - b * both) / determinant, (b * of_a - a * both) / determinant
+        mean = persistence * condition.source[:, None]
+        mean = mean + weight_a * (before.value - mean) + weight_b * (after.value - mean)
+        return mean, jnp.maximum(alone - weight_a * a - weight_b * b, _LEAST)
+
+
+def precondition(t: jax.Array, mean: jax.Array, variance: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Flow times [B] and the prior's mean and variance [B, L, K] -> (constant, skip, scale), each [B, L, K], of
+    velocity = constant + skip * x + scale * network.
+
+    constant + skip * x is the best linear guess of x_1 - x_0 from x = (1 - t) x_0 + t x_1, and what is left for the
+    network has unit variance. At t = 0 that is the datum, at t = 1 the noise, and never the noise that it is shown.
+    """
+    t = t[:, None, None]
+    energy = jnp.square(t) * variance + jnp.square(1 - t)
+    skip = (t * variance - (1 - t)) / energy
+    return mean - skip * t * mean, skip, jnp.sqrt(variance / energy)
+
+
+class _Known:
+    """Per entry [B, L, K]: the value that is known nearest to it on one side, whether there is one, how many frames
+    away, and the variance of its noise."""
+
+    def __init__(self, value: jax.Array, known: jax.Array, distance: jax.Array, noise: jax.Array | float) -> None:
+        self.value, self.known = jnp.where(known, value, 0.0), known
+        self.distance, self.noise = jnp.where(known, distance, 0.0), noise
+
+
+def _before(condition: Condition) -> _Known:
+    """The given frame at or before each, or else the context's last."""
+    level = jnp.minimum(condition.context_level, 0.9)[:, None, None]
+    last = condition.context[:, -1:] / (1 - level)  # it was scaled when noise was mixed in
+    has = jnp.broadcast_to(condition.context_mask[:, -1:, None], last.shape)
+    values = jnp.concatenate([last, condition.given], 1)
+    frame = jnp.arange(values.shape[1])[None, :, None]
+    known = jnp.concatenate([has, condition.given_mask], 1)
+    at = jax.lax.cummax(jnp.where(known, frame, -1), axis=1)[:, 1:]
+    value = jnp.take_along_axis(values, jnp.maximum(at, 0), axis=1)
+    noise = jnp.where(at == 0, jnp.square(level / (1 - level)), 0.0)
+    return _Known(value, at >= 0, frame[:, 1:] - at, noise)
+
+
+def _after(condition: Condition, factor_index: np.ndarray) -> _Known:
+    """The given frame at or after each, or else the keyframe beyond the window."""
+    length = condition.given.shape[1]
+    frame = jnp.arange(length)[None, :, None]
+    at = jax.lax.cummin(jnp.where(condition.given_mask, frame, length), axis=1, reverse=True)
+    inside = at < length
+    value = jnp.take_along_axis(condition.given, jnp.minimum(at, length - 1), axis=1)
+    return _Known(
+        jnp.where(inside, value, condition.keyframe),
+        inside | condition.keyframe_mask,
+        jnp.where(inside, at - frame, condition.keyframe_distance[..., factor_index]),
+        0.0,
+    )
+
+
+assert len(_PERSISTENCE) == len(_REACH) == len(FACTORS)
