@@ -43,6 +43,7 @@ from demo_jax.training.steps import make_stage2_step, make_step
 from demo_jax.typing import InputError, PyTree, say_error
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
+PROFILE = flags.DEFINE_integer("profile", 0, "Steps to trace, from the tenth on, into WORKDIR/profile.", lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
 VALIDATION_BATCHES = 4
 
@@ -203,15 +204,17 @@ def _process() -> dict[str, int]:
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
-def run(values, workdir: str):
-    """Trains as the ConfigDict `values` says; returns the final TrainState."""
+def run(values, workdir: str, profile: int = 0):
+    """Trains as the ConfigDict `values` says, tracing `profile` steps; returns the final TrainState."""
     config = from_config_dict(values)
     mesh = sharding.make_mesh(config.mesh)
     shards = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = config.optimizer.accumulate * (config.coupling.slices if isinstance(config, Stage2Config) else 1)
     for name in ("batch_size", "set_batch_size"):
-        if getattr(config.data, name) % shards:
-            size = getattr(config.data, name)
-            raise InputError(f"data.{name} {size} must be a multiple of the {shards} batch shards.")
+        size = getattr(config.data, name)
+        if size % (shards * parts):
+            within = f" in {parts} parts" if parts > 1 else ""
+            raise InputError(f"data.{name} {size} must be a multiple of {shards * parts}: {shards} shards{within}.")
     if not config.data.path:
         raise InputError("data.path is empty; give the corpus, for example --config.data.path=data/puppet.")
     match config:
@@ -220,7 +223,7 @@ def run(values, workdir: str):
         case Stage2Config():
             job = flow_job(config, workdir)
     _check_writable(workdir)
-    return train(job, config, workdir, mesh)
+    return train(job, config, workdir, mesh, profile)
 
 
 def _check_writable(workdir: str) -> None:
@@ -240,7 +243,7 @@ def main(argv: list[str]) -> None:
     try:
         if CONFIG.value is None or not WORKDIR.value:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
-        run(CONFIG.value, WORKDIR.value)
+        run(CONFIG.value, WORKDIR.value, PROFILE.value)
     except InputError as error:
         _fail(error, 2)
     except TrainingStopped as error:

@@ -10,6 +10,8 @@ On held-out recordings, without pixels; speed and memory with them. --only picks
   seams             velocity at window borders over velocity elsewhere; of the truth at the same frames
   stream            the same figures where each frame waits for 20 frames more of sound only
   silence           aperture at rest (median, 95th percentile over the speaking one's), and how much the head moves
+  length            the last of ten minutes against the first, of the same sound: paired differences of each figure
+                    over the portraits, and their standard errors
   controls          exactness of what is given, how far the head at a keyframe leaves its neighbours, and what another
                     sound or another gaze does to the generated head
   speed             motion alone over real time; frames a second with pictures; first frame of a stream
@@ -49,6 +51,7 @@ from demo_jax.sampling.track import MotionTrack
 from demo_jax.typing import FPS, SAMPLES_PER_FRAME
 
 Rows = list[np.ndarray]
+MINUTES, PORTRAITS = 10, 8  # of the length section
 APERTURE, YAW = CALIBRATED_NAMES.index("aperture"), CALIBRATED_NAMES.index("yaw")
 
 
@@ -149,6 +152,35 @@ class Bench:
             "blinks_over_true": float(lids / max(usual, 1e-9)),
         }
 
+    def length(self) -> dict[str, Any]:
+        """A minute of speech, said ten times by each of some portraits."""
+        minute, found = FPS * 60, []
+        for i, record in enumerate(tqdm(self.records[:PORTRAITS], desc="length")):
+            others = self.records[i:] + self.records[:i]
+            sound = np.resize(np.concatenate([r.waveform for r in others]), minute * SAMPLES_PER_FRAME)
+            codes = np.concatenate(list(self.demo.motion(record.codes[0], np.tile(sound, MINUTES), FREE, Options())))
+            ends = []
+            for part in (codes[:minute], codes[-minute:]):
+                pose, lip = part[:, self.pose], part[:, self.place["aperture"]]
+                ends.append(
+                    {
+                        "head_spread": pose.std(0).mean(),
+                        "head_from_portrait": np.abs(pose - record.codes[0, self.pose]).mean(),
+                        "head_speed": np.abs(np.diff(pose, axis=0)).mean(),
+                        "aperture_spread": lip.std(),
+                        "aperture_mean": lip.mean(),
+                        "blinks": float((np.diff(part[:, self.place["open_left"]]) < -0.5).sum()),
+                    }
+                )
+            found.append(ends)
+        return {
+            name: {
+                "first": float(np.mean([a[name] for a, _ in found])),
+                "last_less_first": mean_and_error([float(b[name] - a[name]) for a, b in found]),
+            }
+            for name in found[0][0]
+        }
+
     def controls(self) -> dict[str, Any]:
         yaw, degrees = self.place["yaw"], float(CALIBRATED_SCALE[YAW])
         keys = np.array([25, 75, 125])
@@ -236,7 +268,7 @@ def peak(checkpoint: str | None, minutes: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-SECTIONS = ("steps", "guidance", "seams", "stream", "silence", "controls", "speed", "memory")
+SECTIONS = ("steps", "guidance", "seams", "stream", "silence", "length", "controls", "speed", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -53,6 +53,10 @@ class RunCheckpoints:
         """Starts writing; returns when the arrays have been copied from the devices."""
         self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
 
+    def wait(self) -> None:
+        """Until what was saved last is on disk."""
+        self._checkpointer.wait()
+
     def latest(self) -> int | None:
         """The newest finished step, or None."""
         found = self._checkpointer.latest

@@ -106,10 +106,12 @@ class OptimizerConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     ema_decay: float = 0.999  # of the parameters that sampling uses; warmed up over the first steps
+    accumulate: int = 1  # parts of a batch, one after the other, for one update: less memory, the same batch size
 
     def __post_init__(self) -> None:
         _check_range(self, "optimizer.", "learning_rate warmup_steps weight_decay clip_norm", 0)
         _check_range(self, "optimizer.", "ema_decay", 0, 1)
+        _check_range(self, "optimizer.", "accumulate", 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,8 @@ def test_every_section_is_measured(bench, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
     monkeypatch.setattr(generation, "memory", lambda checkpoint: {"ratio": 1.0})  # a process of the bundled model
     monkeypatch.setattr(generation, "Options", lambda **more: Options(**({"steps": 1} | more)))
+    monkeypatch.setattr(generation, "MINUTES", 2)
+    monkeypatch.setattr(generation, "PORTRAITS", 2)
     out = tmp_path / "out.json"
     generation.main(["--codes", str(bench), "--out", str(out), "--clips", "3"])
     found = json.loads(out.read_text())
@@ -61,6 +63,7 @@ def test_every_section_is_measured(bench, tmp_path, monkeypatch, capsys):
     assert found["guidance"]["0"]["lip"]["mean"] != found["guidance"]["1"]["lip"]["mean"]
     assert found["controls"]["keyframe_error_degrees"] < 1e-3
     assert found["controls"]["head_moved_by_other_seed"] > 0
+    assert found["length"]["head_speed"]["first"] > 0 and found["length"]["blinks"]["last_less_first"]["count"] == 2
     assert found["seams"]["whole_truth"]["mean"] == pytest.approx(1.0, abs=0.5)
     assert found["speed"]["frames_a_second"] > 0 and found["speed"]["stream_first_frame_seconds"] > 0
     assert set(found) == {"about", *generation.SECTIONS}

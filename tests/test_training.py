@@ -123,3 +123,49 @@ def test_a_work_directory_of_another_run_is_refused(tmp_path):
     other.meta["config"] = {"model": {"sizes": (1, 3)}}
     with pytest.raises(InputError, match=r"another config\.model"):
         train(other, CONFIG, tmp_path, MESH)
+
+
+def test_it_says_what_it_costs_and_where_its_time_goes(tmp_path, capfd):
+    train(make_job(CONFIG), CONFIG, tmp_path, MESH)
+    said = "".join(capfd.readouterr())
+    assert "layer" in said and "MiB of state and batch" in said
+    assert all(name in said.rsplit("time: ", 1)[1] for name in ("step", "data", "checkpoint", "evaluation"))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rows = [line for line in lines if line["split"] == "train"]
+    assert all(row["seconds/data"] >= 0 and row["seconds/step"] > 0 for row in rows[1:])
+
+
+def test_a_profile_is_written_of_the_steps_asked_for(tmp_path):
+    config = dataclasses.replace(CONFIG, steps=14)
+    train(make_job(config), config, tmp_path, MESH, profile=2)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_a_batch_of_another_shape_stops_the_run(tmp_path):
+    @contextlib.contextmanager
+    def changing(start):
+        yield ({"x": np.ones((8 if step < 3 else 4, 3), np.float32)} for step in range(start, 99))
+
+    job = dataclasses.replace(make_job(CONFIG), batches=changing)
+    with pytest.raises(TrainingStopped, match="step 3: the batch is not like the first one"):
+        train(job, CONFIG, tmp_path, MESH)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_accumulated_gradients_are_those_of_the_whole_batch(count):
+    config = dataclasses.replace(CONFIG, optimizer=dataclasses.replace(CONFIG.optimizer, accumulate=count))
+    optimizer = make_optimizer(CONFIG.optimizer, 12)
+    batch = {"x": jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)), jnp.float32)}
+
+    def losses(params, batch, key):
+        return {"loss": jnp.mean(jnp.square(batch["x"] @ params["layer"]["w"]))}
+
+    found = []
+    for c in (CONFIG, config):
+        state = create({"layer": {"w": jnp.ones((3, 2))}}, optimizer)
+        step = jax.jit(make_step(losses, c, optimizer))
+        for _ in range(3):
+            state, metrics = step(state, batch)
+        found.append((state.params["layer"]["w"], metrics["loss"], metrics["gradient/layer"]))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)

@@ -24,6 +24,7 @@ from jax.sharding import Mesh
 from demo_jax import sharding
 from demo_jax.checkpoint import RunCheckpoints
 from demo_jax.config import RunConfig
+from demo_jax.training.observe import Clock, Trace, cost_table
 from demo_jax.training.state import TrainState, from_parts, to_parts
 from demo_jax.training.steps import StepFn
 from demo_jax.training.writers import MetricWriter
@@ -50,12 +51,12 @@ class Job:
     shown: tuple[str, ...] = ("loss",)
 
 
-def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> TrainState:
-    """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one.
+def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, profile: int = 0) -> TrainState:
+    """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one; traces `profile` steps.
 
     Raises:
       InputError: the work directory holds a run with other settings, or config.freeze names what is not there.
-      TrainingStopped: a loss or gradient was not finite.
+      TrainingStopped: a loss or gradient was not finite, or a batch had another shape than the first.
     """
     abstract = jax.eval_shape(job.init, {})
     if unknown := sorted(set(config.freeze) - set(abstract.params)):
@@ -81,35 +82,55 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh) -> T
         def save(state: TrainState) -> None:
             checkpoints.save(int(state.step), {**to_parts(state), **job.frozen}, job.meta)
 
+        clock, trace = Clock(), Trace(epath.Path(workdir) / "profile", profile, start)
+        stack.callback(trace.close)
+        compiled: jax.stages.Compiled | None = None
         late: tuple[int, dict[str, jax.Array]] | None = None
         saved = start if start else -1
         for step in range(start, config.steps + 1):
             last = step == config.steps
             if last or step % config.save_every == 0 or stop.wanted:
-                _settle(late, writer, config)  # nothing is saved whose metrics have not been seen to be finite
+                with clock("step"):
+                    _settle(late, writer, config, clock)  # nothing is saved whose metrics have not been seen finite
                 late = None
             if (last or stop.wanted or (step % config.save_every == 0 and step > start)) and step != saved:
-                save(state)
+                with clock("checkpoint"):
+                    save(state)
                 saved = step
             if (last or step % config.eval_every == 0) and step > start and not stop.wanted:
-                writer.scalars(step, job.evaluate(state, step), "eval")
+                with clock("evaluation"):
+                    writer.scalars(step, job.evaluate(state, step), "eval")
             if stop.wanted and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
                 break
             if last:
                 break
-            batch = sharding.put_batch(next(batches), mesh)
-            with jax.transfer_guard("disallow"):
-                state, metrics = step_fn(state, batch)
-            _settle(late, writer, config)
+            if trace.before(step):
+                writer.say(f"profile of {profile} steps: {trace.folder}")
+            with clock("data"):
+                batch = sharding.put_batch(next(batches), mesh)
+            if compiled is None:  # ahead of time: it cannot compile again unseen, and says what it will need
+                with clock("compilation"):
+                    compiled = step_fn.lower(state, batch).compile()
+                writer.say(cost_table(abstract.params, compiled))
+            with clock("step"):
+                try:
+                    with jax.transfer_guard("disallow"):
+                        state, metrics = compiled(state, batch)
+                except TypeError as error:
+                    raise TrainingStopped(f"step {step}: the batch is not like the first one: {error}") from error
+                _settle(late, writer, config, clock)
             late = (step, metrics)
             writer.step(step + 1)
-        if step_fn._cache_size() > 1:
-            raise TrainingStopped(f"the step compiled {step_fn._cache_size()} times; its batch shapes must not change.")
+        with clock("checkpoint"):
+            checkpoints.wait()
+        writer.say(f"time: {clock.summary()}")
         return state
 
 
-def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter, config: RunConfig) -> None:
+def _settle(
+    late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter, config: RunConfig, clock: Clock
+) -> None:
     """Fetches the metrics of an earlier step, refuses what is not finite, and logs them when it is time."""
     if late is None:
         return
@@ -123,7 +144,8 @@ def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter,
             + ". Nothing of this step was saved. Resume with a lower optimizer.learning_rate, or look at the data."
         )
     if step % config.log_every == 0:
-        writer.scalars(step, metrics)
+        passed = clock.since()
+        writer.scalars(step, metrics | {f"seconds/{name}": value for name, value in passed.items()})
 
 
 def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.PathLike) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from demo_jax import rng
@@ -99,9 +100,7 @@ def make_stage2_step(
         pairs = stage2_pairs(config, layout, space, batch, rng.stream(config.seed, "train", state.step))
         if slices == 1:
             return update(state, pairs)
-        # Part j has rows j, j + slices, ...: some of every group, and of every device's rows.
-        parts = jax.tree.map(lambda a: a.reshape(-1, slices, *a.shape[1:]).swapaxes(0, 1), pairs)
-        after, metrics = jax.lax.scan(update, state, parts)
+        after, metrics = jax.lax.scan(update, state, split_rows(pairs, slices))
         # A step is a batch, however many updates it has: the next batch and its noise depend on this number.
         return dataclasses.replace(after, step=state.step + 1), jax.tree.map(lambda m: m.mean(0), metrics)
 
@@ -115,23 +114,43 @@ def make_coupling(config: CouplingConfig) -> Coupling:
     return coupling.MinibatchOT(solver=solver, weight=config.weight, share=config.share or None)
 
 
+def split_rows(batch: Any, count: int) -> Any:
+    """Arrays [N, ..] -> [count, N / count, ..]; part j has rows j, j + count, ...: some of every coupling group, and of
+    every device's rows."""
+    return jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
+
+
 def make_step(
     losses: Callable[[PyTree, Any, jax.Array], Metrics],
     config: Stage1Config | Stage2Config,
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
     """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm. Groups
-    in config.freeze have none, and XLA drops their backward pass."""
+    in config.freeze have none, and XLA drops their backward pass.
+
+    With optimizer.accumulate above 1 gradients are means over that many parts of the batch, each with a key of its own.
+    A loss that is a mean over what a part holds (valid frames, free entries) weighs every part alike."""
+    count = config.optimizer.accumulate
+
+    def objective(params: PyTree, batch: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        held = {name: jax.lax.stop_gradient(p) if name in config.freeze else p for name, p in params.items()}
+        metrics = losses(held, batch, key)
+        return metrics["loss"], metrics
+
+    differentiate = jax.grad(objective, has_aux=True)
+
+    def accumulated(params: PyTree, batch: Any, key: jax.Array) -> tuple[PyTree, Metrics]:
+        def add(total: PyTree, part: tuple[Any, jax.Array]) -> tuple[PyTree, Metrics]:
+            gradients, metrics = differentiate(params, *part)
+            return jax.tree.map(jnp.add, total, gradients), metrics
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        total, metrics = jax.lax.scan(add, zeros, (split_rows(batch, count), jax.random.split(key, count)))
+        return jax.tree.map(lambda g: g / count, total), jax.tree.map(lambda m: m.mean(0), metrics)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
-
-        def objective(params: PyTree) -> tuple[jax.Array, Metrics]:
-            held = {name: jax.lax.stop_gradient(p) if name in config.freeze else p for name, p in params.items()}
-            metrics = losses(held, batch, key)
-            return metrics["loss"], metrics
-
-        gradients, metrics = jax.grad(objective, has_aux=True)(state.params)
+        gradients, metrics = (differentiate if count == 1 else accumulated)(state.params, batch, key)
         metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if n not in config.freeze}
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
