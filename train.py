@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training import processes
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.stage1 import stage1_losses
@@ -43,6 +45,12 @@ from demo_jax.training.steps import make_stage2_step, make_step
 from demo_jax.typing import InputError, PyTree, say_error
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "One of several processes, one on each host: on TPU VMs, SLURM, Open MPI and Kubernetes they find each other; "
+    "elsewhere by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+)
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps to trace, from the tenth on, into WORKDIR/profile.", lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
 VALIDATION_BATCHES = 4
@@ -243,6 +251,8 @@ def main(argv: list[str]) -> None:
     try:
         if CONFIG.value is None or not WORKDIR.value:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
+        if DISTRIBUTED.value:
+            processes.join()
         run(CONFIG.value, WORKDIR.value, PROFILE.value)
     except InputError as error:
         _fail(error, 2)
@@ -269,6 +279,10 @@ def _parse(arguments: list[str]) -> list[str]:
 
 def _fail(error: object, code: int) -> NoReturn:
     say_error(error)
+    if jax.distributed.is_initialized():
+        # An orderly end waits for all the others, one of which may be what has failed.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

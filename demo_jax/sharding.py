@@ -76,6 +76,15 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, BATCH)
 
 
+def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
+    """Arrays that every process has -> global ones, whole on each device: only such can be saved by several
+    processes."""
+    everywhere = NamedSharding(mesh, P())
+    return jax.tree.map(
+        lambda a: jax.make_array_from_callback(np.shape(a), everywhere, lambda index: np.asarray(a)[index]), arrays
+    )
+
+
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """This process's rows of a global batch -> global arrays."""
     sharding = batch_sharding(mesh)

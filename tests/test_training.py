@@ -54,7 +54,7 @@ def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = No
         init=lambda given: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
         step=make_step(losses, config, optimizer),
         batches=lambda start: batches(start, act),
-        evaluate=lambda state, step: {"norm": float(jnp.linalg.norm(state.ema["layer"]["w"]))},
+        evaluate=lambda ema, step: {"norm": float(jnp.linalg.norm(ema["layer"]["w"]))},
         meta={"kind": "test", "schema": 1, "config": {"model": {"sizes": (1, 2)}}, **meta},
         frozen={},
     )
@@ -97,7 +97,7 @@ def test_sigterm_saves_and_the_next_run_goes_on(tmp_path):
 
 
 def test_a_failing_evaluation_costs_no_steps(tmp_path):
-    def fail(state, step):
+    def fail(ema, step):
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):

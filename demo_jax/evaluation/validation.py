@@ -27,9 +27,8 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.training.stage1 import Blocks, stage1_losses, swap_factor
-from demo_jax.training.state import TrainState
 from demo_jax.training.steps import stage2_losses
-from demo_jax.typing import SAMPLE_RATE
+from demo_jax.typing import SAMPLE_RATE, PyTree
 
 Batch = dict[str, np.ndarray]
 MAX_ROWS = 8  # of the picture
@@ -38,7 +37,7 @@ CLIP_SECONDS = 6
 
 def stage1_validation(
     config: Stage1Config, batches: list[Batch], workdir: epath.PathLike
-) -> Callable[[TrainState, int], dict[str, float]]:
+) -> Callable[[PyTree, int], dict[str, float]]:
     """Losses, PSNR of face boxes against copying the source, and <workdir>/eval/<step>.png.
 
     The picture's columns are source, truth, reconstruction and, for corpora with sets, the redrawn truth and what the
@@ -63,19 +62,13 @@ def stage1_validation(
     def columns(params: dict, batch: dict[str, jax.Array]) -> list[jax.Array]:
         return _columns(model, params, config, batch)
 
-    def evaluate(state: TrainState, step: int) -> dict[str, float]:
-        ema = on_one_device(state.ema)
+    def evaluate(ema: PyTree, step: int) -> dict[str, float]:
         rows = [jax.device_get(measure(ema, jax.tree.map(jnp.asarray, b))) for b in batches]
         shown = [np.asarray(c)[:MAX_ROWS] for c in columns(ema, jax.tree.map(jnp.asarray, batches[0]))]
         write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", shown)
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
-
-
-def on_one_device(params: dict) -> dict:
-    """A copy on this process's first device: validation is small, and on a whole mesh every device would repeat it."""
-    return jax.device_put(jax.device_get(params), jax.local_devices()[0])
 
 
 def reconstruct(model: AutoEncoder, params: dict, source: jax.Array, driving: jax.Array) -> jax.Array:
@@ -127,7 +120,7 @@ def stage2_validation(
     space: CodeSpace,
     batches: list[Batch],
     write_clip: Callable[[dict, int], None],
-) -> Callable[[TrainState, int], dict[str, float]]:
+) -> Callable[[PyTree, int], dict[str, float]]:
     """The loss on held-out windows, with the same noise and masks each time; and a clip by `write_clip(ema, step)`."""
     model = FlowTransformer(config.model, layout)
 
@@ -135,8 +128,8 @@ def stage2_validation(
     def measure(params: dict, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
         return stage2_losses(model, config, layout, params, space, batch, key)
 
-    def evaluate(state: TrainState, step: int) -> dict[str, float]:
-        ema, rows = on_one_device(state.ema), []
+    def evaluate(ema: PyTree, step: int) -> dict[str, float]:
+        rows = []
         for i, batch in enumerate(batches):
             key = rng.stream(config.seed, "validation", i)
             rows.append(jax.device_get(measure(ema, jax.tree.map(jnp.asarray, batch), key)))

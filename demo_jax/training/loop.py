@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from types import FrameType
 from typing import Any
 
 import jax
@@ -24,10 +22,11 @@ from jax.sharding import Mesh
 from demo_jax import sharding
 from demo_jax.checkpoint import RunCheckpoints
 from demo_jax.config import RunConfig
+from demo_jax.training import processes
 from demo_jax.training.observe import Clock, Trace, cost_table
 from demo_jax.training.state import TrainState, from_parts, to_parts
 from demo_jax.training.steps import StepFn
-from demo_jax.training.writers import MetricWriter
+from demo_jax.training.writers import MetricWriter, NoWriter
 from demo_jax.typing import InputError, PyTree
 
 Batches = Callable[[int], AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
@@ -44,7 +43,7 @@ class Job:
     init: Callable[[PyTree], TrainState]  # pure; jitted here with its shardings
     step: StepFn
     batches: Batches  # start step -> iterator of this process's rows
-    evaluate: Callable[[TrainState, int], dict[str, float]]  # also writes its pictures to the work directory
+    evaluate: Callable[[PyTree, int], dict[str, float]]  # of averaged parameters on one device; also writes pictures
     meta: dict[str, Any]  # goes into every checkpoint
     frozen: dict[str, PyTree]  # further checkpoint parts, which do not change
     given: Callable[[], PyTree] = dict  # what a new run hands to init
@@ -72,15 +71,17 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
             state = from_parts(checkpoints.restore(to_parts(target)))
         start = int(state.step)
-        writer = MetricWriter(workdir, start, config.steps, job.shown)
+        writer = (MetricWriter if processes.first() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
-        stop = stack.enter_context(_sigterm())
+        stop = stack.enter_context(processes.sigterm())
         batches = stack.enter_context(job.batches(start))
         if start:
             writer.say(f"resumed from step {start} of {workdir}")
 
+        frozen = sharding.replicate(job.frozen, mesh)
+
         def save(state: TrainState) -> None:
-            checkpoints.save(int(state.step), {**to_parts(state), **job.frozen}, job.meta)
+            checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
 
         clock, trace = Clock(), Trace(epath.Path(workdir) / "profile", profile, start)
         stack.callback(trace.close)
@@ -88,19 +89,21 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         late: tuple[int, dict[str, jax.Array]] | None = None
         saved = start if start else -1
         for step in range(start, config.steps + 1):
-            last = step == config.steps
-            if last or step % config.save_every == 0 or stop.wanted:
+            last, stopping = step == config.steps, stop(step)
+            if last or step % config.save_every == 0 or stopping:
                 with clock("step"):
                     _settle(late, writer, config, clock)  # nothing is saved whose metrics have not been seen finite
                 late = None
-            if (last or stop.wanted or (step % config.save_every == 0 and step > start)) and step != saved:
+            if (last or stopping or (step % config.save_every == 0 and step > start)) and step != saved:
                 with clock("checkpoint"):
                     save(state)
                 saved = step
-            if (last or step % config.eval_every == 0) and step > start and not stop.wanted:
+            if (last or step % config.eval_every == 0) and step > start and not stopping:
                 with clock("evaluation"):
-                    writer.scalars(step, job.evaluate(state, step), "eval")
-            if stop.wanted and not last:
+                    ema = processes.whole(state.ema)
+                    if processes.first():
+                        writer.scalars(step, job.evaluate(ema, step), "eval")
+            if stopping and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
                 break
             if last:
@@ -117,9 +120,14 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                 try:
                     with jax.transfer_guard("disallow"):
                         state, metrics = compiled(state, batch)
+                    _settle(late, writer, config, clock)
                 except TypeError as error:
                     raise TrainingStopped(f"step {step}: the batch is not like the first one: {error}") from error
-                _settle(late, writer, config, clock)
+                except jax.errors.JaxRuntimeError as error:
+                    raise TrainingStopped(
+                        f"step {step}: a device or another process failed ({str(error).splitlines()[0][:200]}). "
+                        "Start the whole job again; it goes on from the last checkpoint."
+                    ) from error
             late = (step, metrics)
             writer.step(step + 1)
         with clock("checkpoint"):
@@ -128,9 +136,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         return state
 
 
-def _settle(
-    late: tuple[int, dict[str, jax.Array]] | None, writer: MetricWriter, config: RunConfig, clock: Clock
-) -> None:
+def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, clock: Clock) -> None:
     """Fetches the metrics of an earlier step, refuses what is not finite, and logs them when it is time."""
     if late is None:
         return
@@ -164,24 +170,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-@dataclasses.dataclass
-class _Stop:
-    wanted: bool = False
-
-
-@contextlib.contextmanager
-def _sigterm() -> Iterator[_Stop]:
-    """While open, SIGTERM asks the loop to save and stop instead of ending the process."""
-    stop = _Stop()
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        stop.wanted = True
-
-    before = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)

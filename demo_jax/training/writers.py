@@ -10,8 +10,27 @@ from etils import epath
 from tqdm import tqdm
 
 
-class MetricWriter:
-    """Writes scalars of one run. Only process 0 of a job should make one with `show` and a work directory."""
+class NoWriter:
+    """What a process that writes nothing uses in place of MetricWriter."""
+
+    def __init__(self, workdir: epath.PathLike, start: int, steps: int, shown: tuple[str, ...]) -> None:
+        """See MetricWriter."""
+
+    def step(self, step: int) -> None:
+        """Nothing."""
+
+    def scalars(self, step: int, values: dict[str, float], prefix: str = "train") -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class MetricWriter(NoWriter):
+    """Writes scalars of one run: of several processes the first makes one."""
 
     def __init__(self, workdir: epath.PathLike, start: int, steps: int, shown: tuple[str, ...]) -> None:
         from tensorboardX import SummaryWriter

@@ -1,0 +1,149 @@
+"""Several processes of one training run over loopback: python -m benchmarks.processes --help.
+
+    python -m benchmarks.processes --codes data/puppet_codes --autoencoder runs/puppet_ae --out out/processes
+
+Runs train.py as 1, 2 and 4 processes that share out the same number of CPU devices, and compares the losses of every
+step and the final parameters with those of one process. Then a run of 4 goes on as 1 and as 2; and of a run of 4 one
+process is killed (SIGKILL) between two checkpoints: the others must end by themselves with a message and exit code 3,
+and the job, started again, must give the losses of the run that nobody killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.schema import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+DEVICES = 4
+STEPS, SAVE_EVERY = 8, 4
+SILENT = 180  # seconds in which the others must have noticed that one is gone
+
+
+class Work:
+    """train.py on given codes, in folders under `out`."""
+
+    def __init__(self, codes: str, autoencoder: str, out: Path, overrides: list[str]) -> None:
+        self.out = out
+        self.arguments = [
+            "--config=configs/puppet_flow.py", f"--config.data.path={Path(codes).resolve()}",
+            f"--config.autoencoder={Path(autoencoder).resolve()}", f"--config.save_every={SAVE_EVERY}",
+            "--config.eval_every=1000", "--config.log_every=1", "--config.data.batch_size=8", *overrides,
+        ]  # fmt: skip
+
+    def start(self, name: str, count: int, steps: int) -> list[subprocess.Popen]:
+        """`count` processes of the run in folder `name`, with DEVICES devices between them; what they say goes to
+        NAME.<process>.log."""
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        started = []
+        for i in range(count):
+            environment = os.environ | {
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // count}",
+                "JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(count),
+                "JAX_PROCESS_ID": str(i),
+            }  # fmt: skip
+            command = [sys.executable, "train.py", *self.arguments, f"--workdir={self.out / name}"]
+            command += [f"--config.steps={steps}", "--distributed"]
+            with (self.out / f"{name}.{i}.log").open("ab") as log:
+                started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+        return started
+
+    def run(self, name: str, count: int, steps: int) -> None:
+        codes = [p.wait() for p in self.start(name, count, steps)]
+        if any(codes):
+            raise SystemExit(f"{name}: exit codes {codes}; see {self.out / name}.*.log")
+
+    def losses(self, name: str) -> dict[int, float]:
+        """Step -> loss; of a step that was done twice, the last."""
+        rows = [json.loads(line) for line in (self.out / name / "metrics.jsonl").read_text().splitlines()]
+        return {row["step"]: row["loss"] for row in rows if row["split"] == "train"}
+
+    def said(self, name: str, process: int) -> str:
+        return (self.out / f"{name}.{process}.log").read_text(errors="replace")
+
+
+def difference(a: dict[int, float], b: dict[int, float]) -> float:
+    """Largest relative difference; raises if the steps are not the same."""
+    if sorted(a) != sorted(b):
+        raise SystemExit(f"steps differ: {sorted(a)} and {sorted(b)}")
+    return max(abs(a[s] - b[s]) / abs(a[s]) for s in a)
+
+
+def killed(work: Work, name: str, count: int) -> dict[str, object]:
+    """Kills the last of `count` processes after the first checkpoint, and starts the job again."""
+    started = work.start(name, count, STEPS)
+    folder, begin = work.out / name / "checkpoints" / str(SAVE_EVERY), time.monotonic()
+    while not folder.exists():
+        if any(p.poll() is not None for p in started) or time.monotonic() - begin > 600:
+            raise SystemExit(f"{name} ended before its first checkpoint; see {work.out / name}.*.log")
+        time.sleep(0.05)
+    started[-1].send_signal(signal.SIGKILL)
+    gone = time.monotonic()
+    codes = []
+    for process in started[:-1]:
+        try:
+            codes.append(process.wait(SILENT))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes.append(None)
+    noticed = time.monotonic() - gone
+    message = re.search(r"error: .*", work.said(name, 0))
+    finished = max(work.losses(name))
+    work.run(name, count, STEPS)
+    return {
+        "exit_codes_of_the_others": codes,
+        "seconds_until_they_ended": round(noticed, 1),
+        "message": message[0] if message else None,
+        "last_step_before": finished,
+        "steps_after": sorted(work.losses(name)),
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codes", required=True, help="motion codes of a corpus")
+    parser.add_argument("--autoencoder", required=True, help="the checkpoint that made them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs; emptied first")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the config")
+    args = parser.parse_args(argv)
+    out = args.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    work = Work(args.codes, args.autoencoder, out, [f"--config.{setting}" for setting in args.set])
+    found: dict[str, object] = {"devices": DEVICES, "steps": STEPS}
+    work.run("of1", 1, STEPS)
+    reference = work.losses("of1")
+    found["losses"] = list(reference.values())
+    for count in (2, 4):
+        work.run(f"of{count}", count, STEPS)
+        found[f"largest_difference_of_{count}"] = difference(reference, work.losses(f"of{count}"))
+    work.run("half", 4, STEPS // 2)
+    for count in (1, 2):
+        shutil.copytree(out / "half", out / f"on{count}")
+        work.run(f"on{count}", count, STEPS)
+        found[f"largest_difference_of_4_then_{count}"] = difference(reference, work.losses(f"on{count}"))
+    found["killed"] = killed(work, "killed", 4)
+    found["largest_difference_after_kill"] = difference(work.losses("of4"), work.losses("killed"))
+    write_atomically(out / "processes.json", json.dumps(found, indent=1).encode())
+    print(json.dumps(found, indent=1))
+    worst = np.max([v for k, v in found.items() if k.startswith("largest_difference")])
+    print(f"largest difference of a loss: {worst:.1e}")
+
+
+if __name__ == "__main__":
+    main()

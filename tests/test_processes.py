@@ -1,0 +1,80 @@
+"""Two processes of one run over loopback, as a user starts them: the same losses as one, and stopping together."""
+
+import dataclasses
+import io
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+import synthetic
+import tiny_model
+from PIL import Image
+
+from benchmarks import processes
+from data_pipelines.extraction.audio import LogMel
+from data_pipelines.schema import pack, write_atomically
+from demo_jax import codes
+from demo_jax.checkpoint import SCHEMA, RunCheckpoints, code_fingerprint
+
+SETTINGS = [
+    "model.width=16", "model.depth=1", "model.heads=2", "model.window=12", "model.context=4", "model.look_ahead=3",
+    "data.feature=logmel", "condition.group=4",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    root = tmp_path_factory.mktemp("processes")
+    model = tiny_model.model()
+    values = dataclasses.asdict(tiny_model.STAGE1)
+    meta = {"schema": SCHEMA["autoencoder"], "kind": "autoencoder", "config": values, "autoencoder_config": values}
+    with RunCheckpoints(root / "autoencoder") as run:
+        run.save(1, {"ema": model.autoencoder_params}, meta | {"corpus": "puppet", "feature": "logmel"})
+    rng, rows = np.random.default_rng(0), []
+    for split, count in (("train", 4), ("val", 2)):
+        for i in range(count):
+            frames = 60 + i
+            moving = 0.5 + 0.1 * rng.normal(size=(frames, tiny_model.LAYOUT.size)).astype(np.float32)
+            rows.append(moving)
+            buffer = io.BytesIO()
+            Image.fromarray(tiny_model.portrait()).save(buffer, "JPEG")
+            sound = tiny_model.speech(frames, seed=i)
+            record = synthetic.codes(
+                f"{split}{i}", frames, size=tiny_model.LAYOUT.size, codes=moving, waveform=sound,
+                features={"logmel": LogMel()(sound)}, portrait=np.frombuffer(buffer.getvalue(), np.uint8),
+            )  # fmt: skip
+            write_atomically(root / "codes" / split / "codes" / f"{split}{i}.npz", pack(record))
+    info = {"encoder_fingerprint": code_fingerprint(model.autoencoder_params), "data_fingerprint": {"train": "x"}}
+    (root / "codes/codes.json").write_text(json.dumps(info))
+    space = codes.fit(np.concatenate(rows), np.full((len(np.concatenate(rows)), 52), np.nan), tiny_model.LAYOUT)
+    np.savez(
+        root / "codes/space.npz", **{f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(space)}
+    )
+    (root / "out").mkdir()
+    settings = [f"--config.{setting}" for setting in SETTINGS]
+    return processes.Work(str(root / "codes"), str(root / "autoencoder"), root / "out", settings)
+
+
+def test_two_processes_do_what_one_does(work):
+    work.run("one", 1, 4)
+    work.run("two", 2, 4)
+    # The same devices in both: sums over the batch are taken in another order only between processes.
+    assert processes.difference(work.losses("one"), work.losses("two")) < 1e-5
+    assert len(work.losses("two")) == 4
+    assert work.said("two", 1).count("step") == 0 or "time:" not in work.said("two", 1)  # the first speaks for both
+
+
+def test_a_signal_to_one_stops_both_at_the_same_step(work):
+    started = work.start("stopped", 2, 100_000)
+    metrics = work.out / "stopped" / "metrics.jsonl"
+    while not metrics.exists() or len(work.losses("stopped")) < 3:
+        assert all(p.poll() is None for p in started)
+        time.sleep(0.1)
+    started[1].send_signal(signal.SIGTERM)
+    assert [p.wait(120) for p in started] == [0, 0]
+    assert "stopped by signal" in work.said("stopped", 0)
+    last = max(work.losses("stopped"))
+    steps = [int(p.name) for p in (work.out / "stopped" / "checkpoints").iterdir() if p.name.isdigit()]
+    assert max(steps) >= last
