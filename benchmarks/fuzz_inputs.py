@@ -150,13 +150,13 @@ def sound(case: Case) -> str:
         )  # fmt: skip
         file.write_text(inside)
         return str(file)
-    length = int(case.pick((0, 1, 10, 639, 640, 3200, 8000)))
+    rate, width = int(case.pick((1, 50, 8000, 16_000, 44_100, 192_000))), int(case.pick((1, 2, 3, 4)))
+    length = min(int(case.pick((0, 1, 10, 639, 640, 3200, 8000))), 2 * rate)
     buffer = io.BytesIO()
-    width = int(case.pick((1, 2, 3, 4)))
     with wave.open(buffer, "wb") as out:
         out.setnchannels(int(case.pick((1, 2, 6))))
         out.setsampwidth(width)
-        out.setframerate(int(case.pick((1, 50, 8000, 16_000, 44_100, 192_000))))
+        out.setframerate(rate)
         out.writeframes(case.rng.bytes(length * width * out.getnchannels()))
     data = buffer.getvalue()
     if case.chance(0.4) and length:

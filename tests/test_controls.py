@@ -221,6 +221,7 @@ BAD_CSV = {
     "time,yaw,yaw\n0,1,1\n": "column yaw twice",
     "time,yaw\n0,left\n": "yaw in row 1 is 'left', not a number",
     "time,yaw\n0,inf\n": "yaw is infinite in row 1",
+    "time,yaw\n0,1e308\n": "yaw is infinite in row 1",
     "time,yaw\n0,1,2\n": "row 1 has 3 cells, the heading 2",
     "time,yaw\n0,\n": "gives no value that can be controlled",
     "time,jawOpen\n0,0.5\n": "gives no value that can be controlled",

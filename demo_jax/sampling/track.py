@@ -189,7 +189,8 @@ def _read_csv(file: Path) -> dict[str, np.ndarray]:
 
 
 def _numbers(name: str, values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float64 if name == "time" else np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as that
+        return values.astype(np.float64 if name == "time" else np.float32)
 
 
 def _check_names(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) -> None:
