@@ -21,6 +21,7 @@ On held-out recordings, without pixels; speed and memory with them. --only picks
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -63,9 +64,10 @@ class Bench:
         self.rest = np.setdiff1d(np.arange(demo.layout.size), np.arange(self.pose.start, self.pose.stop))
 
     def motion(self, options: Options, controls: Controls = FREE, *, shift: int = 0, stream: bool = False) -> Rows:
-        """Raw codes of every recording; `shift` takes the sound of another one."""
-        made = []
+        """Raw codes of every recording, each from noise of its own; `shift` takes the sound of another one."""
+        made, first = [], 1000 * options.seed
         for i, record in enumerate(self.records):
+            options = dataclasses.replace(options, seed=first + i)
             sound = np.resize(self.records[(i + shift) % len(self.records)].waveform, len(record.waveform))
             source = record.codes[0]
             if stream:
@@ -88,12 +90,17 @@ class Bench:
         ]
         away, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.truth))
         deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (away, true))
+
+        def distance(part: slice | np.ndarray) -> dict[str, float]:
+            found = frechet_to_truth([c[:, part] for c in away], [c[:, part] for c in true])
+            return {"mean": found["relative"], "error": found["error"]}  # standard deviation over the splits
+
         found = {
             "lip": mean_and_error(lips(made)),
             "lag": float(np.median(lags)),
             "spread": float((deviation / wanted).mean()),
-            "pose": frechet_to_truth([c[:, self.pose] for c in away], [c[:, self.pose] for c in true])["relative"],
-            "rest": frechet_to_truth([c[:, self.rest] for c in away], [c[:, self.rest] for c in true])["relative"],
+            "pose": distance(self.pose),
+            "rest": distance(self.rest),
         }
         return found | ({"shuffled": mean_and_error(lips(shuffled))} if shuffled else {})
 
@@ -136,7 +143,8 @@ class Bench:
         spoken = self.motion(Options())
         idle = []
         for record in self.records:
-            parts = self.demo.motion(record.codes[0], np.zeros_like(record.waveform), FREE, Options())
+            options = Options(seed=len(idle))
+            parts = self.demo.motion(record.codes[0], np.zeros_like(record.waveform), FREE, options)
             idle.append(np.concatenate(list(parts)))
         lips, speaking = (np.concatenate([c[:, self.place["aperture"]] for c in x]) for x in (idle, spoken))
         deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (idle, self.truth))
@@ -158,7 +166,9 @@ class Bench:
         for i, record in enumerate(tqdm(self.records[:PORTRAITS], desc="length")):
             others = self.records[i:] + self.records[:i]
             sound = np.resize(np.concatenate([r.waveform for r in others]), minute * SAMPLES_PER_FRAME)
-            codes = np.concatenate(list(self.demo.motion(record.codes[0], np.tile(sound, MINUTES), FREE, Options())))
+            codes = np.concatenate(
+                list(self.demo.motion(record.codes[0], np.tile(sound, MINUTES), FREE, Options(seed=i)))
+            )
             ends = []
             for part in (codes[:minute], codes[-minute:]):
                 pose, lip = part[:, self.pose], part[:, self.place["aperture"]]
