@@ -18,7 +18,7 @@ from PIL import Image
 
 import sample
 from data_pipelines import media
-from demo_jax.factors import ARKIT_NAMES, FACTORS
+from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, FACTORS
 
 ASSETS = Path(sample.__file__).resolve().parent / "demo_jax" / "assets"
 NUMBERS = ("0", "1", "-1", "0.5", "nan", "inf", "-inf", "1e308", "1e-320", "", "x", "1,5", "0x10", "٣", "1" * 400)
@@ -111,8 +111,9 @@ def picture(case: Case) -> Path:
     file.write_bytes(data)
     if case.chance(0.75):
         values = case.pick(
-            ({"cropped": True}, {"crop": [0, 0, 32]}, {"crop": [-5, -5, 1e9]}, {"crop": ["a", None, {}]}, {"crop": []},
-             [], {"crop": [math.nan, 0, 64]}, {"cropped": "no"}, {"cropped": True, "corpus": "puppet"})
+            ({"cropped": True}, {"cropped": True}, {"cropped": True}, {"cropped": True, "corpus": "puppet"},
+             {"crop": [0, 0, 32]}, {"crop": [-5, -5, 1e9]}, {"crop": ["a", None, {}]}, {"crop": []}, [],
+             {"crop": [math.nan, 0, 64]}, {"cropped": "no"})
         )  # fmt: skip
         text = json.dumps(values).encode()
         file.with_suffix(".json").write_bytes(case.damaged(text) if case.chance(0.2) else text)
@@ -171,13 +172,15 @@ def sound(case: Case) -> str:
 
 
 def track(case: Case) -> Path:
-    columns = [case.pick((*NAMES[4:10], *ARKIT_NAMES[:6], *NAMES)) for _ in range(int(case.rng.integers(1, 5)))]
+    names = CALIBRATED_NAMES if case.chance(0.7) else (*CALIBRATED_NAMES, *ARKIT_NAMES[:6], *NAMES)
+    columns = list(dict.fromkeys(case.pick(names) for _ in range(int(case.rng.integers(1, 5)))))
+    odd = case.chance(0.4)  # numbers that are none
     rows = int(case.pick((0, 1, 2, 25, 400)))
     if case.chance(0.5):
         lines = [",".join(["time", *columns] if case.chance(0.8) else columns)]
         for i in range(rows):
-            row = [f"{i / 25:.2f}" if case.chance(0.97) else case.pick(NUMBERS)]
-            row += [f"{case.rng.normal():.3f}" if case.chance(0.95) else case.pick(NUMBERS) for _ in columns]
+            row = [f"{i / 25:.2f}" if not odd or case.chance(0.97) else case.pick(NUMBERS)]
+            row += [f"{case.rng.normal():.3f}" if not odd or case.chance(0.95) else case.pick(NUMBERS) for _ in columns]
             lines.append(",".join(row))
         file, data = case.given / "t.csv", "\n".join(lines).encode("utf-8", "surrogatepass")
     else:
@@ -189,7 +192,9 @@ def track(case: Case) -> Path:
         )  # fmt: skip
         arrays = {"time": np.arange(rows) / case.pick((25, 25, 25, 24, 0.1))}
         with np.errstate(over="ignore"):
-            arrays |= {name or "empty": case.pick(kinds)(rows) for name in columns if "\x00" not in name}
+            arrays |= {
+                name or "empty": case.pick(kinds if odd else kinds[:1])(rows) for name in columns if "\x00" not in name
+            }
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         file, data = case.given / "t.npz", buffer.getvalue()

@@ -129,6 +129,12 @@ def test_bad_sound_is_one_sentence(wav: Path, tmp_path: Path, kind: str, says: s
     assert path in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_name_with_a_null_byte_is_refused(tmp_path: Path) -> None:
+    for check in (read_audio, read_image, check_output):
+        with pytest.raises(InputError, match="cannot be the name of a file"):
+            check(f"{tmp_path}/a.mp4\x00b.mp4")
+
+
 @pytest.mark.parametrize("name", ["http://127.0.0.1/a.wav", "file:///etc/passwd", "concat:a.wav|b.wav", "pipe:0"])
 def test_addresses_are_never_followed(name: str) -> None:
     for read in (read_audio, read_image, read_video):

@@ -236,7 +236,7 @@ class Pipeline:
         """
         video, *tracks = output_paths(out)
         for path in (portrait, audio):
-            if not isinstance(path, np.ndarray) and Path(path).resolve() == video.resolve():
+            if not isinstance(path, np.ndarray) and media.check_input(path).resolve() == video.resolve():
                 raise InputError(f"output {out} is also an input; give another name.")
         speech = audio if isinstance(audio, np.ndarray) else self.read_speech(audio)
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
