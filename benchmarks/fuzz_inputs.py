@@ -104,6 +104,8 @@ def picture(case: Case) -> Path:
             else (image.convert(mode))
         )
         converted.save(buffer, form, **options)
+    if not buffer.getvalue() and case.chance(0.8):
+        image.save(buffer, "PNG")
     data = buffer.getvalue() or _png_header(20_000, 20_000)
     if case.chance(0.4):
         data = case.damaged(data)

@@ -211,6 +211,8 @@ def test_portraits(prepared: Path) -> None:
     assert abs((both.crop @ (223 + 400, 110, 1))[0] - SIZE / 2) < 8
     with pytest.raises(InputError, match="no face"):
         find_portrait(np.full((200, 200, 3), 90, np.uint8), SIZE)
+    with pytest.raises(InputError, match="no face"):  # framed as widely as it is long it would crash MediaPipe
+        find_portrait(np.full((20_000, 100, 3), 90, np.uint8), SIZE)
 
 
 def test_without_the_extra_the_command_to_install_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ class FaceFinder:
         short = min(height, width)
         if faces := distinct(seen + (self._windows(image, short) if max(height, width) > short else [])):
             return faces
-        border = max(height, width) // 2
+        # Of a ribbon not as much as its length: MediaPipe dies of pictures of more than 2^31 bytes.
+        border = min(max(height, width) // 2, 2 * short)
         framed = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
         if faces := [face.moved(-border, -border) for face in self(framed)]:
             return faces
