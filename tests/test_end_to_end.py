@@ -52,6 +52,8 @@ def world(tmp_path_factory):
     train.run(as_config_dict(stage1(root / "corpus")), str(root / "autoencoder"))
     arguments = ["--autoencoder", root / "autoencoder", "--data", root / "corpus", "--out", root / "codes"]
     assert encode.main([str(a) for a in arguments]) == 0
+    (root / "flow/eval").mkdir(parents=True)
+    (root / "flow/eval/.0000001.99.tmp.mp4").write_bytes(b"cut")  # as a run that was killed leaves it
     train.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
     assert example.main(["--out", str(root / "example")]) == 0
     # Two seconds are enough.
@@ -67,6 +69,7 @@ def test_training_leaves_what_its_user_looks_at(world):
         assert [(x["step"], x["split"]) for x in lines] == [(0, "train"), (1, "train"), (2, "eval")]
         assert all(np.isfinite([v for v in x.values() if not isinstance(v, str)]).all() for x in lines)
         assert list((world / name / "tensorboard").iterdir())
+        assert [p.name for p in (world / name / "eval").iterdir()] == [shown]
 
 
 def test_stage2_alone_is_enough_to_sample(world, capsys):

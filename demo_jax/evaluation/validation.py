@@ -161,6 +161,8 @@ def clip_writer(
         speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
         folder = epath.Path(workdir) / "eval"
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".*.tmp.mp4"):  # of a run that was killed here
+            left.unlink()
         out = media.check_output(folder / f"{step:07d}.mp4")
         with VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
             for picture, _ in pipeline.frames(portrait, speech):
