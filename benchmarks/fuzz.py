@@ -42,19 +42,14 @@ from demo_jax.typing import InputError
 
 LIMIT = 120  # seconds of a case
 SHARES = {
-    "portrait": 0.26,
-    "sound": 0.24,
-    "track": 0.16,
-    "control": 0.08,
-    "checkpoint": 0.12,
-    "manifest": 0.06,
+    "portrait": 0.26, "sound": 0.24, "track": 0.16, "control": 0.08, "checkpoint": 0.12, "manifest": 0.06,
     "prepare": 0.08,
-}
+}  # fmt: skip
 Outcome = tuple[str, str]  # "made", "refused" or a failure; and what was said
 
 
-def good() -> list[str]:
-    return ["--portrait", str(ASSETS / "portrait.png"), "--silence", "0.4", "--steps", "1"]
+def good(portrait: Path = ASSETS / "portrait.png") -> list[str]:
+    return ["--portrait", str(portrait), "--silence", "0.4", "--steps", "1"]
 
 
 def run_sample(case: Case, arguments: list[str]) -> Outcome:
@@ -87,7 +82,7 @@ def called(main: Callable[[list[str]], int], arguments: list[str]) -> tuple[int,
 
 
 def portrait_case(case: Case) -> Outcome:
-    return run_sample(case, ["--portrait", str(picture(case)), "--silence", "0.4", "--steps", "1"])
+    return run_sample(case, good(picture(case)))
 
 
 def sound_case(case: Case) -> Outcome:
@@ -115,7 +110,7 @@ def control_case(case: Case) -> Outcome:
 
 
 @functools.cache
-def sound_fingerprint() -> str:
+def whole_fingerprint() -> str:
     model = load_model(BUNDLED, "flow")
     return fingerprint([model.flow_params, model.autoencoder_params])
 
@@ -133,37 +128,19 @@ def checkpoint_case(case: Case) -> Outcome:
         model = load_model(folder, "flow")
     except InputError as error:
         return ("refused", str(error)) if "\n" not in str(error) else ("not one sentence", str(error))
-    same = fingerprint([model.flow_params, model.autoencoder_params]) == sound_fingerprint()
+    same = fingerprint([model.flow_params, model.autoencoder_params]) == whole_fingerprint()
     return ("made", "") if same else ("damage was not noticed", "")
 
 
 def manifest_case(case: Case) -> Outcome:
     lines = []
     for i in range(int(case.rng.integers(1, 4))):
-        job: dict[str, Any] = {
-            "portrait": str(ASSETS / "portrait.png"),
-            "audio": str(ASSETS / "speech.wav"),
-            "out": f"{i}.mp4",
-        }
-        job[case.pick(("portrait", "audio", "out", "hold", "seed", "set", "\x00", "steps", "track"))] = case.pick(
-            (
-                None,
-                [],
-                {},
-                "..",
-                "../../x.mp4",
-                "/x.mp4",
-                "",
-                1e400,
-                -1,
-                "a.mp4",
-                ["pose"],
-                "http://127.0.0.1:9/a.png",
-                {"yaw": "x"},
-            )
-        )
-        job["silence"] = 0.4
-        job.pop("audio")
+        job: dict[str, Any] = {"portrait": str(ASSETS / "portrait.png"), "silence": 0.4, "out": f"{i}.mp4"}
+        name = case.pick(("portrait", "audio", "silence", "out", "hold", "seed", "set", "\x00", "steps", "track"))
+        job[name] = case.pick(
+            (None, [], {}, "..", "../../x.mp4", "/x.mp4", "", 1e400, -1, "a.mp4", ["pose"], "http://127.0.0.1:9/a.png",
+             {"yaw": "x"})
+        )  # fmt: skip
         lines.append(json.dumps(job))
     file = case.given / "jobs.jsonl"
     text = "\n".join(lines).encode()

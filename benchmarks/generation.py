@@ -63,12 +63,16 @@ class Bench:
         self.pose = demo.layout.slices["pose"]
         self.rest = np.setdiff1d(np.arange(demo.layout.size), np.arange(self.pose.start, self.pose.stop))
 
-    def motion(self, options: Options, controls: Controls = FREE, *, shift: int = 0, stream: bool = False) -> Rows:
-        """Raw codes of every recording, each from noise of its own; `shift` takes the sound of another one."""
+    def motion(
+        self, options: Options, controls: Controls = FREE, *, shift: int = 0, stream: bool = False, silent: bool = False
+    ) -> Rows:
+        """Raw codes of every recording, each from noise of its own; `shift` takes the sound of another one, `silent`
+        none."""
         made, first = [], 1000 * options.seed
         for i, record in enumerate(self.records):
             options = dataclasses.replace(options, seed=first + i)
             sound = np.resize(self.records[(i + shift) % len(self.records)].waveform, len(record.waveform))
+            sound = np.zeros_like(sound) if silent else sound
             source = record.codes[0]
             if stream:
                 parts = self.demo.motion_stream(source, [sound], controls, options)
@@ -140,12 +144,7 @@ class Bench:
         }
 
     def silence(self) -> dict[str, Any]:
-        spoken = self.motion(Options())
-        idle = []
-        for record in self.records:
-            options = Options(seed=len(idle))
-            parts = self.demo.motion(record.codes[0], np.zeros_like(record.waveform), FREE, options)
-            idle.append(np.concatenate(list(parts)))
+        spoken, idle = self.motion(Options()), self.motion(Options(), silent=True)
         lips, speaking = (np.concatenate([c[:, self.place["aperture"]] for c in x]) for x in (idle, spoken))
         deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (idle, self.truth))
         lids, usual = (

@@ -32,16 +32,21 @@ STEPS, SAVE_EVERY = 8, 4
 SILENT = 180  # seconds in which the others must have noticed that one is gone
 
 
+def flow_arguments(codes: str, autoencoder: str, save_every: int, settings: list[str]) -> list[str]:
+    """Of train.py, for stage 2 on given codes with every step's loss in the log, and no validation before the end."""
+    settings = [
+        f"data.path={Path(codes).resolve()}", f"autoencoder={Path(autoencoder).resolve()}", f"save_every={save_every}",
+        "eval_every=1000", "log_every=1", *settings,
+    ]  # fmt: skip
+    return ["--config=configs/puppet_flow.py", *(f"--config.{setting}" for setting in settings)]
+
+
 class Work:
     """train.py on given codes, in folders under `out`."""
 
     def __init__(self, codes: str, autoencoder: str, out: Path, overrides: list[str]) -> None:
         self.out = out
-        self.arguments = [
-            "--config=configs/puppet_flow.py", f"--config.data.path={Path(codes).resolve()}",
-            f"--config.autoencoder={Path(autoencoder).resolve()}", f"--config.save_every={SAVE_EVERY}",
-            "--config.eval_every=1000", "--config.log_every=1", "--config.data.batch_size=8", *overrides,
-        ]  # fmt: skip
+        self.arguments = flow_arguments(codes, autoencoder, SAVE_EVERY, ["data.batch_size=8", *overrides])
 
     def start(self, name: str, count: int, steps: int) -> list[subprocess.Popen]:
         """`count` processes of the run in folder `name`, with DEVICES devices between them; what they say goes to
@@ -124,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     out = args.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    work = Work(args.codes, args.autoencoder, out, [f"--config.{setting}" for setting in args.set])
+    work = Work(args.codes, args.autoencoder, out, args.set)
     found: dict[str, object] = {"devices": DEVICES, "steps": STEPS}
     work.run("of1", 1, STEPS)
     reference = work.losses("of1")

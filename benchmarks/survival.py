@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.processes import flow_arguments
 from data_pipelines import media
 from data_pipelines.schema import write_atomically
 from demo_jax.checkpoint import fingerprint, load_model
@@ -137,11 +138,7 @@ def read_batch(folder: Path) -> dict[str, Any]:
 def commands(args: argparse.Namespace, out: Path) -> dict[str, tuple[Command, Reading]]:
     python, found = sys.executable, {}
     if args.codes and args.autoencoder:
-        settings = [
-            "--config=configs/puppet_flow.py", f"--config.data.path={Path(args.codes).resolve()}",
-            f"--config.autoencoder={Path(args.autoencoder).resolve()}", "--config.steps=30", "--config.save_every=2",
-            "--config.eval_every=1000", "--config.log_every=1", *(f"--config.{s}" for s in args.set),
-        ]  # fmt: skip
+        settings = flow_arguments(args.codes, args.autoencoder, 2, ["steps=30", *args.set])
         found["training"] = lambda o: [python, "train.py", *settings, f"--workdir={o}"], read_training
     if args.records:
         shards = [python, "-m", "data_pipelines.talking_portrait", f"--records={Path(args.records).resolve()}"]

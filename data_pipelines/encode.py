@@ -7,12 +7,9 @@ hears by is made of the sound. Puppet sets are left out: their motion does not b
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -24,7 +21,6 @@ from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
 from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_model
-from demo_jax.codes import CodeSpace
 from demo_jax.factors import calibrated_code
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.typing import CommandParser, InputError, exits_with_two
@@ -69,10 +65,7 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
         np.concatenate([r.expression for r in fitted]),
         model.autoencoder.model.layout,
     )
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(CodeSpace)}
-    np.savez(buffer, **arrays)
-    write_atomically(target / "space.npz", buffer.getvalue())
+    write_atomically(target / "space.npz", codes.pack_space(space))
     write_atomically(target / "codes.json", json.dumps(meta, indent=2).encode())  # last: it says that all is there
 
 

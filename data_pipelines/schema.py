@@ -297,6 +297,13 @@ def write_clip(folder: str | os.PathLike, record: ClipRecord) -> Path:
     return write_atomically(Path(folder) / "clips" / f"{record.key}.npz", pack(record))
 
 
+def remove_unfinished(folder: Path, stem: str = "*") -> None:
+    """Removes what killed writers left in `folder` of files whose names begin with `stem` (a glob); there must be no
+    living one."""
+    for left in folder.glob(f".{stem}.*.tmp*"):
+        left.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

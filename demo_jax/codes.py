@@ -8,6 +8,7 @@ blown up.
 from __future__ import annotations
 
 import dataclasses
+import io
 import zipfile
 
 import jax
@@ -60,6 +61,13 @@ def load_space(path: epath.PathLike) -> CodeSpace:
         raise InputError(
             f"{path} is missing or damaged ({error}); run python -m data_pipelines.encode again."
         ) from error
+
+
+def pack_space(space: CodeSpace) -> bytes:
+    """What load_space reads."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(CodeSpace)})  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def fit(codes: np.ndarray, expression: np.ndarray, layout: FactorLayout) -> CodeSpace:

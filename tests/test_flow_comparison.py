@@ -103,8 +103,7 @@ def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
             write_atomically(tmp_path / "codes" / split / "codes" / f"{split}{i}.npz", pack(record))
     (tmp_path / "codes/codes.json").write_text(json.dumps({"encoder_fingerprint": "f", "data_fingerprint": {}}))
     space = codes.fit(np.concatenate(rows), np.full((len(np.concatenate(rows)), 52), np.nan), LAYOUT)
-    arrays = {f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(space)}
-    np.savez(tmp_path / "codes/space.npz", **arrays)
+    (tmp_path / "codes/space.npz").write_bytes(codes.pack_space(space))
     command = [
         "--codes",
         str(tmp_path / "codes"),

@@ -1,19 +1,15 @@
 """Two processes of one run over loopback, as a user starts them: the same losses as one, and stopping together."""
 
 import dataclasses
-import io
 import json
 import signal
 import time
 
 import numpy as np
 import pytest
-import synthetic
 import tiny_model
-from PIL import Image
 
 from benchmarks import processes
-from data_pipelines.extraction.audio import LogMel
 from data_pipelines.schema import pack, write_atomically
 from demo_jax import codes
 from demo_jax.checkpoint import SCHEMA, RunCheckpoints, code_fingerprint
@@ -22,8 +18,6 @@ SETTINGS = [
     "model.width=16", "model.depth=1", "model.heads=2", "model.window=12", "model.context=4", "model.look_ahead=3",
     "data.feature=logmel", "condition.group=4",
 ]  # fmt: skip
-
-
 STEPS = 4
 
 
@@ -41,23 +35,14 @@ def work(tmp_path_factory):
             frames = 60 + i
             moving = 0.5 + 0.1 * rng.normal(size=(frames, tiny_model.LAYOUT.size)).astype(np.float32)
             rows.append(moving)
-            buffer = io.BytesIO()
-            Image.fromarray(tiny_model.portrait()).save(buffer, "JPEG")
-            sound = tiny_model.speech(frames, seed=i)
-            record = synthetic.codes(
-                f"{split}{i}", frames, size=tiny_model.LAYOUT.size, codes=moving, waveform=sound,
-                features={"logmel": LogMel()(sound)}, portrait=np.frombuffer(buffer.getvalue(), np.uint8),
-            )  # fmt: skip
+            record = tiny_model.recording(f"{split}{i}", moving, i)
             write_atomically(root / "codes" / split / "codes" / f"{split}{i}.npz", pack(record))
     info = {"encoder_fingerprint": code_fingerprint(model.autoencoder_params), "data_fingerprint": {"train": "x"}}
     (root / "codes/codes.json").write_text(json.dumps(info))
     space = codes.fit(np.concatenate(rows), np.full((len(np.concatenate(rows)), 52), np.nan), tiny_model.LAYOUT)
-    np.savez(
-        root / "codes/space.npz", **{f.name: np.asarray(getattr(space, f.name)) for f in dataclasses.fields(space)}
-    )
+    (root / "codes/space.npz").write_bytes(codes.pack_space(space))
     (root / "out").mkdir()
-    settings = [f"--config.{setting}" for setting in SETTINGS]
-    return processes.Work(str(root / "codes"), str(root / "autoencoder"), root / "out", settings)
+    return processes.Work(str(root / "codes"), str(root / "autoencoder"), root / "out", SETTINGS)
 
 
 def until_stopped(work, name: str, count: int, signalled: int) -> list[int]:

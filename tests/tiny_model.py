@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import synthetic
+from PIL import Image
 
 from data_pipelines.extraction.audio import LogMel
+from data_pipelines.schema import CodeRecord
 from demo_jax import codes
 from demo_jax.checkpoint import SCHEMA, LoadedModel
 from demo_jax.config import AutoEncoderConfig, DataConfig, FlowTransformerConfig, Stage1Config, Stage2Config
@@ -90,3 +95,13 @@ def speech(frames: int, seed: int = 0) -> np.ndarray:
 def portrait(seed: int = 0) -> np.ndarray:
     """uint8 [32, 32, 3]."""
     return np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def recording(clip_id: str, codes: np.ndarray, seed: int, **changes: Any) -> CodeRecord:
+    """Codes [T, K] of this model as a record whose sound, features and portrait fit it too."""
+    buffer, sound = io.BytesIO(), speech(len(codes), seed=seed)
+    Image.fromarray(portrait()).save(buffer, "JPEG")
+    return synthetic.codes(
+        clip_id, len(codes), size=LAYOUT.size, codes=codes, waveform=sound, features={"logmel": LogMel()(sound)},
+        portrait=np.frombuffer(buffer.getvalue(), np.uint8), **changes,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from PIL import Image
 
 from data_pipelines import media
 from data_pipelines.pipeline import decode_frame
-from data_pipelines.schema import CodeRecord, write_atomically
+from data_pipelines.schema import CodeRecord, remove_unfinished, write_atomically
 from data_pipelines.video_writer import VideoWriter
 from demo_jax import rng
 from demo_jax.checkpoint import LoadedModel
@@ -161,8 +161,7 @@ def clip_writer(
         speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
         folder = epath.Path(workdir) / "eval"
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.tmp.mp4"):  # of a run that was killed here
-            left.unlink()
+        remove_unfinished(folder)  # of a run that was killed here
         out = media.check_output(folder / f"{step:07d}.mp4")
         with VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
             for picture, _ in pipeline.frames(portrait, speech):

@@ -13,6 +13,8 @@ path from variance 1 and mean 0 to a variance and a mean for every entry.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -74,13 +76,14 @@ def precondition(t: jax.Array, mean: jax.Array, variance: jax.Array) -> tuple[ja
     return mean - skip * t * mean, skip, jnp.sqrt(variance / energy)
 
 
-class _Known:
-    """Per entry [B, L, K]: the value that is known nearest to it on one side, whether there is one, how many frames
-    away, and the variance of its noise."""
+class _Known(NamedTuple):
+    """Per entry [B, L, K], of the value that is known nearest to it on one side: the value and how many frames away it
+    is (0 where there is none), whether there is one, and the variance of its noise."""
 
-    def __init__(self, value: jax.Array, known: jax.Array, distance: jax.Array, noise: jax.Array | float) -> None:
-        self.value, self.known = jnp.where(known, value, 0.0), known
-        self.distance, self.noise = jnp.where(known, distance, 0.0), noise
+    value: jax.Array
+    distance: jax.Array
+    known: jax.Array
+    noise: jax.Array | float
 
 
 def _before(condition: Condition) -> _Known:
@@ -94,7 +97,8 @@ def _before(condition: Condition) -> _Known:
     at = jax.lax.cummax(jnp.where(known, frame, -1), axis=1)[:, 1:]
     value = jnp.take_along_axis(values, jnp.maximum(at, 0), axis=1)
     noise = jnp.where(at == 0, jnp.square(level / (1 - level)), 0.0)
-    return _Known(value, at >= 0, frame[:, 1:] - at, noise)
+    known = at >= 0
+    return _Known(jnp.where(known, value, 0.0), jnp.where(known, frame[:, 1:] - at, 0.0), known, noise)
 
 
 def _after(condition: Condition, factor_index: np.ndarray) -> _Known:
@@ -104,12 +108,10 @@ def _after(condition: Condition, factor_index: np.ndarray) -> _Known:
     at = jax.lax.cummin(jnp.where(condition.given_mask, frame, length), axis=1, reverse=True)
     inside = at < length
     value = jnp.take_along_axis(condition.given, jnp.minimum(at, length - 1), axis=1)
-    return _Known(
-        jnp.where(inside, value, condition.keyframe),
-        inside | condition.keyframe_mask,
-        jnp.where(inside, at - frame, condition.keyframe_distance[..., factor_index]),
-        0.0,
-    )
+    value = jnp.where(inside, value, condition.keyframe)
+    distance = jnp.where(inside, at - frame, condition.keyframe_distance[..., factor_index])
+    known = inside | condition.keyframe_mask
+    return _Known(jnp.where(known, value, 0.0), jnp.where(known, distance, 0.0), known, 0.0)
 
 
 assert len(_PERSISTENCE) == len(_REACH) == len(FACTORS)

@@ -27,6 +27,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
+from data_pipelines.schema import remove_unfinished
 from data_pipelines.video_writer import VideoWriter
 from demo_jax.config import MeshConfig
 from demo_jax.flow.condition import Condition
@@ -154,8 +155,7 @@ class BatchSampler:
                     say({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
                     continue
                 mark = job.fingerprint(model)
-                for left in folder.glob(f".{glob.escape(job.out.stem)}.*.tmp*"):  # of a call that was killed
-                    left.unlink(missing_ok=True)
+                remove_unfinished(folder, glob.escape(job.out.stem))  # of a call that was killed
                 if done.get(job.out.name) == mark and job.out.exists():
                     counts["skipped"] += 1
                     bar.update()

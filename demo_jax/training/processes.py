@@ -48,7 +48,8 @@ def first() -> bool:
 
 
 def whole(params: PyTree) -> PyTree:
-    """A copy on this process's first device, whatever mesh `params` lie on; every process has to call it."""
+    """A copy on this process's first device, whatever mesh `params` lie on: validation is small, and on a whole mesh
+    every device would repeat it. Every process has to call it."""
     if jax.process_count() > 1:
         params = multihost_utils.process_allgather(params, tiled=True)
     return jax.device_put(jax.device_get(params), jax.local_devices()[0])
