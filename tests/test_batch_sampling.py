@@ -101,15 +101,17 @@ def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
     manifest(
         folder, "not json", job(0), job(1, portrait="no.png"), job(1, out="../x.mp4"), job(2, steps=0), job(3, nose=1),
         job(2, out="0.mp4"), job(1, out="b.mp4", track="none.csv"), "[1]", job(1, out="c.mp4", silence=1),
-        job(1, blink=3, out="d.mp4"), job(2, out="e.mp4"),
+        job(1, blink=3, out="d.mp4"), job(2, out="e.mp4"), job(1, out="a\0/f.mp4"),
+        {"portrait": "p1.png", "silence": "long", "out": "g.mp4"},
     )  # fmt: skip
     assert run(folder) == 1
-    assert "2 done, 10 failed" in capsys.readouterr().out
+    assert "2 done, 12 failed" in capsys.readouterr().out
     found = {row["line"]: row.get("error") for row in results(folder)}
     for line, says in {
         1: "not JSON", 2: None, 3: "no.png does not exist", 4: "not the name of an .mp4", 5: "steps 0",
         6: "'nose' is not", 7: "also that of line 2", 8: "none.csv does not exist", 9: "not an object",
         10: "either 'audio' or 'silence'", 11: "blink begins at 3 s", 12: None,
+        13: "cannot be the name of a file", 14: "silence 'long' is not a number",
     }.items():  # fmt: skip
         assert (found[line] is None) if says is None else (says in found[line]), (line, found[line])
     assert sorted(p.name for p in (folder / "out").glob("*.mp4")) == ["0.mp4", "e.mp4"]

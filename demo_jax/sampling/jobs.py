@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_pipelines import media
 from demo_jax.sampling.options import Options
 from demo_jax.typing import InputError
 
@@ -122,6 +123,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
             raise InputError(f"it has no {name!r}.")
     if ("audio" in said) == ("silence" in said):
         raise InputError("it needs either 'audio' or 'silence'.")
+    media.check_name(said["out"])
     out = folder / said["out"]
     if out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
         raise InputError(f"out {said['out']!r} is not the name of an .mp4 in the output folder.")
@@ -135,9 +137,12 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
     controls["drive"] = [_rebased(word, base) for word in controls.get("drive", ())]
     try:
         options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
-        silence = float(said.get("silence", 0))
     except TypeError as error:
         raise InputError(f"a number is not a number ({error}).") from error
+    try:
+        silence = float(said.get("silence", 0))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"silence {said['silence']!r} is not a number of seconds.") from error
     return Job(
         line=number,
         said=said,
