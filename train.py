@@ -28,7 +28,7 @@ from ml_collections import config_flags
 
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
-from demo_jax import rng, sharding
+from demo_jax import low_rank, rng, sharding
 from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_any, load_model, load_vgg16, space_checkpointable
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
@@ -58,7 +58,7 @@ VALIDATION_BATCHES = 4
 
 def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
     """Stage 1 from config: networks, data, losses, and what a checkpoint must say of itself."""
-    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.freeze)
+    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.holds)
     batches = functools.partial(
         pipeline.stage1_batches,
         config.data.path,
@@ -79,13 +79,13 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
             made |= {
                 "discriminator": Discriminator().init(rng.stream(config.seed, "discriminator"), pictures[0])["params"]
             }
-        return made
+        return _with_low_rank(config, made)
 
     vgg = load_vgg16(config.loss.vgg16) if config.loss.perceptual else None
     values = dataclasses.asdict(config)
     return Job(
         init=lambda given: create(replace(params(), given), optimizer),
-        given=functools.partial(_given, config, params),
+        given=functools.partial(_given, config, params, lambda: load_any(config.start_from).autoencoder_params),
         step=make_step(functools.partial(stage1_losses, model, config, vgg=vgg), config, optimizer),
         batches=lambda start: batches(
             "train",
@@ -124,11 +124,13 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
             f"--autoencoder {config.autoencoder}"
         )
     layout = autoencoder.autoencoder.model.layout
+    # Parameters only mean something in the code space they learned in.
+    start = load_model(config.start_from, "flow") if config.start_from else None
     # On the host: a constant of the step that lay on a device would have to be fetched when it compiles.
-    space = jax.device_get(load_space(Path(config.data.path) / "space.npz"))
+    space = jax.device_get(start.space if start else load_space(Path(config.data.path) / "space.npz"))
     model, optimizer = (
         FlowTransformer(config.model, layout),
-        make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.freeze),
+        make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.holds),
     )
     batches = functools.partial(
         pipeline.stage2_batches,
@@ -144,7 +146,9 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     example = jax.tree.map(lambda a: jnp.asarray(a[: config.condition.group]), validation[0])
 
     def params() -> PyTree:
-        return _init_flow(model, config, layout, space, example, rng.stream(config.seed, "init"))
+        key = rng.stream(config.seed, "init")
+        x1, condition = make_condition(key, example, space, layout, config.condition, config.model.context)
+        return _with_low_rank(config, model.init(key, x1, jnp.zeros(len(x1)), condition)["params"])
 
     feature_size = int(example["audio"].shape[-1])
     meta = {
@@ -162,7 +166,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     write_clip = clip_writer(config, autoencoder, space, meta, shown, workdir)
     return Job(
         init=lambda given: create(replace(params(), given), optimizer),
-        given=functools.partial(_given, config, params),
+        given=functools.partial(_given, config, params, lambda: start.flow_params if start else {}),
         step=make_stage2_step(model, config, layout, space, optimizer),
         batches=lambda start: batches(
             split="train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
@@ -174,27 +178,22 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     )
 
 
-def _given(config: RunConfig, params: Callable[[], PyTree]) -> dict[str, np.ndarray]:
-    """What a new run takes over from config.start_from, by name; says of which group how much."""
+def _with_low_rank(config: RunConfig, params: PyTree) -> PyTree:
+    return low_rank.attach(params, config.low_rank, config.freeze, config.seed) if config.low_rank else params
+
+
+def _given(config: RunConfig, params: Callable[[], PyTree], stored: Callable[[], PyTree]) -> dict[str, np.ndarray]:
+    """What a new run takes over of what is `stored` in config.start_from, by name; says of which group how much."""
     if not config.start_from:
         return {}
-    shapes = jax.eval_shape(params)
-    if isinstance(config, Stage1Config):
-        stored = load_any(config.start_from).autoencoder_params
-    else:
-        stored = load_model(config.start_from, "flow").flow_params
-    given = matching(shapes, jax.device_get(stored))  # on the host: the run's devices may be others
+    shapes = {name: p for name, p in jax.eval_shape(params).items() if name != low_rank.GROUP}
+    given = matching(shapes, jax.device_get(stored()))  # on the host: the run's devices may be others
     if not given:
         raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")
     for group, leaves in shapes.items():
         count = sum(name.startswith(f"[{group!r}]") for name in given)
         print(f"{group}: {count} of {len(jax.tree.leaves(leaves))} arrays from {config.start_from}", flush=True)
     return given
-
-
-def _init_flow(model, config, layout, space, example, key) -> PyTree:
-    x1, condition = make_condition(key, example, space, layout, config.condition, config.model.context)
-    return model.init(key, x1, jnp.zeros(len(x1)), condition)["params"]
 
 
 def _first(batches) -> list[dict]:
@@ -258,6 +257,8 @@ def main(argv: list[str]) -> None:
         _fail(error, 2)
     except TrainingStopped as error:
         _fail(error, 3)
+    except OSError as error:  # a full disk, or one that went away
+        _fail(f"{error}. The same command goes on from the last checkpoint.", 3)
 
 
 def _parse(arguments: list[str]) -> list[str]:

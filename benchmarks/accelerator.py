@@ -126,7 +126,7 @@ def stage1() -> list[Row]:
     for dtype in ("float32", "bfloat16"):
         c = settings("puppet_gpu_autoencoder")
         c = dataclasses.replace(c, model=dataclasses.replace(c.model, dtype=dtype))
-        model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.freeze)
+        model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.holds)
         batch, plain, sets = stage1_batch(c), c.data.batch_size, c.data.set_batch_size
         pictures = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))
         state = create(jax.jit(model.init)(jax.random.key(0), *pictures)["params"], optimizer)

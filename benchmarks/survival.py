@@ -9,7 +9,8 @@ processes at instants drawn from a seed, KILLS times, and at last left to finish
   training   (--codes, --autoencoder) every step's loss is that of the undisturbed run, bit for bit, and so are the
              parameters; checkpoints are written at every other step, so that kills meet them
   shards     (--records) data_pipelines.talking_portrait: every file has the same content
-  prepare    (--videos) data_pipelines.prepare: every record holds the same arrays
+  puppet     data_pipelines.puppet, a small corpus: every record holds the same arrays
+  prepare    (--videos) data_pipelines.prepare: likewise
   batch      sample.py --manifest: every job is there, its track is the same, and its video is whole
 
 and in no folder is anything left that the undisturbed run has not left. A command that finishes between two kills is
@@ -153,6 +154,8 @@ def commands(args: argparse.Namespace, out: Path) -> dict[str, tuple[Command, Re
             "--split=train",
         ]
         found["prepare"] = lambda o: [*prepare, "--size=64", f"--out={o}"], read_records
+    puppet = [python, "-m", "data_pipelines.puppet", "--hours=0.02", "--size=64", "--people=3,2,2"]
+    found["puppet"] = lambda o: [*puppet, f"--out={o}"], read_records
     manifest = out / "jobs.jsonl"
     job = {"portrait": str(ASSETS / "portrait.png"), "silence": 1.0, "steps": 2}
     manifest.write_text("".join(json.dumps(job | {"out": f"{i}.mp4", "seed": i}) + "\n" for i in range(JOBS)))

@@ -159,6 +159,8 @@ def build(records: str, out: str, *, beam: bool = False, beam_options: Sequence[
         there = json.loads((folder / "metadata.json").read_text())
         if {split: info["fingerprint"] for split, info in there.items()} != wanted:
             raise InputError(f"{folder} holds a dataset of other records; choose another --out, or delete it.")
+    for cut_off in folder.parent.glob(f"incomplete.*_{folder.name}"):  # TFDS's, of a run that was killed
+        cut_off.rmtree()
     builder.download_and_prepare(download_config=config)
     for split in wanted:
         examples = builder.as_data_source(split)

@@ -7,9 +7,9 @@ A run keeps <workdir>/checkpoints/<step>/ with these parts:
     autoencoder  stage 1's averaged parameters            (stage 2 only)
     space        demo_jax.codes.CodeSpace                 (stage 2 only)
 
-and a JSON of metadata: kind, schema, config, corpus, fingerprints. A published model is one such folder without
-`train`, its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a half-written one is
-never seen.
+and a JSON of metadata: kind, schema, config, corpus, fingerprints, checksums of all arrays. A published model is one
+such folder without `train`, its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a
+half-written one is never seen; one that was damaged later is named, and the one before it taken.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import dataclasses
 import gc
 import hashlib
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
+from demo_jax import checksums, low_rank
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
 from demo_jax.losses.perceptual import LAYERS
@@ -40,41 +42,86 @@ SCHEMA = {"autoencoder": 1, "flow": 3}
 BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 
+class NotSavedError(RuntimeError):
+    """A checkpoint could not be written, for example to a full disk. The earlier ones are as they were."""
+
+
 class RunCheckpoints:
-    """The checkpoints of one run; use as a context manager, which waits for the last save."""
+    """The checkpoints of one run; use as a context manager, which waits for the last save.
+
+    Since arrays are written while training goes on, what one save meets is raised by what comes after it.
+    """
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
+        self._folder = _absolute(workdir) / "checkpoints"
         self._checkpointer = ocp.training.Checkpointer(
-            _absolute(workdir) / "checkpoints",
+            self._folder,
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
         )
 
     def save(self, step: int, parts: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Starts writing; returns when the arrays have been copied from the devices."""
-        self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
+        meta = meta | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}
+        with self._writing():
+            self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
 
     def wait(self) -> None:
         """Until what was saved last is on disk."""
-        self._checkpointer.wait()
+        with self._writing():
+            self._checkpointer.wait()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with _quiet():
+                yield
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            raise NotSavedError(f"{self._folder}: a checkpoint could not be written ({_first_line(error)})") from error
 
     def latest(self) -> int | None:
         """The newest finished step, or None."""
         found = self._checkpointer.latest
         return None if found is None else found.step
 
-    def restore(self, abstract: dict[str, PyTree]) -> dict[str, PyTree]:
-        """The named parts of the newest step, placed as the shardings in `abstract` say."""
-        return self._checkpointer.load_checkpointables(self.latest(), abstract)
+    def restore(
+        self, abstract: dict[str, PyTree], accept: Callable[[dict[str, Any]], None], say: Callable[[str], None]
+    ) -> dict[str, PyTree]:
+        """The named parts of the newest step that is whole, placed as the shardings in `abstract` say.
 
-    def meta(self) -> dict[str, Any]:
-        """The metadata of the newest step."""
-        return dict(self._checkpointer.metadata(self.latest()).custom_metadata or {})
+        `accept` sees the metadata first, and raises if they are of another run; `say` is told of every step that is
+        damaged. Raises InputError if all are.
+        """
+        for step in sorted((c.step for c in self._checkpointer.checkpoints), reverse=True):
+            try:
+                with _quiet():
+                    meta = dict(self._checkpointer.metadata(step).custom_metadata or {})
+            except Exception as error:  # Orbax and TensorStore raise many kinds
+                say(f"{self._folder / str(step)} is damaged: {_first_line(error)}. {_skipping(step)}")
+                continue
+            accept(meta)
+            parts, problem = self._load(step, abstract, meta)
+            if not problem:
+                return parts
+            say(f"{self._folder / str(step)} is damaged: {problem}. {_skipping(step)}")
+        raise InputError(f"{self._folder}: every checkpoint there is damaged; take another --workdir to begin anew.")
+
+    def _load(self, step: int, abstract: dict[str, PyTree], meta: dict[str, Any]) -> tuple[dict[str, PyTree], str]:
+        try:
+            with _quiet():
+                # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
+                load = self._checkpointer.load_checkpointables
+                parts = {name: load(step, {name: part})[name] for name, part in abstract.items()}
+        except Exception as error:
+            return {}, _first_line(error)
+        return parts, _changed(parts, meta)
 
     def __enter__(self) -> RunCheckpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._checkpointer.close()
+        # After a failure there may be another behind it, which must not hide it.
+        with contextlib.suppress(Exception) if exception[0] else self._writing():
+            self._checkpointer.close()
 
 
 def fingerprint(params: PyTree) -> str:
@@ -120,9 +167,14 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-@_quiet()
+class DamagedError(InputError):
+    """A checkpoint that cannot be read, or whose arrays are not what was saved."""
+
+
 def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedModel:
     """Loads averaged parameters, float32, from a work directory, a checkpoint folder or a published model.
+
+    Of a work directory the newest step that is whole; others are named on stderr.
 
     Args:
       path: the folder.
@@ -131,11 +183,21 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     Raises:
       InputError: no checkpoint there, of the other stage, or of another schema.
     """
-    folder = _find_step(_absolute(path))
+    steps = _find_steps(_absolute(path))
+    for folder in steps[:-1]:
+        try:
+            return _load_step(path, folder, kind)
+        except DamagedError as error:
+            sys.stderr.write(f"{error} {_skipping(folder.name)}\n")
+    return _load_step(path, steps[-1], kind)
+
+
+@_quiet()
+def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedModel:
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
     except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
-        raise InputError(
+        raise DamagedError(
             f"{path} is not a checkpoint of this project, or is damaged ({_first_line(error)})."
         ) from error
     if "schema" not in meta:
@@ -155,10 +217,12 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
         raise InputError(f"{path} cannot be read by this version: {error}") from error
     names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
     parts, problem = _load_parts(folder, names)
+    problem = problem or _changed(parts, meta, host=True)
     if problem:
         gc.collect()  # of Orbax's failed tasks, which asyncio reports when they go: now, while it is quiet
-        raise InputError(f"{path} is damaged: {problem}.")
+        raise DamagedError(f"{path} is damaged: {problem}.")
     parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+    parts["ema"] = low_rank.merged(parts["ema"])
     if stage2 is None:
         return LoadedModel(
             path=str(path), meta=meta, autoencoder=stage1, autoencoder_params=parts["ema"],
@@ -214,9 +278,7 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epat
     `autoencoder` is a stage-1 run to take the auto-encoder from, instead of the one that a stage-2 run began with: its
     decoder may have learned on. Raises InputError if its motion encoder is another.
     """
-    folder = _find_step(_absolute(workdir))
-    kind = (ocp.checkpointables_metadata(folder).custom_metadata or {}).get("kind", "")
-    model = load_model(folder, kind)
+    model = load_any(workdir)
     if autoencoder is not None:
         newer = load_model(autoencoder, "autoencoder")
         ours, theirs = (code_fingerprint(m.autoencoder_params) for m in (model, newer))
@@ -234,7 +296,8 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epat
         # Statistics stay float32: they are small, and float16 would cost a calibrated coordinate its precision.
         parts = {"ema": half(model.flow_params), "autoencoder": half(trained)}
         parts["space"] = space_checkpointable(model.space)
-    ocp.save_checkpointables(_absolute(out), parts, custom_metadata=_without_paths(model.meta), overwrite=True)
+    meta = _without_paths(model.meta) | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}
+    ocp.save_checkpointables(_absolute(out), parts, custom_metadata=meta, overwrite=True)
     marker = _absolute(out) / "commit_success.txt"  # Orbax names the full path of the folder in it
     if marker.exists():
         marker.write_text("Checkpoint commit was successful")
@@ -250,8 +313,7 @@ def _without_paths(meta: dict[str, Any]) -> dict[str, Any]:
     meta = copy.deepcopy(meta)
     for config in (meta["config"], meta["autoencoder_config"]):
         config["data"]["path"] = ""
-        if "autoencoder" in config:
-            config["autoencoder"] = ""
+        config |= dict.fromkeys({"autoencoder", "start_from"} & config.keys(), "")
     return meta
 
 
@@ -260,15 +322,15 @@ def _absolute(path: epath.PathLike) -> epath.Path:
     return epath.Path(path) if "://" in str(path) else epath.Path(path).resolve()
 
 
-def _find_step(path: epath.Path) -> epath.Path:
-    """A work directory, a folder of steps, or a step -> the step's folder."""
+def _find_steps(path: epath.Path) -> list[epath.Path]:
+    """A work directory, a folder of steps, or a step -> the steps' folders, newest first."""
     if not path.exists():
         raise InputError(f"{path} does not exist; name a work directory of train.py or a published model's folder.")
     for folder in (path / "checkpoints", path):
         steps = [p for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
         if steps:
-            return max(steps, key=lambda p: int(p.name))
-    return path
+            return sorted(steps, key=lambda p: -int(p.name))
+    return [path]
 
 
 def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree], str]:
@@ -280,10 +342,20 @@ def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree]
         if lost:
             return {}, f"its part {lost[0]!r} is missing or cannot be read"
         abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
-        # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
-        return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, ""
+        return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, ""  # as in RunCheckpoints
     except Exception as error:  # Orbax and TensorStore raise many kinds
         return {}, _first_line(error)
+
+
+def _changed(parts: dict[str, PyTree], meta: dict[str, Any], host: bool = False) -> str:
+    """What is wrong with arrays that were read, "" if nothing: not all damage keeps TensorStore from reading."""
+    stored = meta.get("checksums", {})  # checkpoints from before there were any have none
+    names = [n + path for n, tree in parts.items() for path in checksums.changed(tree, stored.get(n, {}), host)]
+    return f"{len(names)} of its arrays are not what was saved, such as {names[0]}" if names else ""
+
+
+def _skipping(step: object) -> str:
+    return f"Step {step} is left out; taking the one before it."
 
 
 def _target(leaf: Any, device: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
@@ -295,4 +367,4 @@ def _without_stage(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]

@@ -13,6 +13,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from demo_jax import low_rank
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.typing import InputError
 
@@ -253,8 +254,11 @@ class RunConfig:
     log_every: int = 20
     eval_every: int = 500
     save_every: int = 500
-    start_from: str = ""  # a run or published model: a new run begins with its parameters where names and shapes agree
+    # A run or published model: a new run begins with its parameters where names and shapes agree, stage 2 also with its
+    # code space.
+    start_from: str = ""
     freeze: tuple[str, ...] = ()  # groups of parameters that stay as they are, such as motion_encoder
+    low_rank: int = 0  # train changes of this rank to the kernels (LoRA) instead of the parameters; 0 trains these
     optimizer: OptimizerConfig = OptimizerConfig()
     mesh: MeshConfig = MeshConfig()
     data: DataConfig = DataConfig()
@@ -262,6 +266,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         _check_range(self, "", "seed", 0, 2**32 - 1)
         _check_range(self, "", "steps log_every eval_every save_every", 1)
+        _check_range(self, "", "low_rank", 0)
+        if self.low_rank and not self.start_from:
+            raise InputError("low_rank is set without start_from: there must be a model to change.")
+
+    def holds(self, group: str) -> bool:
+        """Whether a group of parameters stays as it is."""
+        return group in self.freeze or (self.low_rank > 0 and group != low_rank.GROUP)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -269,6 +280,11 @@ class Stage1Config(RunConfig):
     model: AutoEncoderConfig = AutoEncoderConfig()
     loss: Stage1LossConfig = Stage1LossConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low_rank and self.loss.adversarial:
+            raise InputError("loss.adversarial needs a discriminator that learns, and low_rank holds it; set one to 0.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from demo_jax import sharding
-from demo_jax.checkpoint import RunCheckpoints, export_model, fingerprint, load_model
+from demo_jax.checkpoint import NotSavedError, RunCheckpoints, export_model, fingerprint, load_model
 from demo_jax.config import MeshConfig, OptimizerConfig, Stage1Config
 from demo_jax.training.state import create, from_parts, make_optimizer, to_parts
 from demo_jax.typing import InputError
@@ -46,7 +47,7 @@ def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
         for mesh in (one, eight):
             placed = sharding.state_shardings(abstract, mesh)
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
-            restored = from_parts(checkpoints.restore(to_parts(target)))
+            restored = from_parts(checkpoints.restore(to_parts(target), accept=lambda meta: None, say=pytest.fail))
             for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
                 np.testing.assert_array_equal(a, b)
             assert len(restored.params["layer"]["kernel"].sharding.device_set) == mesh.size
@@ -115,3 +116,63 @@ def test_a_damaged_checkpoint_is_named(tmp_path, state):
             file.write_bytes(b"")
     with pytest.raises(InputError, match="is damaged"):
         load_model(tmp_path, "autoencoder")
+
+
+def largest_file(folder):
+    """Where arrays lie that no compression makes smaller."""
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def damage(file, how):
+    data = bytearray(file.read_bytes())
+    if how == "cut":
+        data = data[: len(data) // 2]
+    else:
+        data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_a_damaged_step_is_named_and_the_one_before_it_taken(tmp_path, state, how, capsys):
+    late = dataclasses.replace(state, step=state.step + 7, ema=jax.tree.map(lambda p: p + 1, state.params))
+    for s in (state, late):
+        save(tmp_path, s)
+    damage(largest_file(tmp_path / "checkpoints" / "7" / "ema"), how)
+    said: list[str] = []
+    with RunCheckpoints(tmp_path) as checkpoints:
+        restored = from_parts(checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append))
+    assert int(restored.step) == 0 and len(said) == 1
+    assert "checkpoints/7 is damaged" in said[0] and "Step 7 is left out; taking the one before it." in said[0]
+    loaded = load_model(tmp_path, "autoencoder")
+    np.testing.assert_array_equal(loaded.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"])
+    assert "Step 7 is left out" in capsys.readouterr().err
+    damage(largest_file(tmp_path / "checkpoints" / "0" / "ema"), how)
+    with pytest.raises(InputError, match="is damaged"):
+        load_model(tmp_path, "autoencoder")
+    with RunCheckpoints(tmp_path) as checkpoints, pytest.raises(InputError, match="every checkpoint there is damaged"):
+        checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append)
+
+
+def test_a_published_model_with_a_changed_bit_is_refused(tmp_path, state):
+    trained_here = {**META["config"], "start_from": "/somewhere/else"}
+    save(tmp_path / "run", state, {**META, "config": trained_here})
+    export_model(tmp_path / "run", tmp_path / "public")
+    assert load_model(tmp_path / "public", "autoencoder").meta["config"]["start_from"] == ""  # helps nobody else
+    damage(largest_file(tmp_path / "public"), "flipped")
+    with pytest.raises(InputError, match=r"arrays are not what was saved, such as ema\['layer'\]\['kernel'\]"):
+        load_model(tmp_path / "public", "autoencoder")
+
+
+def test_what_cannot_be_written_is_said_and_costs_no_earlier_step(tmp_path, state):
+    save(tmp_path, state)
+    late = dataclasses.replace(state, step=state.step + 5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # no file may be larger, as on a disk that is full
+    try:
+        with pytest.raises(NotSavedError, match="a checkpoint could not be written"):
+            save(tmp_path, late)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with RunCheckpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest() == 0
+    load_model(tmp_path, "autoencoder")

@@ -38,7 +38,7 @@ def batches(start: int, act=lambda step: None):
 
 def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> Job:
     optimizer = make_optimizer(
-        config.optimizer, 12, config.freeze
+        config.optimizer, 12, config.holds
     )  # the schedule of the whole run, however far this call goes
 
     def losses(params, batch, key):

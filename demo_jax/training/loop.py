@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -19,8 +20,8 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from demo_jax import sharding
-from demo_jax.checkpoint import RunCheckpoints
+from demo_jax import low_rank, sharding
+from demo_jax.checkpoint import NotSavedError, RunCheckpoints
 from demo_jax.config import RunConfig
 from demo_jax.training import processes
 from demo_jax.training.observe import Clock, Trace, cost_table
@@ -67,9 +68,9 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         if checkpoints.latest() is None:
             state = jax.jit(job.init, out_shardings=placed)(job.given())
         else:
-            _check_same_run(checkpoints.meta(), job.meta, workdir)
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
-            state = from_parts(checkpoints.restore(to_parts(target)))
+            same_run = functools.partial(_check_same_run, new=job.meta, workdir=workdir)
+            state = from_parts(checkpoints.restore(to_parts(target), same_run, print))
         start = int(state.step)
         writer = (MetricWriter if processes.first() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
@@ -81,7 +82,8 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         frozen = sharding.replicate(job.frozen, mesh)
 
         def save(state: TrainState) -> None:
-            checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
+            with _saving():
+                checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
 
         clock, trace = Clock(), Trace(epath.Path(workdir) / "profile", profile, start)
         stack.callback(trace.close)
@@ -100,7 +102,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                 saved = step
             if (last or step % config.eval_every == 0) and step > start and not stopping:
                 with clock("evaluation"):
-                    ema = processes.whole(state.ema)
+                    ema = low_rank.merged(processes.whole(state.ema))
                     if processes.first():
                         writer.scalars(step, job.evaluate(ema, step), "eval")
             if stopping and not last:
@@ -130,10 +132,18 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                     ) from error
             late = (step, metrics)
             writer.step(step + 1)
-        with clock("checkpoint"):
+        with clock("checkpoint"), _saving():
             checkpoints.wait()
         writer.say(f"time: {clock.summary()}")
         return state
+
+
+@contextlib.contextmanager
+def _saving() -> Iterator[None]:
+    try:
+        yield
+    except NotSavedError as error:
+        raise TrainingStopped(f"{error}. Make room; the same command goes on from the checkpoint before it.") from error
 
 
 def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, clock: Clock) -> None:
@@ -161,8 +171,10 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.Pat
                 f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
                 "Take another --workdir, or the data the run began with."
             )
-    if _plain(old["config"]["model"]) != _plain(new["config"]["model"]):
-        raise InputError(f"{workdir} holds a run with another config.model; take another --workdir.")
+    for name in ("model", "low_rank", "freeze"):  # which decide what is stored
+        # A run from before there was a setting has its default.
+        if name in old["config"] and _plain(old["config"][name]) != _plain(new["config"].get(name)):
+            raise InputError(f"{workdir} holds a run with another config.{name}; take another --workdir.")
 
 
 def _plain(value: Any) -> Any:

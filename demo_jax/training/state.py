@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +32,11 @@ def create(params: PyTree, optimizer: optax.GradientTransformation) -> TrainStat
     )
 
 
-def make_optimizer(config: OptimizerConfig, steps: int, freeze: tuple[str, ...] = ()) -> optax.GradientTransformation:
-    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay, and groups
-    in `freeze` do not change."""
+def make_optimizer(
+    config: OptimizerConfig, steps: int, holds: Callable[[str], bool] = lambda group: False
+) -> optax.GradientTransformation:
+    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay. A group that
+    `holds` names does not change, and has no moments."""
     warmup = min(config.warmup_steps, max(steps // 10, 1))
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, warmup, max(steps, warmup + 1), config.learning_rate / 10
@@ -42,14 +45,14 @@ def make_optimizer(config: OptimizerConfig, steps: int, freeze: tuple[str, ...] 
     def decays(params: PyTree) -> PyTree:
         return jax.tree.map(lambda p: p.ndim > 1, params)
 
-    def held(params: PyTree) -> PyTree:
-        return {name: jax.tree.map(lambda _, held=name in freeze: held, p) for name, p in params.items()}
+    def labels(params: PyTree) -> dict[str, str]:
+        return {name: "held" if holds(name) else "learns" for name in params}
 
-    return optax.chain(
+    learns = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=decays),
-        optax.masked(optax.set_to_zero(), held),
     )
+    return optax.partition({"learns": learns, "held": optax.set_to_zero()}, labels)
 
 
 def matching(params: PyTree, given: PyTree) -> dict[str, np.ndarray]:

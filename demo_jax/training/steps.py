@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from demo_jax import rng
+from demo_jax import low_rank, rng
 from demo_jax.codes import CodeSpace
 from demo_jax.config import CouplingConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
@@ -126,15 +126,15 @@ def make_step(
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
     """One step of either stage: gradients, update, average; metrics carry each parameter group's gradient norm. Groups
-    in config.freeze have none, and XLA drops their backward pass.
+    that config holds have none, and XLA drops their backward pass.
 
     With optimizer.accumulate above 1 gradients are means over that many parts of the batch, each with a key of its own.
     A loss that is a mean over what a part holds (valid frames, free entries) weighs every part alike."""
     count = config.optimizer.accumulate
 
     def objective(params: PyTree, batch: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        held = {name: jax.lax.stop_gradient(p) if name in config.freeze else p for name, p in params.items()}
-        metrics = losses(held, batch, key)
+        held = {name: jax.lax.stop_gradient(p) if config.holds(name) else p for name, p in params.items()}
+        metrics = losses(low_rank.merged(held), batch, key)
         return metrics["loss"], metrics
 
     differentiate = jax.grad(objective, has_aux=True)
@@ -151,7 +151,7 @@ def make_step(
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
         gradients, metrics = (differentiate if count == 1 else accumulated)(state.params, batch, key)
-        metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if n not in config.freeze}
+        metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if not config.holds(n)}
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
     return step

@@ -1,0 +1,94 @@
+"""A config's whole train step with the shapes of its state and batch, and no arrays: to trace, lower and compile."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from demo_jax import codes
+from demo_jax.config import Stage1Config, Stage2Config
+from demo_jax.factors import FactorLayout
+from demo_jax.models.autoencoder import AutoEncoder
+from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training.conditioning import make_condition
+from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.training.steps import StepFn, make_stage2_step, make_step
+
+AUDIO = 160  # numbers of log-mel a frame
+Shapes = dict[str, jax.ShapeDtypeStruct]
+
+
+def shape(*sizes: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def stage1_shapes(c: Stage1Config) -> Shapes:
+    """A batch of data_pipelines.pipeline.stage1_batches on a puppet corpus."""
+    b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
+    batch = {
+        "source": shape(b, s, s, 3, dtype=jnp.uint8),
+        "driving": shape(b, w, s, s, 3, dtype=jnp.uint8),
+        "driving_shift": shape(b, 3),
+        "target": shape(b, s, s, 3, dtype=jnp.uint8),
+        "target_calibrated": shape(b, 13),
+        "source_calibrated": shape(b, 13),
+        "driving_calibrated": shape(b, w, 13),
+        "source_expression": shape(b, 52),
+        "driving_expression": shape(b, w, 52),
+        "source_landmarks": shape(b, 68, 2),
+        "target_landmarks": shape(b, 68, 2),
+        "driving_boxes": shape(b, 2, 4),
+        "audio": shape(b, w, AUDIO),
+        "clip_hash": shape(b, dtype=jnp.int32),
+        "time": shape(b, dtype=jnp.int32),
+        "voiced": shape(b, dtype=jnp.bool_),
+        "phoneme": shape(b, dtype=jnp.int32),
+    }
+    if n:
+        for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
+            batch |= {f"set_{name}": shape(n, s, s, 3, dtype=jnp.uint8), f"set_{name}_calibrated": shape(n, 13)}
+            batch |= {f"set_{name}_expression": shape(n, 52), f"set_{name}_landmarks": shape(n, 68, 2)}
+        batch |= {"set_factor": shape(n, dtype=jnp.int32), "set_boxes": shape(n, 2, 4)}
+    return batch
+
+
+def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
+    """A batch of data_pipelines.pipeline.stage2_batches with codes of k coordinates."""
+    b, m = c.data.batch_size, c.model
+    seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
+    return {
+        "codes": shape(b, seen, k),
+        "codes_valid": shape(b, seen, dtype=jnp.bool_),
+        "next_codes": shape(b, m.window, k),
+        "next_valid": shape(b, m.window, dtype=jnp.bool_),
+        "audio": shape(b, tokens, AUDIO),
+        "audio_valid": shape(b, tokens, dtype=jnp.bool_),
+        "source": shape(b, k),
+        "emotion": shape(b, dtype=jnp.int32),
+    }
+
+
+def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
+    """The step, the state's shapes and the batch's."""
+    optimizer = make_optimizer(c.optimizer, c.steps, c.holds)
+    if isinstance(c, Stage1Config):
+        model, batch = AutoEncoder(c.model), stage1_shapes(c)
+        s, w = c.model.size, c.model.lip_window
+        arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
+        variables = jax.eval_shape(model.init, jax.random.key(0), *arguments)
+        step = make_step(functools.partial(stage1_losses, model, c), c, optimizer)
+    else:
+        layout = FactorLayout()
+        model, batch = FlowTransformer(c.model, layout), stage2_shapes(c, layout.size)
+        space = codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
+        x1, cond = jax.eval_shape(
+            lambda b: make_condition(jax.random.key(0), b, space, layout, c.condition, c.model.context), batch
+        )
+        variables = jax.eval_shape(model.init, jax.random.key(0), x1, shape(c.data.batch_size), cond)
+        step = make_stage2_step(model, c, layout, space, optimizer)
+    return step, jax.eval_shape(lambda v: create(v["params"], optimizer), variables), batch

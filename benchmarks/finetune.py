@@ -1,0 +1,151 @@
+"""What fine-tuning on minutes of one speaker brings: python -m benchmarks.finetune --out out/finetune.
+
+The speaker is a puppet whom the published model has not seen (number --person of the test split, with voice and
+sentences of that split), drawn anew for some minutes; or, with --data and --speaker, somebody in a prepared corpus.
+The last clips are kept for the measurement. Then, with the very commands of configs/finetune.py: a full run and one of
+low rank, each of both stages; and demo_jax.evaluation.report of the published model and of both, on the clips kept.
+What is finished is not done again.
+
+    python -m benchmarks.finetune --data data/real --speaker Obama --out out/finetune_real
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.catalog import open_records, splits_of
+from data_pipelines.schema import write_atomically, write_clip
+from demo_jax.checkpoint import BUNDLED
+from demo_jax.typing import InputError, exits_with_two
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIPS = {"train": 20, "val": 2, "test": 6}  # of about 8.7 seconds
+PROBES, PROBE_FRAMES = 4, 64  # of independent factors, for leakage
+VARIANTS: dict[str, list[str]] = {"full": [], "low_rank": ["--config.low_rank=8"]}
+SECTIONS = {
+    "puppet": ("reconstruction", "leakage", "control", "lip_sync"),
+    "real": ("real_reconstruction", "real_pose", "real_leakage", "lip_sync"),
+}
+
+
+def draw_person(out: Path, number: int) -> None:
+    """A corpus of one puppet of the default corpus' test split."""
+    from data_pipelines.puppet.build import fingerprint, records
+    from data_pipelines.puppet.clips import probe_take, speech_clip
+    from data_pipelines.puppet.plan import Parameters
+
+    parameters = Parameters()
+    people, seed = parameters.people_in("test"), parameters.seed
+    turn = 0
+    for split, count in CLIPS.items():
+        for _ in range(count):
+            take = speech_clip(seed, "test", number + people * turn, people)
+            turn += 1
+            for record in records(take, "test", seed, parameters.size):
+                write_clip(out / split, record)
+    for k in range(PROBES):
+        take = probe_take(seed, "test", number + people * k, people, PROBE_FRAMES)
+        for record in records(take, "test", seed, parameters.size):
+            write_clip(out / "test", record)
+    write_atomically(out / "corpus.json", json.dumps(fingerprint(parameters), indent=1).encode())
+
+
+def gather_speaker(data: str, speaker: str, out: Path) -> None:
+    """The clips of one speaker of a prepared corpus: the last for the measurement, the one before for validation."""
+    found: dict[str, list[Any]] = {}
+    for split in splits_of(data):
+        records = open_records(data, split)
+        for i in range(len(records.pieces)):
+            if str(records.read(i, ("speaker_id",))["speaker_id"]) == speaker:
+                found.setdefault(records.pieces[i].clip_id, []).append(records[i])
+    if len(found) < 3:
+        raise InputError(f"{data} has {len(found)} clips of speaker {speaker!r}; 3 are needed, and more are better.")
+    names = sorted(found)
+    for name in names:
+        split = {names[-1]: "test", names[-2]: "val"}.get(name, "train")
+        for record in found[name]:
+            write_clip(out / split, record)
+
+
+def run(log: Path, *command: object) -> None:
+    with log.open("a") as file:
+        words = [sys.executable, *(str(c) for c in command)]
+        file.write(f"$ {' '.join(words)}\n")
+        file.flush()
+        if subprocess.run(words, cwd=ROOT, stdout=file, stderr=file, check=False).returncode:
+            raise InputError(f"{' '.join(words[1:3])} failed; see {log}.")
+
+
+def adapt(out: Path, name: str, settings: list[str]) -> Path:
+    """Both stages, as configs/finetune.py says. Returns the run that sample.py takes."""
+    log, data = out / f"{name}.log", out / "data"
+    first, codes, second = out / f"{name}_ae", out / f"{name}_codes", out / name
+    run(log, "train.py", "--config=configs/finetune.py:autoencoder", f"--workdir={first}", f"--config.data.path={data}",
+        *settings)  # fmt: skip
+    run(log, "-m", "data_pipelines.encode", "--autoencoder", first, "--data", data, "--out", codes)
+    run(log, "train.py", "--config=configs/finetune.py:flow", f"--workdir={second}", f"--config.data.path={codes}",
+        f"--config.autoencoder={first}", *settings)  # fmt: skip
+    return second
+
+
+def measured(out: Path, name: str, checkpoint: Path, codes: Path, corpus: str) -> dict[str, Any]:
+    folder = out / f"{name}_report"
+    only = [word for section in SECTIONS[corpus] for word in ("--only", section)]
+    run(out / f"{name}.log", "-m", "demo_jax.evaluation.report", "--checkpoint", checkpoint, "--data", out / "data",
+        "--codes", codes, "--out", folder, *only)  # fmt: skip
+    return json.loads((folder / "report.json").read_text())["results"]
+
+
+def compare(out: Path, corpus: str) -> dict[str, Any]:
+    data, published = out / "data", out / "published_codes"
+    run(
+        out / "published.log",
+        "-m",
+        "data_pipelines.encode",
+        "--autoencoder",
+        BUNDLED,
+        "--data",
+        data,
+        "--out",
+        published,
+    )
+    results = {"published": measured(out, "published", BUNDLED, published, corpus)}
+    for name, settings in VARIANTS.items():
+        results[name] = measured(out, name, adapt(out, name, settings), out / f"{name}_codes", corpus)
+    return results
+
+
+@exits_with_two
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder for the speaker's data, the runs and table.json"
+    )
+    parser.add_argument("--person", type=int, default=7, help="which puppet of the test split (7)")
+    parser.add_argument("--data", help="a prepared corpus to take the speaker from, instead of a puppet")
+    parser.add_argument("--speaker", help="speaker_id in it")
+    args = parser.parse_args(argv)
+    if (args.data is None) != (args.speaker is None):
+        raise InputError("--data and --speaker go together.")
+    if not (args.out / "data.done").exists():
+        shutil.rmtree(args.out / "data", ignore_errors=True)
+        if args.data:
+            gather_speaker(args.data, args.speaker, args.out / "data")
+        else:
+            draw_person(args.out / "data", args.person)
+        write_atomically(args.out / "data.done", b"")
+    results = compare(args.out, "real" if args.data else "puppet")
+    write_atomically(args.out / "table.json", json.dumps(results, indent=1).encode())
+    print(args.out / "table.json")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

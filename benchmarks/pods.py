@@ -1,0 +1,198 @@
+"""What the full-size presets need of 1, 8, 64 and 256 devices: python -m benchmarks.pods --json OUT.
+
+No accelerator is needed or used. Each whole train step is compiled for that many pretended CPU devices, sharded as
+train.py would shard it (fsdp 8, the rest data), and never run. Rows of a batch grow with the devices.
+
+  bytes        of state and of temporary arrays on each device, by the compiler's memory analysis. The CPU compiler
+               computes bfloat16 convolutions in float32 and fuses less: temporaries are an upper bound
+  collectives  in the compiled program, loops counted as often as they run: how many of each kind, and the bytes that
+               each device sends around a ring, (n - 1) / n of the array for a gather or scatter, twice that for a sum
+  operations   of products and convolutions, counted in the traced program of the global batch, over the devices
+
+and for 256 devices it is lowered for TPUs on an abstract mesh. The scaling curve divides operations by ASSUMED's share
+of a TPU v5e's peak, and bytes by its links: `hidden` if communication runs beside computation, `exposed` if nothing
+does. It is an expectation: no TPU was reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import importlib
+import json
+import re
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import jaxprs_in_params
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
+from tqdm import tqdm
+
+from benchmarks.abstract import abstract_step
+from data_pipelines.schema import write_atomically
+from demo_jax import sharding
+from demo_jax.config import MeshConfig, Stage1Config, from_config_dict
+
+DEVICES = (1, 8, 64, 256)
+PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device
+FSDP = 8
+# docs.cloud.google.com/tpu/docs/v5e: 197 TFLOP/s in bfloat16, 400 GB/s of links in both directions together. The share
+# of the peak is a guess that the flow's step on one GPU supports (benchmarks/results/: 30 to 40 % of an H200's).
+ASSUMED = {"peak": 197e12, "share": 0.4, "link_bytes_per_s": 200e9}
+SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
+KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+
+
+def operations(jaxpr: Any) -> float:
+    """Of all products and convolutions in a jaxpr; loops count as often as they run, of branches the dearest."""
+    total = 0.0
+    for eqn in jaxpr.eqns:
+        match eqn.primitive.name:
+            case "dot_general":
+                (contracted, _), _ = eqn.params["dimension_numbers"]
+                depth = np.prod([eqn.invars[0].aval.shape[i] for i in contracted])
+                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * depth
+            case "conv_general_dilated":
+                kernel = eqn.invars[1].aval.shape
+                outputs = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
+                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * float(np.prod(kernel)) / outputs
+            case "cond":
+                total += max(operations(b.jaxpr) for b in eqn.params["branches"])
+            case name:
+                times = eqn.params["length"] if name == "scan" else 1
+                total += times * sum(operations(j) for j in jaxprs_in_params(eqn.params))
+    return total
+
+
+def collectives(text: str) -> tuple[Counter[str], float]:
+    """Of a compiled program's text: how many of each kind run, and the bytes each device sends."""
+    bodies: dict[str, list[str]] = {}
+    entry, name = "", ""
+    for line in text.splitlines():
+        if (head := re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\{$", line)) is not None:
+            name = head[2]
+            bodies[name] = []
+            entry = name if head[1] else entry
+        elif name:
+            bodies[name].append(line)
+    counts: Counter[str] = Counter()
+    sent = 0.0
+
+    def visit(name: str, times: int) -> None:
+        nonlocal sent
+        for line in bodies.get(name, ()):
+            found = re.search(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\(", line)
+            if found:
+                size, group = _bytes(found[1]), _group(line)
+                counts[found[2]] += times
+                whole = size * group if found[2] == "reduce-scatter" else size
+                sent += times * whole * (group - 1) / group * (2 if found[2] == "all-reduce" else 1)
+            trips = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
+            for inner in re.findall(r"(?:body|to_apply|calls|branch_computations)=\{?%?([\w.\-]+)", line):
+                if " while(" in line:
+                    visit(inner, times * (int(trips[1]) if trips else 1))
+                elif " call(" in line or " conditional(" in line:
+                    visit(inner, times)
+
+    visit(entry, 1)
+    return counts, sent
+
+
+def _bytes(types: str) -> int:
+    found = re.findall(r"(\w+)\[([\d,]*)\]", types)
+    return sum(SIZES.get(kind, 4) * int(np.prod([int(n) for n in dims.split(",") if n])) for kind, dims in found)
+
+
+def _group(line: str) -> int:
+    """Devices that take part in one collective: of replica_groups={{0,1},{2,3}} and of [4,2]<=[8]."""
+    if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", line):
+        return len(listed[1].split(","))
+    counted = re.search(r"replica_groups=\[\d+,(\d+)\]", line)
+    return int(counted[1]) if counted else 2
+
+
+def preset(name: str, devices: int) -> Any:
+    c = from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+    rows = {field: count * devices for field, count in PRESETS[name].items()}
+    return dataclasses.replace(c, data=dataclasses.replace(c.data, **rows))
+
+
+def placed(c: Any, mesh: Mesh | AbstractMesh) -> tuple[Any, Any, Any]:
+    """The jitted step, and its arguments' shapes with their shardings."""
+    step, state, batch = abstract_step(c)
+    shardings = sharding.state_shardings(state, mesh)  # type: ignore[arg-type]
+    rows = NamedSharding(mesh, sharding.BATCH)  # type: ignore[arg-type]
+
+    def at(leaf: Any, place: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+    jitted = jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
+    return jitted, jax.tree.map(at, state, shardings), {k: at(v, rows) for k, v in batch.items()}
+
+
+def measure(name: str, devices: int) -> dict[str, Any]:
+    c = preset(name, devices)
+    fsdp = min(FSDP, devices)
+    mesh = sharding.make_mesh(MeshConfig(fsdp=fsdp), jax.devices()[:devices])
+    start = time.perf_counter()
+    with jax.set_mesh(mesh):
+        step, state, batch = placed(c, mesh)
+        traced = step.trace(state, batch)
+        compiled = traced.lower().compile()
+    memory = compiled.memory_analysis()
+    counts, sent = collectives(compiled.as_text())
+    rows = c.data.batch_size + (c.data.set_batch_size if isinstance(c, Stage1Config) else 0)
+    work = operations(traced.jaxpr.jaxpr) / devices
+    compute, talk = work / (ASSUMED["peak"] * ASSUMED["share"]), sent / ASSUMED["link_bytes_per_s"]
+    return {
+        "preset": name, "devices": devices, "mesh": dict(mesh.shape), "rows": rows,
+        "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
+        "state_and_batch_bytes": memory.argument_size_in_bytes, "temporary_bytes": memory.temp_size_in_bytes,
+        "operations": work, "collectives": dict(counts), "sent_bytes": sent,
+        "compute_s": compute, "communication_s": talk,
+        "efficiency_hidden": compute / max(compute, talk), "efficiency_exposed": compute / (compute + talk),
+        "compile_s": round(time.perf_counter() - start, 1),
+    }  # fmt: skip
+
+
+def lower_for_tpu(name: str) -> dict[str, Any]:
+    """Both full-size steps, for a pod's 256 chips that are not there."""
+    devices = max(DEVICES)
+    mesh = AbstractMesh((devices // FSDP, FSDP, 1), sharding.AXES)
+    with jax.sharding.use_abstract_mesh(mesh):
+        step, state, batch = placed(preset(name, devices), mesh)
+        text = step.trace(state, batch).lower(lowering_platforms=("tpu",)).as_text()
+    partitions = re.search(r"mhlo.num_partitions = (\d+)", text)
+    return {"preset": name, "partitions": int(partitions[1]) if partitions else 1, "lines": text.count("\n")}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, required=True, help="file to write, after every row")
+    parser.add_argument("--only", choices=tuple(PRESETS), action="append", help="this preset; may be repeated")
+    parser.add_argument("--devices", type=int, choices=DEVICES, action="append", help="this many; may be repeated")
+    args = parser.parse_args(argv)
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", max(DEVICES))
+    found: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(), "jax": jax.__version__, "assumed": ASSUMED, "tpu": [], "steps": [],
+    }  # fmt: skip
+    jobs = [(name, n) for name in args.only or PRESETS for n in args.devices or DEVICES]
+    for name in args.only or PRESETS:
+        found["tpu"].append(lower_for_tpu(name))
+        print(found["tpu"][-1], flush=True)
+    for name, n in tqdm(jobs, unit="program"):
+        found["steps"].append(measure(name, n))
+        tqdm.write(json.dumps(found["steps"][-1]))
+        write_atomically(args.json, json.dumps(found, indent=1).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
