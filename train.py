@@ -114,7 +114,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     """Stage 2 from config; its checkpoints hold the auto-encoder and the code space too, so that one folder samples."""
     if not config.autoencoder:
         raise InputError("autoencoder is empty; give the stage-1 run, for example --config.autoencoder=runs/puppet_ae.")
-    autoencoder = load_model(config.autoencoder, "autoencoder")
+    autoencoder = load_any(config.autoencoder)
     codes = pipeline.codes_info(config.data.path)
     ours = code_fingerprint(autoencoder.autoencoder_params)
     if codes.get("encoder_fingerprint") != ours:

@@ -20,7 +20,7 @@ from data_pipelines.extraction.audio import extractor
 from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records, splits_of
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
-from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_model
+from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_any
 from demo_jax.factors import calibrated_code
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.typing import CommandParser, InputError, exits_with_two
@@ -35,7 +35,7 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
     Raises:
       InputError: no checkpoint, no records, or `out` holds codes of another auto-encoder or corpus.
     """
-    model = load_model(autoencoder, "autoencoder")
+    model = load_any(autoencoder)
     target, features = Path(out), extractor(feature)
     splits = splits_of(data)
     meta = {
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         epilog="Example: python -m data_pipelines.encode --autoencoder runs/puppet_ae --data data/puppet "
         "--out data/puppet_codes",
     )
-    parser.add_argument("--autoencoder", required=True, help="work directory of the stage-1 run, or a published folder")
+    parser.add_argument("--autoencoder", required=True, help="work directory of either stage, or a published model")
     parser.add_argument("--data", required=True, help="folder of the corpus: DIR/<split>/clips or its shards")
     parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
     parser.add_argument("--feature", default="phonetic", help="audio feature that stage 2 is to hear by (phonetic)")

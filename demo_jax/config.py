@@ -294,7 +294,7 @@ class Stage2Config(RunConfig):
     condition: ConditionConfig = ConditionConfig()
     coupling: CouplingConfig = CouplingConfig()
     data: DataConfig = DataConfig(feature="phonetic")
-    autoencoder: str = ""  # work directory (or published folder) of the stage-1 run that made the codes
+    autoencoder: str = ""  # work directory or published model, of either stage, whose auto-encoder made the codes
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -308,10 +308,10 @@ def test_bad_checkpoints(run, capfd, caplog, checkpoints, name, says):
     assert list(run.out.iterdir()) == []
 
 
-def test_encoding_refuses_a_checkpoint_of_stage_2(checkpoints, tmp_path, capfd):
-    arguments = ["--autoencoder", checkpoints / "flow", "--data", tmp_path, "--out", tmp_path / "codes"]
+def test_encoding_refuses_what_is_no_checkpoint(checkpoints, tmp_path, capfd):
+    arguments = ["--autoencoder", checkpoints / "file", "--data", tmp_path, "--out", tmp_path / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
-    assert "of kind 'flow'; a stage-1 (auto-encoder) checkpoint is needed" in refusal(capfd)
+    assert "is not a checkpoint" in refusal(capfd)
     assert list(tmp_path.iterdir()) == []
 
 
