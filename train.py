@@ -28,6 +28,7 @@ from ml_collections import config_flags
 
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
+from data_pipelines.batches import WorkersLostError
 from demo_jax import low_rank, rng, sharding
 from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_any, load_model, load_vgg16, space_checkpointable
 from demo_jax.codes import load_space
@@ -255,7 +256,7 @@ def main(argv: list[str]) -> None:
         run(CONFIG.value, WORKDIR.value, PROFILE.value)
     except InputError as error:
         _fail(error, 2)
-    except TrainingStopped as error:
+    except (TrainingStopped, WorkersLostError) as error:
         _fail(error, 3)
     except OSError as error:  # a full disk, or one that went away
         _fail(f"{error}. The same command goes on from the last checkpoint.", 3)

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import grain
 import numpy as np
 
 from data_pipelines import transforms
 from data_pipelines.augment import Augment
+from data_pipelines.batches import Batches
 from data_pipelines.catalog import (
     code_paths,
     codes_info,
@@ -39,46 +39,9 @@ __all__ = [
     "splits_of", "stage1_batches", "stage2_batches",
 ]  # fmt: skip
 
-_LAST_STEP = 2**40
 _PLAIN, _SETS, _CODES = range(3)  # separate the random streams
 _NOT_ITS_SOUND = "redrawn:lip"  # whose mouth says something else than is heard
 _AS_IT_IS = Augment()
-
-
-class Batches:
-    """An endless iterator of batches, dicts of NumPy arrays [b, ...]. Close it, or use it in a `with`."""
-
-    def __init__(self, make: Callable[[int], Example], start_step: int, workers: int) -> None:
-        dataset = grain.MapDataset.range(start_step, _LAST_STEP).map(make)
-        batches = dataset.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
-        if workers > 0:
-            _parse_flags()
-            batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
-        self._iterator = iter(batches)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Example:
-        return next(self._iterator)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stops the threads and worker processes."""
-        self._iterator.close()
-
-
-def _parse_flags() -> None:
-    """Grain's worker processes read absl's flags, which nobody has parsed outside absl.app."""
-    from absl import flags
-
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
