@@ -10,7 +10,9 @@ step needs no state.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import grain
@@ -29,7 +31,7 @@ from data_pipelines.catalog import (
     splits_of,
 )
 from data_pipelines.schema import read_codes
-from data_pipelines.sources import Records, read_members
+from data_pipelines.sources import DamagedRecordError, Records, read_members
 from data_pipelines.transforms import Example, decode_frame
 from demo_jax.factors import EMOTIONS, FACTORS
 from demo_jax.typing import InputError
@@ -42,6 +44,7 @@ __all__ = [
 _PLAIN, _SETS, _CODES = range(3)  # separate the random streams
 _NOT_ITS_SOUND = "redrawn:lip"  # whose mouth says something else than is heard
 _AS_IT_IS = Augment()
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,18 @@ class _Rows:
             for k in range(count)
         ]
         return [(p, int(orders[p % count][p // count])) for p in range(start, start + local)]
+
+
+def _or_before(make: Callable[[int, int], Example], position: int, item: int) -> Example:
+    """The example of an item, or if one of its records is damaged that of the item before it. Which one is damaged is
+    logged each time; three in a row are too many to go on with."""
+    for i in range(item, item - 3, -1):
+        try:
+            return make(position, i)  # that before the first is the last, as Python counts
+        except DamagedRecordError as error:
+            found = error
+            _LOG.warning("%s The item before it is taken instead.", error)
+    raise found
 
 
 def stage1_batches(
@@ -175,9 +190,9 @@ class _Stage1:
     augment: Augment
 
     def __call__(self, step: int) -> Example:
-        batch = transforms.stack([self._plain(*row) for row in self.plain_rows(step)])
+        batch = transforms.stack([_or_before(self._plain, *row) for row in self.plain_rows(step)])
         if self.set_rows is not None:
-            batch |= transforms.stack([self._set(*row) for row in self.set_rows(step)])
+            batch |= transforms.stack([_or_before(self._set, *row) for row in self.set_rows(step)])
         return batch
 
     def _plain(self, position: int, item: int) -> Example:
@@ -269,7 +284,7 @@ class _Stage2:
     feature: str
 
     def __call__(self, step: int) -> Example:
-        return transforms.stack([self._window(*row) for row in self.rows(step)])
+        return transforms.stack([_or_before(self._window, *row) for row in self.rows(step)])
 
     def _window(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.rows.seed, _CODES, position])

@@ -27,6 +27,10 @@ from demo_jax.typing import InputError
 _SCAN_THREADS = 8
 
 
+class DamagedRecordError(InputError):
+    """A record whose bytes are not what was written."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece:
     """What sampling has to know of a record before it reads it."""
@@ -86,7 +90,7 @@ class ClipFolder:
 
 
 def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Some arrays of one npz file. Raises InputError if it is damaged or lacks one.
+    """Some arrays of one npz file. Raises DamagedRecordError if it is damaged or lacks one.
 
     Training reads the same files again and again, so where the arrays lie in a file on a local disk is remembered, with
     checksums looked at the first time: parsing an archive takes ten times as long as reading from it.
@@ -107,7 +111,7 @@ def _damage_named(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, struct.error) as error:
-        raise InputError(f"{path} is damaged or no record of this project ({error}).") from error
+        raise DamagedRecordError(f"{path} is damaged or no record of this project ({error}).") from error
 
 
 _Place = tuple[int, tuple[int, ...], np.dtype]  # first byte, shape and type of an array
@@ -199,25 +203,44 @@ class ShardedRecords:
 
     @functools.cached_property
     def _index(self) -> list[tuple[Piece, int]]:
-        rows = json.loads((self.folder / index_name(self.split)).read_text())
-        found = [(Piece(**row | {"features": tuple(row["features"])}), place) for place, row in enumerate(rows)]
+        path = self.folder / index_name(self.split)
+        try:
+            rows = json.loads(path.read_text())
+            found = [(Piece(**row | {"features": tuple(row["features"])}), place) for place, row in enumerate(rows)]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} is damaged ({error}); shard the records again.") from error
         return sorted(found, key=lambda entry: entry[0].key)
 
     @functools.cached_property
     def _source(self) -> Sequence[dict[str, Any]]:
         import tensorflow_datasets as tfds
 
-        return tfds.builder_from_directory(self.folder).as_data_source(self.split)
+        try:
+            return tfds.builder_from_directory(self.folder).as_data_source(self.split)
+        except (RuntimeError, ValueError, OSError) as error:  # a cut shard; a changed JSON file
+            raise InputError(
+                f"{self.folder}, {self.split}: a shard, features.json or dataset_info.json is damaged "
+                f"({str(error).splitlines()[0]}); shard the records again."
+            ) from error
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __getitem__(self, index: int) -> ClipRecord:
-        return ClipRecord.from_arrays(from_example(self._source[self._index[index][1]]))
+        return ClipRecord.from_arrays(self._arrays(index))
 
     def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
-        arrays = from_example(self._source[self._index[index][1]])
+        arrays = self._arrays(index)
         return {name: arrays[name] for name in names}
+
+    def _arrays(self, index: int) -> dict[str, np.ndarray]:
+        piece, place = self._index[index]
+        try:
+            return from_example(self._source[place])
+        except RuntimeError as error:  # ArrayRecord's, whose chunks have hashes
+            raise DamagedRecordError(
+                f"{self.folder}, {self.split}: record {piece.key} is damaged ({str(error).splitlines()[0]})."
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "split": self.split}  # open files stay in their process
