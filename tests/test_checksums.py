@@ -16,6 +16,7 @@ def arrays() -> dict:
         "half": rng.normal(size=(16, 4)).astype(np.float16),
         "brain": jnp.asarray(rng.normal(size=(5,)), jnp.bfloat16),
         "step": np.int32(7),
+        "double": rng.normal(size=(4, 3)),
         "flags": np.array([True, False, True]),
         "empty": np.zeros((0, 3), np.float32),
     }
@@ -24,6 +25,8 @@ def arrays() -> dict:
 def test_host_devices_and_shardings_agree():
     host = checksums.of_tree(arrays(), host=True)
     for name, x in arrays().items():
+        if name == "double":  # JAX has no such arrays here
+            continue
         assert int(jax.jit(checksums.checksum)(jnp.asarray(x))) == host[f"['{name}']"]
     mesh = sharding.make_mesh(MeshConfig(fsdp=8))
     spread = jax.device_put(jnp.asarray(arrays()["kernel"]), NamedSharding(mesh, P(None, "fsdp", None)))
@@ -32,7 +35,7 @@ def test_host_devices_and_shardings_agree():
     assert "all-gather" not in program.as_text()  # each device reads its own part
 
 
-@pytest.mark.parametrize("name", ["kernel", "half"])
+@pytest.mark.parametrize("name", ["kernel", "half", "double"])
 def test_every_bit_and_every_place_counts(name):
     x = arrays()[name]
     stored = {"['x']": int(checksums.checksum(x, np))}
