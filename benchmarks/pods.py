@@ -110,11 +110,17 @@ def _bytes(types: str) -> int:
 
 
 def _group(line: str) -> int:
-    """Devices that take part in one collective: of replica_groups={{0,1},{2,3}} and of [4,2]<=[8]."""
-    if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", line):
+    """Devices that take part in one collective. XLA writes {{0,1},{2,3}}, or [4,2]<=[8], or mesh['a'=4,'b'=8] {'a'}, where
+    'b':(2)4 is a part of an axis: four devices, after two."""
+    if listed := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
         return len(listed[1].split(","))
-    counted = re.search(r"replica_groups=\[\d+,(\d+)\]", line)
-    return int(counted[1]) if counted else 2
+    if counted := re.search(r"replica_groups=\[\d+,(\d+)\]", line):
+        return int(counted[1])
+    if named := re.search(r"replica_groups=@?mesh[^\[]*\[(.*?)\][^{]*\{(.*?)\}", line):
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", named[1]))
+        axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", named[2])
+        return int(np.prod([int(part or sizes[axis]) for axis, part in axes]))
+    raise ValueError(f"the devices of this collective cannot be read: {line.strip()}")
 
 
 def preset(name: str, devices: int) -> Any:

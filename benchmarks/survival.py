@@ -8,7 +8,7 @@ processes at instants drawn from a seed, KILLS times, and at last left to finish
 
   training   (--codes, --autoencoder) every step's loss is that of the undisturbed run, bit for bit, and so are the
              parameters; checkpoints are written at every other step, so that kills meet them
-  shards     (--records) data_pipelines.talking_portrait: every file has the same content
+  shards     (--records) data_pipelines.talking_portrait: every record holds the same arrays
   puppet     data_pipelines.puppet, a small corpus: every record holds the same arrays
   prepare    (--videos) data_pipelines.prepare: likewise
   batch      sample.py --manifest: every job is there, its track is the same, and its video is whole
@@ -37,6 +37,7 @@ from tqdm import tqdm
 
 from benchmarks.processes import flow_arguments
 from data_pipelines import media
+from data_pipelines.catalog import open_records, splits_of
 from data_pipelines.schema import write_atomically
 from demo_jax.checkpoint import fingerprint, load_model
 
@@ -109,8 +110,14 @@ def read_training(folder: Path) -> dict[str, Any]:
     return losses | {"parameters": fingerprint(load_model(folder, "flow").flow_params)}
 
 
-def read_files(folder: Path) -> dict[str, Any]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.array_record*") if p.is_file()}
+def read_shards(folder: Path) -> dict[str, Any]:
+    """ArrayRecord's files differ from run to run; what they hold must not."""
+    found = {}
+    for split in splits_of(folder):
+        records = open_records(folder, split)
+        for i, key in enumerate(records.keys):
+            found[f"{split}/{key}"] = {name: array.tobytes() for name, array in records[i].to_arrays().items()}
+    return found
 
 
 def read_records(folder: Path) -> dict[str, Any]:
@@ -143,7 +150,7 @@ def commands(args: argparse.Namespace, out: Path) -> dict[str, tuple[Command, Re
         found["training"] = lambda o: [python, "train.py", *settings, f"--workdir={o}"], read_training
     if args.records:
         shards = [python, "-m", "data_pipelines.talking_portrait", f"--records={Path(args.records).resolve()}"]
-        found["shards"] = lambda o: [*shards, f"--out={o}"], read_files
+        found["shards"] = lambda o: [*shards, f"--out={o}"], read_shards
     if args.videos:
         prepare = [
             python,

@@ -1,0 +1,112 @@
+"""Many jobs by one manifest, against the same one by one: python -m benchmarks.batch_sampling --codes DIR --json OUT.
+
+Portraits and recordings are those of the test split's first clips (--codes), cut to different lengths. Three ways, in
+turns, REPEATS times, with the medians reported:
+
+  manifest    one `sample.py --manifest`
+  loop        one process that calls Pipeline.generate for each job, as an own script would
+  commands    one `sample.py` for each job: each loads and compiles anew (first repeat only)
+
+in seconds, and in frames made a second, from the start of the command to its end. The persistent cache of compiled
+programs is a folder of its own, filled by the first repeat, which does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from data_pipelines import media
+from data_pipelines.catalog import code_paths
+from data_pipelines.schema import read_codes, write_atomically
+from demo_jax.typing import SAMPLE_RATE
+
+ROOT = Path(__file__).resolve().parents[1]
+REPEATS = 3
+LOOP = """
+import json, sys
+from pathlib import Path
+from demo_jax.sampling.batch import keep_programs
+from demo_jax.sampling.pipeline import load
+keep_programs()
+demo = load()
+for line in Path(sys.argv[1]).read_text().splitlines():
+    job = json.loads(line)
+    demo.generate(job["portrait"], job["audio"], Path(sys.argv[2]) / job["out"])
+"""
+
+
+def prepare_jobs(codes: str, count: int, folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """Jobs of 2 to 8 seconds, and how many frames they have."""
+    jobs, frames = [], 0
+    for i, path in enumerate(code_paths(codes, "test")[:count]):
+        record, seconds = read_codes(path), 2 + 6 * (i % 5) / 4
+        speech = record.waveform[: int(seconds * SAMPLE_RATE) // 640 * 640]
+        media.write_wav(folder / f"{i}.wav", speech)
+        (folder / f"{i}.jpg").write_bytes(record.portrait.tobytes())
+        (folder / f"{i}.json").write_text(json.dumps({"cropped": True}))
+        jobs.append({"portrait": str(folder / f"{i}.jpg"), "audio": str(folder / f"{i}.wav"), "out": f"{i}.mp4"})
+        frames += len(speech) // 640
+    return jobs, frames
+
+
+def seconds(*commands: list[str], environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    for command in commands:
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codes", required=True, help="motion codes of a corpus with a test split")
+    parser.add_argument("--jobs", type=int, default=16)
+    parser.add_argument("--json", type=Path, required=True, help="file to write")
+    args = parser.parse_args(argv)
+    took: dict[str, list[float]] = {"manifest": [], "loop": [], "commands": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        jobs, frames = prepare_jobs(args.codes, args.jobs, folder)
+        manifest = folder / "jobs.jsonl"
+        manifest.write_text("".join(json.dumps(job) + "\n" for job in jobs))
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "programs")}
+        for turn in range(REPEATS + 1):
+            for way in took:
+                if way == "commands" and turn != 1:
+                    continue
+                out = folder / f"{way}{turn}"
+                out.mkdir()
+                one = [["sample.py", "--portrait", j["portrait"], "--audio", j["audio"], "--out", str(out / j["out"])]
+                       for j in jobs]  # fmt: skip
+                commands = {
+                    "manifest": [["sample.py", "--manifest", str(manifest), "--out", str(out)]],
+                    "loop": [["-c", LOOP, str(manifest), str(out)]],
+                    "commands": one,
+                }[way]
+                spent = seconds(*commands, environment=environment)
+                assert all((out / j["out"]).exists() for j in jobs)
+                if turn:
+                    took[way].append(spent)
+                print(f"{way}: {spent:.1f} s", flush=True)
+    found = {way: {"seconds": statistics.median(t), "frames_per_s": frames / statistics.median(t), "all": t}
+             for way, t in took.items()}  # fmt: skip
+    facts = {"date": datetime.date.today().isoformat(), "jax": jax.__version__, "cores": os.cpu_count(),
+             "jobs": len(jobs), "frames": frames}  # fmt: skip
+    write_atomically(args.json, json.dumps(facts | {"ways": found}, indent=1).encode())
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
