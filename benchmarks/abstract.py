@@ -1,4 +1,5 @@
-"""A config's whole train step with the shapes of its state and batch, and no arrays: to trace, lower and compile."""
+"""A config's whole train step with the shapes of its state and batch: to trace, lower and compile, and to run on random
+numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from demo_jax import codes
 from demo_jax.config import Stage1Config, Stage2Config
@@ -92,3 +94,47 @@ def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
         variables = jax.eval_shape(model.init, jax.random.key(0), x1, shape(c.data.batch_size), cond)
         step = make_stage2_step(model, c, layout, space, optimizer)
     return step, jax.eval_shape(lambda v: create(v["params"], optimizer), variables), batch
+
+
+def filled(shapes: Shapes, size: int = 0) -> dict[str, np.ndarray]:
+    """Random arrays of these shapes, the same each time: pictures, truth near a face's, boxes and landmarks within
+    pictures of `size` px."""
+    rng = np.random.default_rng(0)
+    box = np.array([[0.4, 0.6, 0.6, 0.7], [0.35, 0.4, 0.65, 0.5]], np.float32) * size
+
+    def array(name: str, s: jax.ShapeDtypeStruct) -> np.ndarray:
+        if name.endswith("boxes"):
+            return np.broadcast_to(box, s.shape).copy()
+        if name.endswith("landmarks"):
+            return rng.uniform(0.3 * size, 0.7 * size, s.shape).astype(np.float32)
+        match np.dtype(s.dtype).kind:
+            case "b":
+                return np.ones(s.shape, bool)
+            case "u":
+                return rng.integers(0, 256, s.shape, np.uint8)
+            case "i":
+                return (np.arange(np.prod(s.shape)) % 4).reshape(s.shape).astype(np.int32)
+        return (0.5 * rng.standard_normal(s.shape)).astype(np.float32)
+
+    return {name: array(name, s) for name, s in shapes.items()}
+
+
+def operations(jaxpr: Any) -> float:
+    """Of all products and convolutions in a jaxpr; loops count as often as they run, of branches the dearest."""
+    total = 0.0
+    for eqn in jaxpr.eqns:
+        match eqn.primitive.name:
+            case "dot_general":
+                (contracted, _), _ = eqn.params["dimension_numbers"]
+                depth = np.prod([eqn.invars[0].aval.shape[i] for i in contracted])
+                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * depth
+            case "conv_general_dilated":
+                kernel = eqn.invars[1].aval.shape
+                outputs = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
+                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * float(np.prod(kernel)) / outputs
+            case "cond":
+                total += max(operations(b.jaxpr) for b in eqn.params["branches"])
+            case name:
+                times = eqn.params["length"] if name == "scan" else 1
+                total += times * sum(operations(j) for j in jaxprs_in_params(eqn.params))
+    return total

@@ -1,9 +1,10 @@
 """What one accelerator does: python -m benchmarks.accelerator --out results.json [--only peaks,flow].
 
-Medians of repeated calls after warm-up, on random numbers. Operations are XLA's count of the program as written, so
-that what a compiler adds or saves counts for nothing. Sections: peaks, stage1 (train step at 128 px), flow (train step
-at full size, attention kernels, coupling), decode (frames at 512 px), sample (one clip, from noise to frames) and
-precision (bfloat16 and fast float32 beside full float32).
+Medians of repeated calls after warm-up, on random numbers. Operations are those of products and convolutions in the
+program as written, so that what a compiler adds or saves counts for nothing. Sections: peaks, stage1 (train step at 128
+px), flow (train step at full size, attention kernels, coupling), decode (frames at 512 px), sample (one clip, from
+noise to frames), precision (bfloat16 and fast float32 beside full float32), and full_size: one float32 step of each
+full-size preset on a few rows, for machines that can do no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import resource
 import statistics
 import sys
 import time
@@ -24,8 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.abstract import AUDIO, abstract_step, filled, operations, stage1_shapes, stage2_shapes
 from demo_jax import codes
-from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
+from demo_jax.config import Stage2Config, from_config_dict
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import coupling
 from demo_jax.models import flow_transformer
@@ -38,7 +41,6 @@ from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step, stage2_losses
 
 Row = dict[str, Any]
-AUDIO = 160  # numbers of log-mel a frame
 REPEATS = 10
 
 
@@ -65,11 +67,9 @@ def train_seconds(step: Any, state: Any, batch: Any) -> float:
     return (time.perf_counter() - start) / REPEATS
 
 
-def operations(function: Any, *args: Any) -> float:
-    """Of the program as the host would be given it: other backends do not count."""
-    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), args)
-    with jax.default_device(jax.devices("cpu")[0]):
-        return float(function.lower(*shapes).cost_analysis()["flops"])
+def count(function: Any, *args: Any) -> float:
+    """Operations of a call."""
+    return operations(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def settings(name: str) -> Any:
@@ -91,48 +91,19 @@ def peaks() -> list[Row]:
     return rows
 
 
-def stage1_batch(c: Stage1Config) -> dict[str, jax.Array]:
-    b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
-    rng = np.random.default_rng(0)
-
-    def picture(*shape: int) -> np.ndarray:
-        return rng.integers(0, 256, (*shape, s, s, 3), np.uint8)
-
-    def truth(name: str, *shape: int) -> dict[str, np.ndarray]:
-        return {
-            f"{name}_calibrated": 0.5 * rng.standard_normal((*shape, 13)).astype(np.float32),
-            f"{name}_expression": rng.uniform(0, 1, (*shape, 52)).astype(np.float32),
-        }
-
-    def points(*shape: int) -> np.ndarray:
-        return rng.uniform(0.3 * s, 0.7 * s, (*shape, 68, 2)).astype(np.float32)
-
-    box = np.array([[0.4, 0.6, 0.6, 0.7], [0.35, 0.4, 0.65, 0.5]], np.float32) * s
-    batch: dict[str, np.ndarray] = {
-        "source": picture(b), "driving": picture(b, w), "target": picture(b), "driving_shift": np.zeros((b, 3), "f4"),
-        "source_landmarks": points(b), "target_landmarks": points(b), "driving_boxes": np.stack([box] * b),
-        "audio": rng.standard_normal((b, w, AUDIO)).astype(np.float32), "clip_hash": np.arange(b, dtype=np.int32),
-        "time": np.arange(b, dtype=np.int32), "voiced": np.ones(b, bool), "phoneme": np.arange(b, dtype=np.int32),
-    }  # fmt: skip
-    batch |= truth("source", b) | truth("target", b) | truth("driving", b, w)
-    for name in ("source", "driving", "redrawn", "reidentity_source", "reidentity"):
-        batch |= {f"set_{name}": picture(n), f"set_{name}_landmarks": points(n)} | truth(f"set_{name}", n)
-    batch |= {"set_factor": (np.arange(n) % 4).astype(np.int32), "set_boxes": np.stack([box] * n)}
-    return jax.device_put(batch)
-
-
 def stage1() -> list[Row]:
     rows = []
     for dtype in ("float32", "bfloat16"):
         c = settings("puppet_gpu_autoencoder")
         c = dataclasses.replace(c, model=dataclasses.replace(c.model, dtype=dtype))
         model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.holds)
-        batch, plain, sets = stage1_batch(c), c.data.batch_size, c.data.set_batch_size
+        batch = jax.device_put(filled(stage1_shapes(c), c.model.size))
+        plain, sets = c.data.batch_size, c.data.set_batch_size
         pictures = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))
         state = create(jax.jit(model.init)(jax.random.key(0), *pictures)["params"], optimizer)
         losses = functools.partial(stage1_losses, model, c)
         function = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
-        flops, start = operations(function, state, batch), time.perf_counter()
+        flops, start = count(function, state, batch), time.perf_counter()
         step = function.lower(state, batch).compile()
         compiled = time.perf_counter() - start
         took = train_seconds(step, state, batch)
@@ -141,23 +112,6 @@ def stage1() -> list[Row]:
         rows.append(row)
         say(row)
     return rows
-
-
-def flow_batch(c: Stage2Config, layout: FactorLayout) -> dict[str, jax.Array]:
-    b, m, rng = c.data.batch_size, c.model, np.random.default_rng(0)
-    seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
-
-    def normal(*shape: int) -> np.ndarray:
-        return rng.standard_normal((b, *shape)).astype(np.float32)
-
-    return jax.device_put(
-        {
-            "codes": normal(seen, layout.size), "codes_valid": np.ones((b, seen), bool), "source": normal(layout.size),
-            "next_codes": normal(m.window, layout.size), "next_valid": np.ones((b, m.window), bool),
-            "audio": normal(tokens, AUDIO), "audio_valid": np.ones((b, tokens), bool),
-            "emotion": np.zeros(b, np.int32),
-        }
-    )  # fmt: skip
 
 
 def _flow_config(dtype: str, batch: int, kind: str = "independent", group: int = 8) -> Stage2Config:
@@ -189,13 +143,13 @@ def flow() -> list[Row]:
         c = _flow_config(dtype, batch_size, kind, group)
         try:
             model, optimizer = FlowTransformer(c.model, layout), make_optimizer(c.optimizer, c.steps)
-            batch = flow_batch(c, layout)
+            batch = jax.device_put(filled(stage2_shapes(c, layout.size)))
             x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
             params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
             losses = lambda p, b, k, model=model, c=c: stage2_losses(model, c, layout, p, space, b, k)  # noqa: E731
             step = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
             state = create(params, optimizer)
-            flops = _flow_operations(model, params, x1, condition)
+            flops = count(step, state, batch)
             flow_transformer.attention_implementation = lambda _, kernel=kernel: kernel
             took = train_seconds(step, state, batch)
         except Exception as error:
@@ -228,17 +182,6 @@ def flow() -> list[Row]:
     return rows
 
 
-def _flow_operations(model: FlowTransformer, params: Any, x1: jax.Array, condition: Any) -> float:
-    """Of a step: three times the forward pass's, one layer's for every layer (XLA counts the body of a scan once)."""
-
-    shallow = FlowTransformer(dataclasses.replace(model.config, depth=1, dtype="float32"), model.layout)
-    some = params | {"blocks": jax.tree.map(lambda a: a[:1], params["blocks"])}
-    one = operations(jax.jit(lambda p: shallow.apply({"params": p}, x1, jnp.zeros(len(x1)), condition)), some)
-    width, tokens = model.config.width, condition.audio.shape[1]
-    layer = len(x1) * tokens * (2 * 18 * width * width + 4 * tokens * width)  # 6 of modulation, 12 of attention and MLP
-    return 3 * (one + (model.config.depth - 1) * layer)
-
-
 def _decoder(dtype: str, batch: int):
     c = settings("full_autoencoder")
     model = AutoEncoder(dataclasses.replace(c.model, dtype=dtype, lip_window=1))
@@ -261,7 +204,7 @@ def decode() -> list[Row]:
     for dtype in ("float32", "bfloat16"):
         for batch in (1, 8, 64):
             function, *args = _decoder(dtype, batch)
-            took, flops = seconds(function, *args), operations(function, *args)
+            took, flops = seconds(function, *args), count(function, *args)
             rows.append(
                 {"what": f"decode 512 px, {dtype}, batch {batch}", "ms": 1e3 * took, "frames_per_s": batch / took,
                  "gflop_per_frame": flops / batch / 1e9, "tflops": flops / took / 1e12}
@@ -276,7 +219,12 @@ def sample() -> list[Row]:
     c, space = _flow_config("bfloat16", 8), _space(layout)
     model = FlowTransformer(c.model, layout)
     x1, condition = make_condition(
-        jax.random.key(0), flow_batch(c, layout), space, layout, c.condition, c.model.context
+        jax.random.key(0),
+        jax.device_put(filled(stage2_shapes(c, layout.size))),
+        space,
+        layout,
+        c.condition,
+        c.model.context,
     )
     params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
     one = jax.tree.map(lambda a: a[:1], condition)
@@ -305,7 +253,7 @@ def precision() -> list[Row]:
     """Relative error of the full-size networks against products of full float32 precision."""
     rows, layout = [], FactorLayout()
     c = _flow_config("float32", 8)
-    batch, space = flow_batch(c, layout), _space(layout)
+    batch, space = jax.device_put(filled(stage2_shapes(c, layout.size))), _space(layout)
     x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
     shapes = jax.eval_shape(FlowTransformer(c.model, layout).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
     # Not those of init: with its zeros a network of this kind says nothing.
@@ -328,8 +276,43 @@ def precision() -> list[Row]:
     return rows
 
 
+def _random_state(shapes: Any) -> Any:
+    draws = np.random.default_rng(1)
+    state = jax.tree.map(lambda a: (0.02 * draws.standard_normal(a.shape)).astype(a.dtype), shapes)
+    # Averages of squares are not negative.
+    return dataclasses.replace(state, opt_state=jax.tree.map(np.abs, state.opt_state))
+
+
+def full_size() -> list[Row]:
+    """One whole float32 step of the full-size presets on few rows: finite, and how much memory it took."""
+    rows = []
+    for name, data in (("full_flow", {"batch_size": 8}), ("full_autoencoder", {"batch_size": 1, "set_batch_size": 1})):
+        c = settings(name)
+        c = dataclasses.replace(
+            c,
+            model=dataclasses.replace(c.model, dtype="float32"),
+            data=dataclasses.replace(c.data, **data),
+        )
+        step, shapes, batch_shapes = abstract_step(c)
+        state = _random_state(shapes)
+        batch = filled(batch_shapes, getattr(c.model, "size", 0))
+        start = time.perf_counter()
+        compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+        compile_s, start = time.perf_counter() - start, time.perf_counter()
+        after, metrics = jax.block_until_ready(compiled(state, batch))
+        row = {"what": f"{name}: one float32 step, {data}", "s": time.perf_counter() - start, "compile_s": compile_s}
+        row |= {"loss": float(metrics["loss"]), "finite": all(bool(np.isfinite(v)) for v in metrics.values())}
+        changed = jax.tree.map(lambda a, b: bool(np.any(np.asarray(a) != b)), after.params, state.params)
+        row["arrays_changed"] = f"{sum(jax.tree.leaves(changed))} of {len(jax.tree.leaves(changed))}"
+        row["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        rows.append(row)
+        say(row)
+    return rows
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "peaks": peaks, "stage1": stage1, "flow": flow, "decode": decode, "sample": sample, "precision": precision,
+    "full_size": full_size,
 }  # fmt: skip
 
 
@@ -340,7 +323,8 @@ def say(row: Row) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="json file to write")
-    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas (all)")
+    usual = ",".join(name for name in SECTIONS if name != "full_size")
+    parser.add_argument("--only", default=usual, help=f"sections, by commas ({usual})")
     args = parser.parse_args()
     device = jax.devices()[0]
     results: dict[str, Any] = {

@@ -30,11 +30,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from tqdm import tqdm
 
-from benchmarks.abstract import abstract_step
+from benchmarks.abstract import abstract_step, operations
 from data_pipelines.schema import write_atomically
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, Stage1Config, from_config_dict
@@ -47,27 +46,6 @@ FSDP = 8
 ASSUMED = {"peak": 197e12, "share": 0.4, "link_bytes_per_s": 200e9}
 SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-
-
-def operations(jaxpr: Any) -> float:
-    """Of all products and convolutions in a jaxpr; loops count as often as they run, of branches the dearest."""
-    total = 0.0
-    for eqn in jaxpr.eqns:
-        match eqn.primitive.name:
-            case "dot_general":
-                (contracted, _), _ = eqn.params["dimension_numbers"]
-                depth = np.prod([eqn.invars[0].aval.shape[i] for i in contracted])
-                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * depth
-            case "conv_general_dilated":
-                kernel = eqn.invars[1].aval.shape
-                outputs = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
-                total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * float(np.prod(kernel)) / outputs
-            case "cond":
-                total += max(operations(b.jaxpr) for b in eqn.params["branches"])
-            case name:
-                times = eqn.params["length"] if name == "scan" else 1
-                total += times * sum(operations(j) for j in jaxprs_in_params(eqn.params))
-    return total
 
 
 def collectives(text: str) -> tuple[Counter[str], float]:
@@ -110,7 +88,7 @@ def _bytes(types: str) -> int:
 
 
 def _group(line: str) -> int:
-    """Devices that take part in one collective. XLA writes {{0,1},{2,3}}, or [4,2]<=[8], or mesh['a'=4,'b'=8] {'a'}, where
+    """Devices in one collective. XLA writes {{0,1},{2,3}}, or [4,2]<=[8], or mesh['a'=4,'b'=8] {'a'}, where
     'b':(2)4 is a part of an axis: four devices, after two."""
     if listed := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
         return len(listed[1].split(","))

@@ -161,7 +161,7 @@ def commands(args: argparse.Namespace, out: Path) -> dict[str, tuple[Command, Re
             "--split=train",
         ]
         found["prepare"] = lambda o: [*prepare, "--size=64", f"--out={o}"], read_records
-    puppet = [python, "-m", "data_pipelines.puppet", "--hours=0.02", "--size=64", "--people=3,2,2"]
+    puppet = [python, "-m", "data_pipelines.puppet", "--hours=0.004", "--size=64", "--people=2,1,1"]
     found["puppet"] = lambda o: [*puppet, f"--out={o}"], read_records
     manifest = out / "jobs.jsonl"
     job = {"portrait": str(ASSETS / "portrait.png"), "silence": 1.0, "steps": 2}

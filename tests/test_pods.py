@@ -6,13 +6,13 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from benchmarks import pods
+from benchmarks import abstract, pods
 from demo_jax import sharding
 from demo_jax.config import MeshConfig
 
 
 def count(function, *shapes) -> float:
-    return pods.operations(jax.make_jaxpr(function)(*[jnp.zeros(s) for s in shapes]).jaxpr)
+    return abstract.operations(jax.make_jaxpr(function)(*[jnp.zeros(s) for s in shapes]).jaxpr)
 
 
 def test_operations_are_counted_as_often_as_they_run():
