@@ -30,7 +30,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AbstractMesh, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from tqdm import tqdm
 
 from benchmarks.abstract import abstract_step, operations
@@ -125,10 +125,9 @@ def measure(name: str, devices: int) -> dict[str, Any]:
     fsdp = min(FSDP, devices)
     mesh = sharding.make_mesh(MeshConfig(fsdp=fsdp), jax.devices()[:devices])
     start = time.perf_counter()
-    with jax.set_mesh(mesh):
-        step, state, batch = placed(c, mesh)
-        traced = step.trace(state, batch)
-        compiled = traced.lower().compile()
+    step, state, batch = placed(c, mesh)
+    traced = step.trace(state, batch)
+    compiled = traced.lower().compile()
     memory = compiled.memory_analysis()
     counts, sent = collectives(compiled.as_text())
     rows = c.data.batch_size + (c.data.set_batch_size if isinstance(c, Stage1Config) else 0)
@@ -148,10 +147,9 @@ def measure(name: str, devices: int) -> dict[str, Any]:
 def lower_for_tpu(name: str) -> dict[str, Any]:
     """Both full-size steps, for a pod's 256 chips that are not there."""
     devices = max(DEVICES)
-    mesh = AbstractMesh((devices // FSDP, FSDP, 1), sharding.AXES)
-    with jax.sharding.use_abstract_mesh(mesh):
-        step, state, batch = placed(preset(name, devices), mesh)
-        text = step.trace(state, batch).lower(lowering_platforms=("tpu",)).as_text()
+    mesh = AbstractMesh((devices // FSDP, FSDP, 1), sharding.AXES, axis_types=(AxisType.Auto,) * len(sharding.AXES))
+    step, state, batch = placed(preset(name, devices), mesh)
+    text = step.trace(state, batch).lower(lowering_platforms=("tpu",)).as_text()
     partitions = re.search(r"mhlo.num_partitions = (\d+)", text)
     return {"preset": name, "partitions": int(partitions[1]) if partitions else 1, "lines": text.count("\n")}
 
