@@ -42,7 +42,7 @@ DEVICES = (1, 8, 64, 256)
 PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device
 FSDP = 8
 # docs.cloud.google.com/tpu/docs/v5e: 197 TFLOP/s in bfloat16, 400 GB/s of links in both directions together. The share
-# of the peak is a guess that the flow's step on one GPU supports (benchmarks/results/: 30 to 40 % of an H200's).
+# of the peak is a guess: this step has not been timed on any accelerator.
 ASSUMED = {"peak": 197e12, "share": 0.4, "link_bytes_per_s": 200e9}
 SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
