@@ -85,6 +85,19 @@ def test_two_halves_equal_the_whole_bit_for_bit(tmp_path):
     assert losses[0] == losses[1]
 
 
+def test_a_run_whose_newest_checkpoint_is_damaged_does_these_steps_again(tmp_path, capfd):
+    whole = train(make_job(CONFIG), CONFIG, tmp_path / "a", MESH)
+    newest = tmp_path / "a" / "checkpoints" / "12" / "train"
+    file = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    begun = []
+    again = train(make_job(CONFIG, begun.append), CONFIG, tmp_path / "a", MESH)
+    assert begun[0] == 8 and int(again.step) == 12 and same(whole, again)
+    assert "checkpoints/12 is damaged" in capfd.readouterr().out
+    # What was written anew is whole.
+    assert same(whole, train(make_job(CONFIG, pytest.fail), CONFIG, tmp_path / "a", MESH))
+
+
 def test_sigterm_saves_and_the_next_run_goes_on(tmp_path):
     def act(step):
         if step == 5:

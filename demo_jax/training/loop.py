@@ -70,7 +70,8 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         else:
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
             same_run = functools.partial(_check_same_run, new=job.meta, workdir=workdir)
-            state = from_parts(checkpoints.restore(to_parts(target), same_run, print))
+            say = print if processes.first() else lambda text: None
+            state = from_parts(checkpoints.restore(to_parts(target), same_run, say))
         start = int(state.step)
         writer = (MetricWriter if processes.first() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
