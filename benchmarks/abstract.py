@@ -126,7 +126,7 @@ def operations(jaxpr: Any) -> float:
         match eqn.primitive.name:
             case "dot_general":
                 (contracted, _), _ = eqn.params["dimension_numbers"]
-                depth = np.prod([eqn.invars[0].aval.shape[i] for i in contracted])
+                depth = float(np.prod([eqn.invars[0].aval.shape[i] for i in contracted]))
                 total += 2 * float(np.prod(eqn.outvars[0].aval.shape)) * depth
             case "conv_general_dilated":
                 kernel = eqn.invars[1].aval.shape
