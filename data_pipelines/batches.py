@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import gc
 import logging
 import multiprocessing
 from collections.abc import Callable
@@ -70,11 +71,11 @@ class Batches:
                 batch = self._pull()
             except WorkersLostError as error:
                 _LOG.warning("data, step %d: %s; starting others.", self._step, error)
-                self._end()
-                self._begin()
-                continue
-            self._step += 1
-            return batch
+            else:
+                self._step += 1
+                return batch
+            self._end()
+            self._begin()
         raise WorkersLostError(
             f"data, step {self._step}: worker processes were replaced {self._patience.times} times without making this "
             "batch. Fewer data.workers need less memory; with data.workers=0 the cause is raised here."
@@ -107,6 +108,9 @@ class Batches:
             self._puller = concurrent.futures.ThreadPoolExecutor(1)
         with contextlib.suppress(Exception):
             self._iterator.close()
+        # Their queues and semaphores: now, and not in the middle of something of multiprocessing's.
+        self._iterator = self._waiting = None
+        gc.collect()
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +124,8 @@ class Batches:
             self._end()
         if self._puller is not None:
             self._puller.shutdown()
-        self._iterator.close()
+        if self._iterator is not None:
+            self._iterator.close()
 
 
 def _parse_flags() -> None:

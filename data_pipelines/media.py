@@ -50,7 +50,7 @@ class VideoInfo:
     has_audio: bool
 
 
-def check_name(text: str) -> None:
+def _check_name(text: str) -> None:
     """Raises InputError for what no file can be called."""
     if "\x00" in text:
         raise InputError(f"{text!r} cannot be the name of a file.")
@@ -59,7 +59,7 @@ def check_name(text: str) -> None:
 def check_input(path: str | os.PathLike) -> Path:
     """The absolute path of a readable, non-empty local file that is no playlist; otherwise InputError."""
     text = os.fspath(path)
-    check_name(text)
+    _check_name(text)
     if "://" in text or re.match(r"^(concat|concatf|data|subfile|crypto|cache|async|fd|pipe|tcp|udp|rtp|http):", text):
         raise InputError(f"{text} is not a local file; addresses and ffmpeg protocols are never followed.")
     if text.lower().endswith(PLAYLISTS):
@@ -83,7 +83,7 @@ def check_input(path: str | os.PathLike) -> Path:
 def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE_SUFFIXES) -> Path:
     """The path, if a file may be made there: its folder exists and is writable and its suffix is one of `suffixes`
     (any, if empty). To be called before any work. Otherwise InputError."""
-    check_name(os.fspath(path))
+    _check_name(os.fspath(path))
     file = Path(path)
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"output {file}: the name must end in one of {', '.join(suffixes)}.")

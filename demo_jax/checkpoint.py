@@ -21,6 +21,7 @@ import gc
 import hashlib
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,14 +107,17 @@ class RunCheckpoints:
         raise InputError(f"{self._folder}: every checkpoint there is damaged; take another --workdir to begin anew.")
 
     def _load(self, step: int, abstract: dict[str, PyTree], meta: dict[str, Any]) -> tuple[dict[str, PyTree], str]:
+        parts, problem = {}, ""
         try:
             with _quiet():
                 # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
                 load = self._checkpointer.load_checkpointables
                 parts = {name: load(step, {name: part})[name] for name, part in abstract.items()}
         except Exception as error:
-            return {}, _first_line(error)
-        return parts, _changed(parts, meta)
+            problem = _first_line(error)
+        if problem:
+            _sweep()
+        return parts, problem or _changed(parts, meta)
 
     def __enter__(self) -> RunCheckpoints:
         return self
@@ -165,6 +169,18 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _sweep() -> None:
+    """Lets go of Orbax's failed tasks, which raise and warn once more when they go: now, while nobody listens."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda arguments: None
+    try:
+        with _quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 class DamagedError(InputError):
@@ -219,7 +235,7 @@ def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedMod
     parts, problem = _load_parts(folder, names)
     problem = problem or _changed(parts, meta, host=True)
     if problem:
-        gc.collect()  # of Orbax's failed tasks, which asyncio reports when they go: now, while it is quiet
+        _sweep()
         raise DamagedError(f"{path} is damaged: {problem}.")
     parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
     parts["ema"] = low_rank.merged(parts["ema"])

@@ -111,7 +111,7 @@ def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
         1: "not JSON", 2: None, 3: "no.png does not exist", 4: "not the name of an .mp4", 5: "steps 0",
         6: "'nose' is not", 7: "also that of line 2", 8: "none.csv does not exist", 9: "not an object",
         10: "either 'audio' or 'silence'", 11: "blink begins at 3 s", 12: None,
-        13: "cannot be the name of a file", 14: "silence 'long' is not a number",
+        13: "not the name of an .mp4", 14: "silence 'long' is not a number",
     }.items():  # fmt: skip
         assert (found[line] is None) if says is None else (says in found[line]), (line, found[line])
     assert sorted(p.name for p in (folder / "out").glob("*.mp4")) == ["0.mp4", "e.mp4"]

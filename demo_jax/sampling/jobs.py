@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_pipelines import media
 from demo_jax.sampling.options import Options
 from demo_jax.typing import InputError
 
@@ -123,9 +122,8 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
             raise InputError(f"it has no {name!r}.")
     if ("audio" in said) == ("silence" in said):
         raise InputError("it needs either 'audio' or 'silence'.")
-    media.check_name(said["out"])
     out = folder / said["out"]
-    if out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
+    if "\x00" in said["out"] or out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
         raise InputError(f"out {said['out']!r} is not the name of an .mp4 in the output folder.")
     controls = {name: said[name] for name in _CONTROLS & said.keys()}
     for name in ("hold", "gain", "set", "drive", "blink"):
