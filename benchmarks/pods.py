@@ -1,7 +1,8 @@
-"""What the full-size presets need of 1, 8, 64 and 256 devices: python -m benchmarks.pods --json OUT.
+"""What the full-size presets need of 1, 8 and 256 devices: python -m benchmarks.pods --json OUT.
 
 No accelerator is needed or used. Each whole train step is compiled for that many pretended CPU devices, sharded as
-train.py would shard it (fsdp 8, the rest data), and never run. Rows of a batch grow with the devices.
+train.py would shard it (over data alone, its default, and with fsdp 8), and never run. Rows of a batch grow with the
+devices.
 
   bytes        of state and of temporary arrays on each device, by the compiler's memory analysis. The CPU compiler
                computes bfloat16 convolutions in float32 and fuses less: temporaries are an upper bound
@@ -38,9 +39,8 @@ from data_pipelines.schema import write_atomically
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, Stage1Config, from_config_dict
 
-DEVICES = (1, 8, 64, 256)
+MESHES = ((1, 1), (8, 1), (1, 8), (256, 1), (32, 8))  # data, fsdp
 PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device
-FSDP = 8
 # docs.cloud.google.com/tpu/docs/v5e: 197 TFLOP/s in bfloat16, 400 GB/s of links in both directions together. The share
 # of the peak is a guess: this step has not been timed on any accelerator.
 ASSUMED = {"peak": 197e12, "share": 0.4, "link_bytes_per_s": 200e9}
@@ -120,10 +120,9 @@ def placed(c: Any, mesh: Mesh | AbstractMesh) -> tuple[Any, Any, Any]:
     return jitted, jax.tree.map(at, state, shardings), {k: at(v, rows) for k, v in batch.items()}
 
 
-def measure(name: str, devices: int) -> dict[str, Any]:
-    c = preset(name, devices)
-    fsdp = min(FSDP, devices)
-    mesh = sharding.make_mesh(MeshConfig(fsdp=fsdp), jax.devices()[:devices])
+def measure(name: str, data: int, fsdp: int) -> dict[str, Any]:
+    devices = data * fsdp
+    c, mesh = preset(name, devices), sharding.make_mesh(MeshConfig(fsdp=fsdp), jax.devices()[:devices])
     start = time.perf_counter()
     step, state, batch = placed(c, mesh)
     traced = step.trace(state, batch)
@@ -146,9 +145,9 @@ def measure(name: str, devices: int) -> dict[str, Any]:
 
 def lower_for_tpu(name: str) -> dict[str, Any]:
     """Both full-size steps, for a pod's 256 chips that are not there."""
-    devices = max(DEVICES)
-    mesh = AbstractMesh((devices // FSDP, FSDP, 1), sharding.AXES, axis_types=(AxisType.Auto,) * len(sharding.AXES))
-    step, state, batch = placed(preset(name, devices), mesh)
+    data, fsdp = MESHES[-1]
+    mesh = AbstractMesh((data, fsdp, 1), sharding.AXES, axis_types=(AxisType.Auto,) * len(sharding.AXES))
+    step, state, batch = placed(preset(name, data * fsdp), mesh)
     text = step.trace(state, batch).lower(lowering_platforms=("tpu",)).as_text()
     partitions = re.search(r"mhlo.num_partitions = (\d+)", text)
     return {"preset": name, "partitions": int(partitions[1]) if partitions else 1, "lines": text.count("\n")}
@@ -158,19 +157,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, required=True, help="file to write, after every row")
     parser.add_argument("--only", choices=tuple(PRESETS), action="append", help="this preset; may be repeated")
-    parser.add_argument("--devices", type=int, choices=DEVICES, action="append", help="this many; may be repeated")
+    names = tuple(f"{data}x{fsdp}" for data, fsdp in MESHES)
+    parser.add_argument("--mesh", choices=names, action="append", help="data x fsdp; may be repeated")
     args = parser.parse_args(argv)
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", max(DEVICES))
+    jax.config.update("jax_num_cpu_devices", max(data * fsdp for data, fsdp in MESHES))
     found: dict[str, Any] = {
         "date": datetime.date.today().isoformat(), "jax": jax.__version__, "assumed": ASSUMED, "tpu": [], "steps": [],
     }  # fmt: skip
-    jobs = [(name, n) for name in args.only or PRESETS for n in args.devices or DEVICES]
+    wanted = [MESHES[names.index(n)] for n in args.mesh or names]
+    jobs = [(name, *mesh) for name in args.only or PRESETS for mesh in wanted]
     for name in args.only or PRESETS:
         found["tpu"].append(lower_for_tpu(name))
         print(found["tpu"][-1], flush=True)
-    for name, n in tqdm(jobs, unit="program"):
-        found["steps"].append(measure(name, n))
+    for name, data, fsdp in tqdm(jobs, unit="program"):
+        found["steps"].append(measure(name, data, fsdp))
         tqdm.write(json.dumps(found["steps"][-1]))
         write_atomically(args.json, json.dumps(found, indent=1).encode())
     return 0
