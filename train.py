@@ -30,7 +30,14 @@ from data_pipelines import pipeline
 from data_pipelines.augment import Augment
 from data_pipelines.batches import WorkersLostError
 from demo_jax import low_rank, rng, sharding
-from demo_jax.checkpoint import SCHEMA, code_fingerprint, load_any, load_model, load_vgg16, space_checkpointable
+from demo_jax.checkpoint import (
+    SCHEMA,
+    NotSavedError,
+    code_fingerprint,
+    load_any,
+    load_model,
+    space_checkpointable,
+)
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
@@ -44,6 +51,7 @@ from demo_jax.training.stage1 import stage1_losses
 from demo_jax.training.state import create, make_optimizer, matching, replace
 from demo_jax.training.steps import make_stage2_step, make_step
 from demo_jax.typing import InputError, PyTree, say_error
+from demo_jax.vgg16 import load_vgg16
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
 DISTRIBUTED = flags.DEFINE_bool(
@@ -256,7 +264,7 @@ def main(argv: list[str]) -> None:
         run(CONFIG.value, WORKDIR.value, PROFILE.value)
     except InputError as error:
         _fail(error, 2)
-    except (TrainingStopped, WorkersLostError) as error:
+    except (TrainingStopped, NotSavedError, WorkersLostError) as error:
         _fail(error, 3)
     except OSError as error:  # a full disk, or one that went away
         _fail(f"{error}. The same command goes on from the last checkpoint.", 3)

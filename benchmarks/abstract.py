@@ -4,6 +4,7 @@ numbers."""
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 
 from demo_jax import codes
-from demo_jax.config import Stage1Config, Stage2Config
+from demo_jax.config import Stage1Config, Stage2Config, from_config_dict
 from demo_jax.factors import FactorLayout
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
@@ -27,6 +28,16 @@ Shapes = dict[str, jax.ShapeDtypeStruct]
 
 def shape(*sizes: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def settings(name: str) -> Any:
+    """The config file of that name."""
+    return from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+
+
+def blank_space(layout: FactorLayout) -> codes.CodeSpace:
+    """A code space in which nothing was measured."""
+    return codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
 
 
 def stage1_shapes(c: Stage1Config) -> Shapes:
@@ -87,7 +98,7 @@ def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
     else:
         layout = FactorLayout()
         model, batch = FlowTransformer(c.model, layout), stage2_shapes(c, layout.size)
-        space = codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
+        space = blank_space(layout)
         x1, cond = jax.eval_shape(
             lambda b: make_condition(jax.random.key(0), b, space, layout, c.condition, c.model.context), batch
         )
@@ -117,6 +128,12 @@ def filled(shapes: Shapes, size: int = 0) -> dict[str, np.ndarray]:
         return (0.5 * rng.standard_normal(s.shape)).astype(np.float32)
 
     return {name: array(name, s) for name, s in shapes.items()}
+
+
+def count_operations(function: Any, *args: Any) -> float:
+    """Of a call. JAX keeps what it traces, even of a plain function: what is to be traced otherwise must be another
+    one."""
+    return operations(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def operations(jaxpr: Any) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import importlib
 import json
 import resource
 import statistics
@@ -26,9 +25,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.abstract import AUDIO, abstract_step, filled, operations, stage1_shapes, stage2_shapes
-from demo_jax import codes
-from demo_jax.config import Stage2Config, from_config_dict
+from benchmarks.abstract import (
+    AUDIO,
+    abstract_step,
+    blank_space,
+    count_operations,
+    filled,
+    settings,
+    stage1_shapes,
+    stage2_shapes,
+)
+from demo_jax.config import Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import coupling
 from demo_jax.models import flow_transformer
@@ -67,15 +74,6 @@ def train_seconds(step: Any, state: Any, batch: Any) -> float:
     return (time.perf_counter() - start) / REPEATS
 
 
-def count(function: Any, *args: Any) -> float:
-    """Operations of a call."""
-    return operations(jax.make_jaxpr(function)(*args).jaxpr)
-
-
-def settings(name: str) -> Any:
-    return from_config_dict(importlib.import_module(f"configs.{name}").get_config())
-
-
 def peaks() -> list[Row]:
     rows: list[Row] = []
     n = 8192 if jax.default_backend() != "cpu" else 1024
@@ -103,7 +101,7 @@ def stage1() -> list[Row]:
         state = create(jax.jit(model.init)(jax.random.key(0), *pictures)["params"], optimizer)
         losses = functools.partial(stage1_losses, model, c)
         function = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
-        flops, start = count(function, state, batch), time.perf_counter()
+        flops, start = count_operations(function, state, batch), time.perf_counter()
         step = function.lower(state, batch).compile()
         compiled = time.perf_counter() - start
         took = train_seconds(step, state, batch)
@@ -125,13 +123,9 @@ def _flow_config(dtype: str, batch: int, kind: str = "independent", group: int =
     )
 
 
-def _space(layout: FactorLayout) -> codes.CodeSpace:
-    return codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
-
-
 def flow() -> list[Row]:
     layout = FactorLayout()
-    space = jax.device_put(_space(layout))
+    space = jax.device_put(blank_space(layout))
     rows, chosen = [], flow_transformer.attention_implementation
     cases = [
         ("float32", 256, "independent", 8, "xla"), ("bfloat16", 256, "independent", 8, "xla"),
@@ -147,11 +141,11 @@ def flow() -> list[Row]:
             x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
             params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
             losses = lambda p, b, k, model=model, c=c: stage2_losses(model, c, layout, p, space, b, k)  # noqa: E731
-            step = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
             state = create(params, optimizer)
-            flops = count(step, state, batch)
+            flow_transformer.attention_implementation = lambda _: "xla"  # a fused kernel's products are not counted
+            flops = count_operations(make_step(losses, c, optimizer), state, batch)
             flow_transformer.attention_implementation = lambda _, kernel=kernel: kernel
-            took = train_seconds(step, state, batch)
+            took = train_seconds(jax.jit(make_step(losses, c, optimizer), donate_argnums=0), state, batch)
         except Exception as error:
             rows.append({"what": f"flow step {dtype} {batch_size} {kind} {kernel}", "failed": str(error)[:300]})
             say(rows[-1])
@@ -204,7 +198,7 @@ def decode() -> list[Row]:
     for dtype in ("float32", "bfloat16"):
         for batch in (1, 8, 64):
             function, *args = _decoder(dtype, batch)
-            took, flops = seconds(function, *args), count(function, *args)
+            took, flops = seconds(function, *args), count_operations(function, *args)
             rows.append(
                 {"what": f"decode 512 px, {dtype}, batch {batch}", "ms": 1e3 * took, "frames_per_s": batch / took,
                  "gflop_per_frame": flops / batch / 1e9, "tflops": flops / took / 1e12}
@@ -216,7 +210,7 @@ def decode() -> list[Row]:
 def sample() -> list[Row]:
     """Batch 1: a window of 50 frames with 10 evaluations of three branches, decoded at 512 px and fetched."""
     layout = FactorLayout()
-    c, space = _flow_config("bfloat16", 8), _space(layout)
+    c, space = _flow_config("bfloat16", 8), blank_space(layout)
     model = FlowTransformer(c.model, layout)
     x1, condition = make_condition(
         jax.random.key(0),
@@ -253,7 +247,7 @@ def precision() -> list[Row]:
     """Relative error of the full-size networks against products of full float32 precision."""
     rows, layout = [], FactorLayout()
     c = _flow_config("float32", 8)
-    batch, space = jax.device_put(filled(stage2_shapes(c, layout.size))), _space(layout)
+    batch, space = jax.device_put(filled(stage2_shapes(c, layout.size))), blank_space(layout)
     x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
     shapes = jax.eval_shape(FlowTransformer(c.model, layout).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
     # Not those of init: with its zeros a network of this kind says nothing.
@@ -278,7 +272,13 @@ def precision() -> list[Row]:
 
 def _random_state(shapes: Any) -> Any:
     draws = np.random.default_rng(1)
-    state = jax.tree.map(lambda a: (0.02 * draws.standard_normal(a.shape)).astype(a.dtype), shapes)
+
+    def array(a: jax.ShapeDtypeStruct) -> np.ndarray:
+        if np.issubdtype(a.dtype, np.integer):  # of steps: the first has a learning rate of 0
+            return np.full(a.shape, 100_000, a.dtype)
+        return (0.02 * draws.standard_normal(a.shape)).astype(a.dtype)
+
+    state = jax.tree.map(array, shapes)
     # Averages of squares are not negative.
     return dataclasses.replace(state, opt_state=jax.tree.map(np.abs, state.opt_state))
 

@@ -30,7 +30,7 @@ import jax
 from data_pipelines import media
 from data_pipelines.catalog import code_paths
 from data_pipelines.schema import read_codes, write_atomically
-from demo_jax.typing import SAMPLE_RATE
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -52,12 +52,12 @@ def prepare_jobs(codes: str, count: int, folder: Path) -> tuple[list[dict[str, A
     jobs, frames = [], 0
     for i, path in enumerate(code_paths(codes, "test")[:count]):
         record, seconds = read_codes(path), 2 + 6 * (i % 5) / 4
-        speech = record.waveform[: int(seconds * SAMPLE_RATE) // 640 * 640]
+        speech = record.waveform[: round(seconds * FPS) * SAMPLES_PER_FRAME]
         media.write_wav(folder / f"{i}.wav", speech)
         (folder / f"{i}.jpg").write_bytes(record.portrait.tobytes())
         (folder / f"{i}.json").write_text(json.dumps({"cropped": True}))
         jobs.append({"portrait": str(folder / f"{i}.jpg"), "audio": str(folder / f"{i}.wav"), "out": f"{i}.mp4"})
-        frames += len(speech) // 640
+        frames += len(speech) // SAMPLES_PER_FRAME
     return jobs, frames
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import importlib
 import json
 import re
 import sys
@@ -34,10 +33,10 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from tqdm import tqdm
 
-from benchmarks.abstract import abstract_step, operations
+from benchmarks.abstract import abstract_step, operations, settings
 from data_pipelines.schema import write_atomically
 from demo_jax import sharding
-from demo_jax.config import MeshConfig, Stage1Config, from_config_dict
+from demo_jax.config import MeshConfig, Stage1Config
 
 MESHES = ((1, 1), (8, 1), (1, 8), (256, 1), (32, 8))  # data, fsdp
 PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device
@@ -102,7 +101,7 @@ def _group(line: str) -> int:
 
 
 def preset(name: str, devices: int) -> Any:
-    c = from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+    c = settings(name)
     rows = {field: count * devices for field, count in PRESETS[name].items()}
     return dataclasses.replace(c, data=dataclasses.replace(c.data, **rows))
 

@@ -30,10 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.abstract import AUDIO, filled, operations, stage2_shapes
-from benchmarks.accelerator import settings
+from benchmarks.abstract import AUDIO, blank_space, count_operations, filled, settings, stage2_shapes
 from data_pipelines.schema import write_atomically
-from demo_jax import codes
 from demo_jax.factors import FactorLayout
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
@@ -108,7 +106,7 @@ def flow_parts(width: int, depth: int, heads: int, rows: int) -> tuple[Any, ...]
         data=dataclasses.replace(c.data, batch_size=rows),
         condition=dataclasses.replace(c.condition, group=1 if rows % 8 else 8),
     )
-    model, space = FlowTransformer(c.model, LAYOUT), codes.fit(np.eye(42), np.full((42, 52), np.nan), LAYOUT)
+    model, space = FlowTransformer(c.model, LAYOUT), blank_space(LAYOUT)
     batch = filled(stage2_shapes(c, LAYOUT.size))
     batch["audio"] = batch["audio"][..., :35]
     batch = jax.device_put(batch)
@@ -130,7 +128,7 @@ def forward() -> list[Row]:
     for width, depth, heads in ((128, 6, 4), (1024, 8, 8)):
         _, model, _, _, x1, condition, params, other, inputs = flow_parts(width, depth, heads, 3)
         call = jax.jit(lambda p, x, c, model=model: model.apply({"params": p}, x, jnp.full(3, 0.5), c))
-        flops = operations(jax.make_jaxpr(call)(params, x1, condition).jaxpr)
+        flops = count_operations(call, params, x1, condition)
         with torch.inference_mode():
             rows.append(
                 in_turns(
@@ -230,7 +228,7 @@ def decode() -> list[Row]:
         ours, variables, (pyramid, source_code, code, _), (other, given) = decoder_parts("full_autoencoder", batch)
         call = jax.jit(ours)
         style = torch.randn(batch, 512)
-        flops = operations(jax.make_jaxpr(call)(variables, pyramid, source_code, code).jaxpr) / batch
+        flops = count_operations(call, variables, pyramid, source_code, code) / batch
         with torch.inference_mode():
             row = in_turns(
                 f"decode at 512 px, batch {batch}",

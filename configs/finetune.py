@@ -10,15 +10,15 @@ python train.py --config=configs/finetune.py:flow --workdir=runs/me --config.dat
 python sample.py --checkpoint runs/me --portrait me.png --audio speech.wav --out me.mp4
 
 The model is the bundled one, or whatever follows a comma: configs/finetune.py:autoencoder,runs/real. Its networks keep
-their sizes. Every parameter learns; --config.low_rank=8 learns changes of that rank to the kernels instead, with a
-fiftieth of the optimiser's memory. What the numbers of the controls mean is kept by the truth in the records
-(loss.supervision, loss.true_control), and the flow keeps the code space it learned in.
+their sizes. Every parameter learns; --config.low_rank=8 learns changes of that rank to the kernels instead, a seventh
+as many numbers in puppet-v1's auto-encoder and an eleventh in its flow. What the numbers of the controls mean is kept
+by the truth in the records (loss.supervision, loss.true_control), and the flow keeps the code space it learned in.
 `python -m benchmarks.finetune` measures it: benchmarks/results/.
 """
 
 import dataclasses
 
-from demo_jax.checkpoint import BUNDLED, load_model
+from demo_jax.checkpoint import BUNDLED, describe
 from demo_jax.config import (
     AugmentConfig,
     DataConfig,
@@ -32,21 +32,22 @@ from demo_jax.typing import InputError
 
 
 def get_config(argument: str = "autoencoder"):
-    stage, _, published = argument.partition(",")
-    model = load_model(published or BUNDLED, "flow")
-    assert model.flow is not None
+    stage, _, named = argument.partition(",")
+    published = named or str(BUNDLED)
+    meta, autoencoder, flow = describe(published)
+    assert flow is not None
     if stage == "autoencoder":
         return as_config_dict(
             Stage1Config(
                 steps=400,
                 eval_every=100,
                 save_every=100,
-                model=dataclasses.replace(model.autoencoder.model, lip_window=1),
+                model=dataclasses.replace(autoencoder.model, lip_window=1),
                 loss=Stage1LossConfig(lip_contrast=0.0, expression=20.0, cycle=0.1),
                 augment=AugmentConfig(colour=0.1, shift=0.03, zoom=0.05),
                 data=DataConfig(batch_size=8, set_batch_size=4),  # sets are composites of two frames
                 optimizer=OptimizerConfig(learning_rate=3e-4, warmup_steps=50, ema_decay=0.99),
-                start_from=model.path,
+                start_from=published,
             )
         )
     if stage == "flow":
@@ -55,10 +56,10 @@ def get_config(argument: str = "autoencoder"):
                 steps=400,
                 eval_every=100,
                 save_every=100,
-                model=model.flow.model,
-                data=DataConfig(batch_size=16, feature=model.meta["feature"]),
+                model=flow.model,
+                data=DataConfig(batch_size=16, feature=meta["feature"]),
                 optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.99),
-                start_from=model.path,
+                start_from=published,
             )
         )
     raise InputError(f"configs/finetune.py:{argument}: after the colon stands autoencoder or flow.")

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Self
 
 import grain
-import numpy as np
 
-Example = dict[str, np.ndarray]
+from data_pipelines.transforms import Example
 
 _LAST_STEP = 2**40
 _LOG = logging.getLogger(__name__)
@@ -103,9 +102,8 @@ class Batches:
         """Ends workers that may not listen; what waits for them then comes to an end too."""
         for process in set(multiprocessing.active_children()) - self._others:
             process.kill()
-        if self._puller is not None:
-            self._puller.shutdown()
-            self._puller = concurrent.futures.ThreadPoolExecutor(1)
+        if self._waiting is not None:
+            concurrent.futures.wait([self._waiting])
         with contextlib.suppress(Exception):
             self._iterator.close()
         # Their queues and semaphores: now, and not in the middle of something of multiprocessing's.

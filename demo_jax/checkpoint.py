@@ -24,7 +24,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,9 @@ from orbax.checkpoint import v1 as ocp
 from demo_jax import checksums, low_rank
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
-from demo_jax.losses.perceptual import LAYERS
 from demo_jax.typing import InputError, PyTree
+
+T = TypeVar("T")
 
 # Of parameters and metadata, by kind; raised when an old checkpoint can no longer be read.
 SCHEMA = {"autoencoder": 1, "flow": 3}
@@ -45,6 +46,10 @@ BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 class NotSavedError(RuntimeError):
     """A checkpoint could not be written, for example to a full disk. The earlier ones are as they were."""
+
+
+class DamagedError(InputError):
+    """A checkpoint that cannot be read, or whose arrays are not what was saved."""
 
 
 class RunCheckpoints:
@@ -62,7 +67,7 @@ class RunCheckpoints:
 
     def save(self, step: int, parts: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Starts writing; returns when the arrays have been copied from the devices."""
-        meta = meta | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}
+        meta = _with_checksums(meta, parts)
         with self._writing():
             self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
 
@@ -77,7 +82,10 @@ class RunCheckpoints:
             with _quiet():
                 yield
         except Exception as error:  # Orbax and TensorStore raise many kinds
-            raise NotSavedError(f"{self._folder}: a checkpoint could not be written ({_first_line(error)})") from error
+            raise NotSavedError(
+                f"{self._folder}: a checkpoint could not be written ({_first_line(error)}). Make room; the same "
+                "command goes on from the checkpoint before it."
+            ) from error
 
     def latest(self) -> int | None:
         """The newest finished step, or None."""
@@ -92,32 +100,37 @@ class RunCheckpoints:
         `accept` sees the metadata first, and raises if they are of another run; `say` is told of every step that is
         damaged. Raises InputError if all are.
         """
-        for step in sorted((c.step for c in self._checkpointer.checkpoints), reverse=True):
-            try:
-                with _quiet():
-                    meta = dict(self._checkpointer.metadata(step).custom_metadata or {})
-            except Exception as error:  # Orbax and TensorStore raise many kinds
-                say(f"{self._folder / str(step)} is damaged: {_first_line(error)}. {_skipping(step)}")
-                continue
-            accept(meta)
-            parts, problem = self._load(step, abstract, meta)
-            if not problem:
-                return parts
-            say(f"{self._folder / str(step)} is damaged: {problem}. {_skipping(step)}")
-        raise InputError(f"{self._folder}: every checkpoint there is damaged; take another --workdir to begin anew.")
-
-    def _load(self, step: int, abstract: dict[str, PyTree], meta: dict[str, Any]) -> tuple[dict[str, PyTree], str]:
-        parts, problem = {}, ""
+        steps = _find_steps(self._folder)
         try:
+            return _newest_whole(steps, lambda folder: self._load(folder, abstract, accept), say)
+        except DamagedError as error:
+            raise InputError(
+                f"{self._folder}: every checkpoint there is damaged, or of a version that cannot be gone on with "
+                f"({error}) Take another --workdir; config.start_from can begin with what can still be sampled from."
+            ) from error
+
+    def _load(
+        self, folder: epath.Path, abstract: dict[str, PyTree], accept: Callable[[dict[str, Any]], None]
+    ) -> dict[str, PyTree]:
+        step, parts, problem = int(folder.name), {}, ""
+        try:
+            with _quiet():
+                meta = dict(self._checkpointer.metadata(step).custom_metadata or {})
+            accept(meta)
             with _quiet():
                 # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
                 load = self._checkpointer.load_checkpointables
                 parts = {name: load(step, {name: part})[name] for name, part in abstract.items()}
-        except Exception as error:
+        except InputError:  # of accept
+            raise
+        except Exception as error:  # Orbax and TensorStore raise many kinds
             problem = _first_line(error)
         if problem:
             _sweep()
-        return parts, problem or _changed(parts, meta)
+        problem = problem or _changed(parts, meta)
+        if problem:
+            raise DamagedError(f"{folder} is damaged: {problem}.")
+        return parts
 
     def __enter__(self) -> RunCheckpoints:
         return self
@@ -183,8 +196,15 @@ def _sweep() -> None:
         sys.unraisablehook = hook
 
 
-class DamagedError(InputError):
-    """A checkpoint that cannot be read, or whose arrays are not what was saved."""
+def _newest_whole(steps: list[epath.Path], load: Callable[[epath.Path], T], say: Callable[[str], object]) -> T:
+    """What the first of `steps` that is not damaged gives, newest first; those before it are said. Raises the last
+    one's DamagedError if all are."""
+    for step in steps[:-1]:
+        try:
+            return load(step)
+        except DamagedError as error:
+            say(f"{error} Step {step.name} is left out; taking the one before it.")
+    return load(steps[-1])
 
 
 def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedModel:
@@ -200,16 +220,20 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
       InputError: no checkpoint there, of the other stage, or of another schema.
     """
     steps = _find_steps(_absolute(path))
-    for folder in steps[:-1]:
-        try:
-            return _load_step(path, folder, kind)
-        except DamagedError as error:
-            sys.stderr.write(f"{error} {_skipping(folder.name)}\n")
-    return _load_step(path, steps[-1], kind)
+    return _newest_whole(
+        steps, lambda folder: _load_step(path, folder, kind), lambda text: sys.stderr.write(f"{text}\n")
+    )
+
+
+def describe(path: epath.PathLike, kind: str = "flow") -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
+    """Metadata and configs of what load_model loads, without its arrays. Raises as it does."""
+    return _describe(path, _find_steps(_absolute(path))[0], kind)
 
 
 @_quiet()
-def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedModel:
+def _describe(
+    path: epath.PathLike, folder: epath.Path, kind: str
+) -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
     except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
@@ -231,6 +255,12 @@ def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedMod
         stage2 = build(Stage2Config, _without_stage(meta["config"]), "config") if kind == "flow" else None
     except (InputError, KeyError) as error:
         raise InputError(f"{path} cannot be read by this version: {error}") from error
+    return meta, stage1, stage2
+
+
+@_quiet()
+def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedModel:
+    meta, stage1, stage2 = _describe(path, folder, kind)
     names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
     parts, problem = _load_parts(folder, names)
     problem = problem or _changed(parts, meta, host=True)
@@ -261,33 +291,6 @@ def load_any(path: epath.PathLike) -> LoadedModel:
         return load_model(path, "autoencoder")
 
 
-def load_vgg16(path: str) -> dict[str, jax.Array]:
-    """A safetensors file of torchvision's VGG-16 -> weights for losses.perceptual, float32.
-
-    It holds `features.0.weight` [O, I, 3, 3] and `features.0.bias` [O] and so on; what else it holds is left alone.
-    Raises InputError if it is missing, damaged or of another network.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"loss.vgg16 {path} cannot be read as a safetensors file ({_first_line(error)}).") from error
-    weights = {}
-    for number, channels, out in LAYERS:
-        for name, shape in (("weight", (out, channels, 3, 3)), ("bias", (out,))):
-            key = f"features.{number}.{name}"
-            found = stored[key].shape if key in stored else None
-            if found != shape:
-                raise InputError(f"loss.vgg16 {path}: {key} has shape {found}, and should have {shape}; name VGG-16's.")
-        weights[f"{number}.kernel"] = jnp.asarray(
-            stored[f"features.{number}.weight"].transpose(2, 3, 1, 0), jnp.float32
-        )
-        weights[f"{number}.bias"] = jnp.asarray(stored[f"features.{number}.bias"], jnp.float32)
-    return weights
-
-
 def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epath.PathLike | None = None) -> None:
     """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`.
 
@@ -312,7 +315,7 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epat
         # Statistics stay float32: they are small, and float16 would cost a calibrated coordinate its precision.
         parts = {"ema": half(model.flow_params), "autoencoder": half(trained)}
         parts["space"] = space_checkpointable(model.space)
-    meta = _without_paths(model.meta) | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}
+    meta = _with_checksums(_without_paths(model.meta), parts)
     ocp.save_checkpointables(_absolute(out), parts, custom_metadata=meta, overwrite=True)
     marker = _absolute(out) / "commit_success.txt"  # Orbax names the full path of the folder in it
     if marker.exists():
@@ -370,8 +373,8 @@ def _changed(parts: dict[str, PyTree], meta: dict[str, Any], host: bool = False)
     return f"{len(names)} of its arrays are not what was saved, such as {names[0]}" if names else ""
 
 
-def _skipping(step: object) -> str:
-    return f"Step {step} is left out; taking the one before it."
+def _with_checksums(meta: dict[str, Any], parts: dict[str, PyTree]) -> dict[str, Any]:
+    return meta | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}
 
 
 def _target(leaf: Any, device: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:

@@ -13,12 +13,12 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from demo_jax import low_rank
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.typing import InputError
 
 T = TypeVar("T")
 DTYPES = ("float32", "bfloat16", "float16")
+LOW_RANK = "low_rank"  # the group of parameters that RunConfig.low_rank trains
 
 
 def _check_range(config: Any, where: str, names: str, low: float, high: float = math.inf) -> None:
@@ -272,7 +272,7 @@ class RunConfig:
 
     def holds(self, group: str) -> bool:
         """Whether a group of parameters stays as it is."""
-        return group in self.freeze or (self.low_rank > 0 and group != low_rank.GROUP)
+        return group in self.freeze or (self.low_rank > 0 and group != LOW_RANK)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

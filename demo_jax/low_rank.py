@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from demo_jax import rng
+from demo_jax.config import LOW_RANK as GROUP
 from demo_jax.typing import PyTree
-
-GROUP = "low_rank"
 
 
 def attach(params: PyTree, rank: int, freeze: tuple[str, ...], seed: int) -> PyTree:

@@ -1,7 +1,7 @@
 """Perceptual loss: distance of two pictures in the features of a network trained to recognise (Johnson et al. 2016).
 
 The network is VGG-16 (Simonyan & Zisserman 2015) up to relu3_3. No package carries its weights: they come from a file
-that the user names, in torchvision's layout (`checkpoint.load_vgg16`).
+that the user names, in torchvision's layout (`vgg16.load_vgg16`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from etils import epath
 from jax.sharding import Mesh
 
 from demo_jax import low_rank, sharding
-from demo_jax.checkpoint import NotSavedError, RunCheckpoints
+from demo_jax.checkpoint import RunCheckpoints
 from demo_jax.config import RunConfig
 from demo_jax.training import processes
 from demo_jax.training.observe import Clock, Trace, cost_table
@@ -57,6 +57,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
     Raises:
       InputError: the work directory holds a run with other settings, or config.freeze names what is not there.
       TrainingStopped: a loss or gradient was not finite, or a batch had another shape than the first.
+      NotSavedError: a checkpoint could not be written.
     """
     abstract = jax.eval_shape(job.init, {})
     if unknown := sorted(set(config.freeze) - set(abstract.params)):
@@ -83,8 +84,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         frozen = sharding.replicate(job.frozen, mesh)
 
         def save(state: TrainState) -> None:
-            with _saving():
-                checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
+            checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
 
         clock, trace = Clock(), Trace(epath.Path(workdir) / "profile", profile, start)
         stack.callback(trace.close)
@@ -133,18 +133,10 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                     ) from error
             late = (step, metrics)
             writer.step(step + 1)
-        with clock("checkpoint"), _saving():
+        with clock("checkpoint"):
             checkpoints.wait()
         writer.say(f"time: {clock.summary()}")
         return state
-
-
-@contextlib.contextmanager
-def _saving() -> Iterator[None]:
-    try:
-        yield
-    except NotSavedError as error:
-        raise TrainingStopped(f"{error}. Make room; the same command goes on from the checkpoint before it.") from error
 
 
 def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, clock: Clock) -> None:
@@ -173,8 +165,9 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.Pat
                 "Take another --workdir, or the data the run began with."
             )
     for name in ("model", "low_rank", "freeze"):  # which decide what is stored
-        # A run from before there was a setting has its default.
-        if name in old["config"] and _plain(old["config"][name]) != _plain(new["config"].get(name)):
+        # A run from before there was a setting has its default, which is nothing.
+        was, now = (_plain(config.get(name)) or None for config in (old["config"], new["config"]))
+        if was != now:
             raise InputError(f"{workdir} holds a run with another config.{name}; take another --workdir.")
 
 
