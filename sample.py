@@ -102,7 +102,7 @@ def parser() -> CommandParser:
         "--out is then a folder, in which results.jsonl says what became of each. The same command goes on: finished "
         "jobs are skipped",
     )
-    p.add_argument("--slots", type=int, default=8, metavar="N", help="jobs of a manifest that are made together (8)")
+    p.add_argument("--slots", type=int, metavar="N", help="jobs of a manifest made together (CPU 2, else 8 a device)")
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
     p.add_argument(
         "--cropped", action="store_true", help="the portrait is a square around the face already; none is searched for"
@@ -224,7 +224,7 @@ def _manifest(args: argparse.Namespace) -> int:
 
     if args.portrait or args.audio or args.silence is not None or args.stream:
         raise InputError("with --manifest, portraits and sounds are named in its lines, and there is no --stream.")
-    if args.slots < 1:
+    if args.slots is not None and args.slots < 1:
         raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")
     folder = Path(args.out)
     try:
@@ -233,7 +233,7 @@ def _manifest(args: argparse.Namespace) -> int:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
     listed = jobs.read_manifest(args.manifest, folder)
     batch.keep_programs()
-    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), slots=min(args.slots, len(listed)))
+    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, most=len(listed))
     try:
         counts = sampler.run(listed, folder, progress=True, warn=_warn)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@
 
 Any setting of the config file can be given as --config.section.name=value. The work directory receives checkpoints/,
 metrics.jsonl, tensorboard/ and eval/ (pictures, clips). The same command goes on from the newest checkpoint; SIGTERM
-saves and stops. Exit code 2 means that something given cannot be used, 3 that training had to stop.
+saves and stops with exit code 143. Exit code 2 means that something given cannot be used, 3 that training had to stop.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from ml_collections import config_flags
 from data_pipelines import pipeline
 from data_pipelines.augment import Augment
 from data_pipelines.batches import WorkersLostError
+from data_pipelines.extraction.audio import extractor
 from demo_jax import low_rank, rng, sharding
 from demo_jax.checkpoint import (
     SCHEMA,
@@ -131,6 +133,14 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
             f"{config.data.path} holds codes of motion encoder {codes.get('encoder_fingerprint')}, but that of "
             f"{config.autoencoder} is {ours}. Encode the corpus with it: python -m data_pipelines.encode "
             f"--autoencoder {config.autoencoder}"
+        )
+    feature = config.data.feature
+    version = codes.get("features", {}).get(feature)
+    if version is not None and version != (current := extractor(feature).version):
+        raise InputError(
+            f"{config.data.path} holds version {version} of the audio features {feature}, but sampling would hear by "
+            f"version {current}. Make them anew: python -m data_pipelines.add_features --codes {config.data.path} "
+            f"--feature {feature} --out FOLDER"
         )
     layout = autoencoder.autoencoder.model.layout
     # Parameters only mean something in the code space they learned in.
@@ -261,7 +271,10 @@ def main(argv: list[str]) -> None:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
         if DISTRIBUTED.value:
             processes.join()
-        run(CONFIG.value, WORKDIR.value, PROFILE.value)
+        state = run(CONFIG.value, WORKDIR.value, PROFILE.value)
+        if int(state.step) < CONFIG.value.steps:
+            # As a shell has it for a process that SIGTERM ended: a scheduler must not take the run for finished.
+            sys.exit(128 + signal.SIGTERM)
     except InputError as error:
         _fail(error, 2)
     except (TrainingStopped, NotSavedError, WorkersLostError) as error:

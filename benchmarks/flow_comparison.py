@@ -7,7 +7,7 @@ split's clips (no pixels) with 1, 2, 3, 5, 10 and 20 network evaluations a windo
 so the command may be stopped at any time. Writes table.json and table.md: means over seeds with 95 % confidence
 intervals.
 
-  lip            correlation of the aperture with the recording's true one, mean over clips
+  lip            correlation of the aperture with the recording's true one, mean over clips in which somebody speaks
   lag            the shift in frames at which it is largest
   mean16         the same of the mean of 16 samples (first seed only)
   pose, rest     Frechet distance of pose and of all other codes, counted from the portrait's: 0 is another true
@@ -42,7 +42,7 @@ from demo_jax import codes as code_space
 from demo_jax import rng
 from demo_jax.config import ConditionConfig, FlowTransformerConfig, OptimizerConfig
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
-from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter
+from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter, somebody_speaks
 from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.models.flow_transformer import FlowTransformer
@@ -145,20 +145,24 @@ class Clips:
         whole = [m[: t.end] for m, t in zip(made, self.timelines, strict=True)]
         return [np.asarray(self.space.from_whitened(jnp.asarray(m))) for m in whole]
 
+    def lip(self, apertures: list[np.ndarray]) -> float:
+        """Mean correlation of apertures [T] with the true ones, over the clips in which somebody speaks."""
+        pairs = zip(apertures, self.records, strict=True)
+        return float(np.mean([correlation(a, r.truth[:, APERTURE]) for a, r in pairs if somebody_speaks(r.waveform)]))
+
     def figures(self, made: list[np.ndarray]) -> dict[str, float]:
         """Of one generation of all clips."""
-        lip, lag, rough = [], [], []
+        lag, rough = [], []
         for record, codes in zip(self.records, made, strict=True):
-            truth, aperture = record.truth[:, APERTURE], codes[:, LAYOUT.calibrated[APERTURE]]
-            lip.append(correlation(aperture, truth))
-            lag.append(best_lag(aperture, truth)[0])
+            if somebody_speaks(record.waveform):
+                lag.append(best_lag(codes[:, LAYOUT.calibrated[APERTURE]], record.truth[:, APERTURE])[0])
             rough.append(jitter(codes[:, POSE]) / jitter(record.codes[:, POSE]))
         # Away from the portrait: where a head is at rest differs more between clips than it moves in one, and a still
         # face of the right person would pass for motion.
         made, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.true))
         deviations = [np.mean([c[:, POSE].std(0) for c in clips], 0) for clips in (made, true)]
         return {
-            "lip": float(np.mean(lip)),
+            "lip": self.lip([c[:, LAYOUT.calibrated[APERTURE]] for c in made]),
             "lag": float(np.median(lag)),
             "pose": frechet_to_truth([c[:, POSE] for c in made], [c[:, POSE] for c in true])["relative"],
             "rest": frechet_to_truth([c[:, REST] for c in made], [c[:, REST] for c in true])["relative"],
@@ -179,9 +183,7 @@ def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, An
             for more in range(1, SAMPLES):
                 again = clips.generate(functools.partial(run, params), seed + 1000 * more)
                 apertures.append([m[:, LAYOUT.calibrated[APERTURE]] for m in again])
-            means = [np.mean(clip, 0) for clip in zip(*apertures, strict=True)]
-            truths = [r.truth[:, APERTURE] for r in clips.records]
-            found["10"]["mean16"] = float(np.mean([correlation(a, b) for a, b in zip(means, truths, strict=True)]))
+            found["10"]["mean16"] = clips.lip([np.mean(clip, 0) for clip in zip(*apertures, strict=True)])
     if kind in flow_kinds.COUPLINGS:
         found["straightness"] = straightness(jax.jit(lambda *a: net(a[0])(*a[1:])), params, clips, seed)
     return found

@@ -4,9 +4,9 @@
 
 On held-out recordings, without pixels; speed and memory with them. --only picks sections, --clips bounds recordings.
 
-  steps, guidance   lip: correlation of the aperture with the recording's true one; shuffled: with another recording;
-                    lag; spread of pose over the truth's; rest: relative Frechet distance of all codes but pose, counted
-                    from the portrait's (0 another true clip, 1 a still face)
+  steps, guidance   lip: correlation of the aperture with the recording's true one, where somebody speaks; shuffled:
+                    with another recording; lag; spread of pose over the truth's; rest: relative Frechet distance of
+                    all codes but pose, counted from the portrait's (0 another true clip, 1 a still face)
   seams             velocity at window borders over velocity elsewhere; of the truth at the same frames
   stream            the same figures where each frame waits for 20 frames more of sound only
   silence           aperture at rest (median, 95th percentile over the speaking one's), and how much the head moves
@@ -42,7 +42,7 @@ from data_pipelines.catalog import code_paths
 from data_pipelines.schema import CodeRecord, read_codes, write_atomically
 from data_pipelines.transforms import decode_frame
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
-from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, correlation, mean_and_error
+from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, correlation, mean_and_error, somebody_speaks
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import FREE, Controls
@@ -86,6 +86,7 @@ class Bench:
             return [
                 correlation(m[:, self.place["aperture"]], r.truth[:, APERTURE])
                 for m, r in zip(rows, self.records, strict=True)
+                if somebody_speaks(r.waveform)
             ]
 
         lags = [

@@ -32,10 +32,10 @@ from data_pipelines.puppet import heard
 from data_pipelines.schema import write_atomically
 from demo_jax.typing import CommandParser, InputError, exits_with_two
 
-CLIPS = {"espeak": 1500, "flite": 450, "hibari": 400}
+CLIPS = {"espeak": 6000, "flite": 1600, "hibari": 1600}
 SHARES = {"espeak": 5, "flite": 4, "hibari": 3}  # of the excerpts of a batch of twelve
 EXCERPT, WARM_UP = 250, 50  # steps of an excerpt; those whose past is cut off do not count
-WIDTH, SMOOTHING = 128, 0.05
+WIDTH, SMOOTHING = 224, 0.05
 QUIETEST_SPEECH = -1.37  # as phonetic.levelled has it: which columns tell the usual colour of speech
 
 Utterance = tuple[np.ndarray, np.ndarray]  # log-mel [C, 40] float16, kinds [C / 2] int32
@@ -148,12 +148,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.train_phonetic",
         description="Trains the network of the phonetic audio features on synthetic voices.",
-        epilog="Example: python -m data_pipelines.train_phonetic --out phonetic-1.npz",
+        epilog="Example: python -m data_pipelines.train_phonetic --out phonetic-2.npz",
     )
     parser.add_argument("--out", required=True, type=Path, help="the npz file to write")
     parser.add_argument("--voices", nargs="+", default=list(CLIPS), help="of espeak, flite and hibari; default all")
     parser.add_argument("--clips", type=float, default=1.0, help="share of the usual number of utterances")
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     sources = {

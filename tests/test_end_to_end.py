@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
 from xml.etree import ElementTree
 
 import jax
@@ -105,6 +106,15 @@ def test_codes_of_another_autoencoder_are_refused(world):
         train.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
     arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
+
+
+def test_features_of_another_version_are_refused(world):
+    shutil.copytree(world / "codes", world / "old_codes")
+    info = json.loads((world / "old_codes" / "codes.json").read_text())
+    config = stage2(world / "old_codes", world / "autoencoder")
+    (world / "old_codes" / "codes.json").write_text(json.dumps(info | {"features": {config.data.feature: "0"}}))
+    with pytest.raises(InputError, match=f"holds version 0 of the audio features {config.data.feature}"):
+        train.run(as_config_dict(config), str(world / "flow3"))
 
 
 def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):

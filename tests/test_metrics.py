@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from demo_jax.evaluation.metrics import control, disentanglement, pictures
+from demo_jax.evaluation.metrics import control, disentanglement, motion, pictures
 
 
 def picture(seed: int = 0, size: int = 48) -> np.ndarray:
@@ -148,3 +148,9 @@ def test_the_usable_range_ends_where_the_error_is_too_large():
     assert control.usable_range(grid, np.array([0.1, 3, 0.5, 0.4, 0.9]), 1.0) == (-20, -20)
     assert control.usable_range(grid, np.array([0.6, 3, 0.5, 0.4, 0.9]), 1.0) == (0, 20)
     assert np.isnan(control.usable_range(grid, np.full(5, 2.0), 1.0)).all()
+
+
+def test_lips_are_not_judged_by_silence():
+    time = np.arange(16_000) / 16_000
+    assert motion.somebody_speaks((1_000 * np.sin(2 * np.pi * 200 * time)).astype(np.int16))
+    assert not motion.somebody_speaks(np.random.default_rng(0).normal(0, 10, 16_000).astype(np.int16) + np.int16(500))

@@ -58,8 +58,8 @@ def until_stopped(work, name: str, count: int, signalled: int) -> list[int]:
 
 
 def test_two_processes_do_what_one_does_and_stop_together(work):
-    assert until_stopped(work, "one", 1, 0) == [0]
-    assert until_stopped(work, "two", 2, 1) == [0, 0]  # the second hears it
+    assert until_stopped(work, "one", 1, 0) == [143]
+    assert until_stopped(work, "two", 2, 1) == [143, 143]  # the second hears it
     one, two = work.losses("one"), work.losses("two")
     # The same four devices in both, but sums between processes are taken in another order.
     np.testing.assert_allclose([two[i] for i in range(STEPS)], [one[i] for i in range(STEPS)], rtol=1e-5)

@@ -3,7 +3,7 @@
 Log-mel bands are those of one voice in one room. A model of motion that has only heard synthetic voices learns what
 those look like, and reads little from a natural one. Here the bands are first levelled by what was heard so far, then a
 network that has learnt the kinds of sound from many voices and distortions (`train_phonetic`) says which of them is
-heard. NumPy only, and nothing looks further ahead than 0.13 s.
+heard. NumPy only, and nothing looks further ahead than 0.17 s.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ STEP = SAMPLES_PER_FRAME // STEPS  # samples
 INPUTS = COLUMNS * (MEL_BANDS + 1)  # of a step: levelled bands and loudness of each column
 
 # What each layer of the network sees of the one below, in steps from now.
-TAPS: tuple[tuple[int, ...], ...] = ((-2, -1, 0, 1, 2), (-2, 0, 2), (-4, -2, 0, 2), (-8, -4, 0), (-12, -6, 0))
+TAPS: tuple[tuple[int, ...], ...] = (
+    (-2, -1, 0, 1, 2), (-2, 0, 2), (-2, 0, 2), (-4, -2, 0, 2), (-8, -4, 0), (-12, -6, 0),
+)  # fmt: skip
 AHEAD = sum(max(taps) for taps in TAPS)  # steps
 BEHIND = -sum(min(taps) for taps in TAPS)
 
@@ -42,7 +44,7 @@ _SPEECH = 1.37  # columns within 25 dB of the peak are taken for speech
 _RANGE = (-2.0, 1.5)
 
 Parameters = dict[str, np.ndarray]
-WEIGHTS = Path(__file__).parents[2] / "demo_jax" / "assets" / "phonetic-1.npz"
+WEIGHTS = Path(__file__).parents[2] / "demo_jax" / "assets" / "phonetic-2.npz"
 
 
 def levelled(bands: np.ndarray, usual: np.ndarray) -> np.ndarray:
@@ -99,13 +101,13 @@ def network(xp: types.ModuleType, parameters: Any, x: Any) -> Any:
 class Phonetic:
     """Probabilities of the KINDS at the two steps of a frame, then its loudness: A = 35.
 
-    A frame's row depends on sound up to `reach` samples (127.5 ms) after it and `memory` (some 4.5 s) before. Loudness
+    A frame's row depends on sound up to `reach` samples (167.5 ms) after it and `memory` (some 4.5 s) before. Loudness
     is the mean level below the peak, about -1 (18 dB) to 0.
     """
 
     name: str = "phonetic"
     dimension: int = STEPS * len(KINDS) + 1
-    version: str = "1"
+    version: str = "2"
     reach: int = AHEAD * STEP + LogMel.reach
     memory: int = BEHIND * STEP + MEMORY * HOP + LogMel.memory
 

@@ -13,7 +13,14 @@ from tqdm import tqdm
 
 from data_pipelines.schema import CodeRecord
 from data_pipelines.transforms import decode_frame
-from demo_jax.evaluation.metrics.motion import RIGID_LANDMARKS, best_lag, correlation, mean_and_error, spread
+from demo_jax.evaluation.metrics.motion import (
+    RIGID_LANDMARKS,
+    best_lag,
+    correlation,
+    mean_and_error,
+    somebody_speaks,
+    spread,
+)
 from demo_jax.factors import CALIBRATED_NAMES
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.options import DEFAULTS, Options
@@ -27,9 +34,11 @@ APERTURE = CALIBRATED_NAMES.index("aperture")
 def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = DEFAULTS) -> Table:
     """Aperture made from speech against the truth of the same recording, with the speech of another as control.
 
-    The ceiling is the encoder's reading of the true frames. Lag > 0 means that the lips are late.
+    Records in which nobody speaks do not count. The ceiling is the encoder's reading of the true frames. Lag > 0 means
+    that the lips are late.
     """
     found: dict[str, list[float]] = {}
+    records = [record for record in records if somebody_speaks(record.waveform)]
     coordinate = int(pipeline.layout.calibrated[APERTURE])
     for i, record in enumerate(tqdm(records, desc="lip sync", unit="clip")):
         truth, read = record.truth[:, APERTURE], record.codes[:, coordinate]

@@ -17,6 +17,11 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / scale) if scale > 1e-12 else 0.0
 
 
+def somebody_speaks(waveform: np.ndarray) -> bool:
+    """Whether an int16 waveform is louder than a quiet room (-56 dB of full scale): lips can be judged by it."""
+    return float(np.std(waveform, dtype=np.float64)) > 50
+
+
 def best_lag(made: np.ndarray, truth: np.ndarray, most: int = FPS // 2) -> tuple[int, float]:
     """The shift in frames at which made [T] correlates best with truth [T], and that correlation; > 0: made is late."""
     found: dict[int, float] = {}
