@@ -102,7 +102,7 @@ def parser() -> CommandParser:
         "--out is then a folder, in which results.jsonl says what became of each. The same command goes on: finished "
         "jobs are skipped",
     )
-    p.add_argument("--slots", type=int, metavar="N", help="jobs of a manifest made together (CPU 2, else 8 a device)")
+    p.add_argument("--slots", type=int, metavar="N", help="jobs of a manifest made together (CPU 1, else 8 a device)")
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
     p.add_argument(
         "--cropped", action="store_true", help="the portrait is a square around the face already; none is searched for"

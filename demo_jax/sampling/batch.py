@@ -119,15 +119,15 @@ class _Slot:
 class BatchSampler:
     """`slots` jobs at a time, at most `most`, rounded up to a multiple of the devices.
 
-    By default eight on each device, but two in all on CPUs: their cores are as busy with two as with eight, and slots
-    whose jobs are over compute on until the last job is.
+    By default eight on each device, but one on a CPU: that is as busy with one as with eight, and slots whose jobs are
+    over compute on until the last job is.
     """
 
     def __init__(self, demo: Pipeline, slots: int | None = None, most: int | None = None) -> None:
         self._demo = demo
         self._mesh = make_mesh(MeshConfig())
         devices = self._mesh.devices.size
-        slots = slots or (2 if jax.default_backend() == "cpu" else 8 * devices)
+        slots = slots or devices * (1 if jax.default_backend() == "cpu" else 8)
         self.slots = -(-min(slots, most or slots) // devices) * devices
         whole = NamedSharding(self._mesh, PartitionSpec())
         self._rows = batch_sharding(self._mesh)
