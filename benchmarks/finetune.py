@@ -121,17 +121,8 @@ def leakage(checkpoint: Path, data: str) -> dict[str, Any]:
 
 def compare(out: Path, corpus: str, only: list[str]) -> dict[str, Any]:
     data, published = out / "data", out / "published_codes"
-    run(
-        out / "published.log",
-        "-m",
-        "data_pipelines.encode",
-        "--autoencoder",
-        BUNDLED,
-        "--data",
-        data,
-        "--out",
-        published,
-    )
+    run(out / "published.log", "-m", "data_pipelines.encode", "--autoencoder", BUNDLED, "--data", data,
+        "--out", published)  # fmt: skip
     results = {"published": measured(out, "published", BUNDLED, published, corpus)}
     for name in only:
         results[name] = measured(out, name, adapt(out, name, VARIANTS[name]), out / f"{name}_codes", corpus)
