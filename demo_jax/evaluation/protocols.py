@@ -43,7 +43,12 @@ def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options
     for i, record in enumerate(tqdm(records, desc="lip sync", unit="clip")):
         truth, read = record.truth[:, APERTURE], record.codes[:, coordinate]
         source = record.codes[0]
-        other = records[(i + 1) % len(records)].waveform
+        # Of a single recording the control is its own sound, half of it later.
+        other = (
+            records[(i + 1) % len(records)].waveform
+            if len(records) > 1
+            else np.roll(record.waveform, len(record.waveform) // 2)
+        )
         other = np.resize(other, len(record.waveform))
         made, shuffled = (
             np.concatenate(list(pipeline.motion(source, speech, options=options)))[:, coordinate]
