@@ -233,7 +233,7 @@ def _manifest(args: argparse.Namespace) -> int:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
     listed = jobs.read_manifest(args.manifest, folder)
     batch.keep_programs()
-    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, most=len(listed))
+    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots)
     try:
         counts = sampler.run(listed, folder, progress=True, warn=_warn)
     except KeyboardInterrupt:

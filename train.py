@@ -32,14 +32,7 @@ from data_pipelines.augment import Augment
 from data_pipelines.batches import WorkersLostError
 from data_pipelines.extraction.audio import extractor
 from demo_jax import low_rank, rng, sharding
-from demo_jax.checkpoint import (
-    SCHEMA,
-    NotSavedError,
-    code_fingerprint,
-    load_any,
-    load_model,
-    space_checkpointable,
-)
+from demo_jax.checkpoint import SCHEMA, NotSavedError, code_fingerprint, load_any, load_model, space_checkpointable
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
@@ -158,7 +151,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         window=config.model.window,
         context=config.model.context,
         look_ahead=config.model.look_ahead,
-        feature=config.data.feature,
+        feature=feature,
     )
     held_out = _held_out(config.data.path)
     validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1))
@@ -178,7 +171,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "encoder_fingerprint": ours,
         "corpus": autoencoder.meta["corpus"],
         "data_fingerprint": codes["data_fingerprint"].get("train", ""),
-        "feature": config.data.feature,
+        "feature": feature,
         "feature_size": feature_size,
     }
     shown = pipeline.first_codes(config.data.path, held_out)

@@ -117,18 +117,17 @@ class _Slot:
 
 
 class BatchSampler:
-    """`slots` jobs at a time, at most `most`, rounded up to a multiple of the devices.
+    """`slots` jobs at a time, rounded up to a multiple of the devices; no more than a bucket has jobs for.
 
     By default eight on each device, but one on a CPU: that is as busy with one as with eight, and slots whose jobs are
     over compute on until the last job is.
     """
 
-    def __init__(self, demo: Pipeline, slots: int | None = None, most: int | None = None) -> None:
+    def __init__(self, demo: Pipeline, slots: int | None = None) -> None:
         self._demo = demo
         self._mesh = make_mesh(MeshConfig())
         devices = self._mesh.devices.size
-        slots = slots or devices * (1 if jax.default_backend() == "cpu" else 8)
-        self.slots = -(-min(slots, most or slots) // devices) * devices
+        self.slots = _whole(slots or devices * (1 if jax.default_backend() == "cpu" else 8), devices)
         whole = NamedSharding(self._mesh, PartitionSpec())
         self._rows = batch_sharding(self._mesh)
         self._autoencoder = jax.device_put(demo.model.autoencoder_params, whole)
@@ -176,7 +175,7 @@ class BatchSampler:
         self, bucket: Bucket, members: list[tuple[Job, str]], say: Callable[[dict[str, Any]], None], warn: Callable
     ) -> None:
         pending = iter(members)
-        slots: list[_Slot | None] = [None] * self.slots
+        slots: list[_Slot | None] = [None] * min(self.slots, _whole(len(members), self._mesh.devices.size))
         late: list[tuple[Film, jax.Array, int, np.ndarray]] = []  # decoded on the device, not fetched yet
         try:
             while True:
@@ -301,6 +300,11 @@ class BatchSampler:
 
     def _put(self, tree: PyTree) -> PyTree:
         return jax.tree.map(lambda a: jax.device_put(a, self._rows), tree)
+
+
+def _whole(count: int, devices: int) -> int:
+    """The least multiple of the devices that is not below."""
+    return -(-count // devices) * devices
 
 
 def _warn_of(warn: Callable[[str], None], line: int, text: str) -> None:
