@@ -8,14 +8,18 @@ import dataclasses
 import gc
 import logging
 import multiprocessing
+import threading
 from collections.abc import Callable
-from typing import Self
+from multiprocessing import util
+from typing import Any, Self
 
 import grain
 
 from data_pipelines.transforms import Example
+from data_pipelines.worker_processes import leave_with_parent
 
 _LAST_STEP = 2**40
+_LET_GO = 10.0  # seconds that workers' queues may take to close
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,7 +51,6 @@ class Batches:
     ) -> None:
         self._make, self._step, self._workers = make, start_step, workers
         self._patience = patience or Patience()
-        self._puller = concurrent.futures.ThreadPoolExecutor(1) if workers else None
         self._waiting: concurrent.futures.Future[Example] | None = None
         self._begin()
 
@@ -58,7 +61,7 @@ class Batches:
         if self._workers > 0:
             _parse_flags()
             options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
-            batches = batches.mp_prefetch(options)
+            batches = batches.mp_prefetch(options, worker_init_fn=_start_worker)
         self._iterator = iter(batches)
 
     def __iter__(self) -> Self:
@@ -81,10 +84,10 @@ class Batches:
         )
 
     def _pull(self) -> Example:
-        if self._puller is None:
+        if self._workers == 0:
             return next(self._iterator)
         wait = self._patience
-        waiting = self._waiting = self._puller.submit(next, self._iterator)
+        waiting = self._waiting = _in_thread(next, self._iterator)
         try:
             try:
                 return waiting.result(wait.slow)
@@ -99,16 +102,20 @@ class Batches:
             raise WorkersLostError(str(error).split(". ")[0]) from error
 
     def _end(self) -> None:
-        """Ends workers that may not listen; what waits for them then comes to an end too."""
+        """Ends workers that may not listen."""
         for process in set(multiprocessing.active_children()) - self._others:
             process.kill()
-        if self._waiting is not None:
-            concurrent.futures.wait([self._waiting])
-        with contextlib.suppress(Exception):
-            self._iterator.close()
-        # Their queues and semaphores: now, and not in the middle of something of multiprocessing's.
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Closes the iterator, once nobody waits for its next batch. Locks that a killed worker held and messages that
+        it had half written would block that for ever: then what is left of them is left behind."""
+        closing = _in_thread(_close, self._iterator, self._waiting)
         self._iterator = self._waiting = None
-        gc.collect()
+        if concurrent.futures.wait([closing], _LET_GO).not_done:
+            _LOG.warning("data: what killed worker processes left behind cannot be closed.")
+            _not_at_exit()
+        gc.collect()  # queues and semaphores: now, and not in the middle of something of multiprocessing's
 
     def __enter__(self) -> Self:
         return self
@@ -120,10 +127,41 @@ class Batches:
         """Stops the threads and worker processes."""
         if self._waiting is not None and not self._waiting.done():
             self._end()
-        if self._puller is not None:
-            self._puller.shutdown()
-        if self._iterator is not None:
-            self._iterator.close()
+        elif self._iterator is not None:
+            self._let_go()
+
+
+def _start_worker(index: int, count: int) -> None:
+    leave_with_parent()
+
+
+def _in_thread(call: Callable[..., Any], *arguments: Any) -> concurrent.futures.Future[Any]:
+    """Its result. Nobody waits for the thread when the program ends."""
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def _not_at_exit() -> None:
+    """Else Grain closes its iterators once more when the program ends, which would not."""
+    registry = util._finalizer_registry  # type: ignore[attr-defined]
+    for key, finalizer in list(registry.items()):
+        if (getattr(finalizer._callback, "__module__", None) or "").startswith("grain."):
+            registry.pop(key, None)
+
+
+def _close(iterator: Any, waiting: concurrent.futures.Future[Example] | None) -> None:
+    if waiting is not None:
+        concurrent.futures.wait([waiting])
+    with contextlib.suppress(Exception):
+        iterator.close()
 
 
 def _parse_flags() -> None:

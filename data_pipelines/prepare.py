@@ -21,6 +21,7 @@ from typing import Any
 
 from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
 from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
+from data_pipelines.worker_processes import leave_with_parent
 from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
 _HELP = """
@@ -175,6 +176,7 @@ def _start_worker() -> None:
 
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_with_parent()
 
 
 def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]]:

@@ -3,10 +3,16 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data_pipelines import batches as module
 from data_pipelines.batches import Batches, Patience, WorkersLostError
 
 # A worker takes some seconds to start, on a busy machine many more.
@@ -54,3 +60,48 @@ def test_what_a_worker_cannot_read_is_raised(workers):
         next(batches)
         with pytest.raises(ValueError, match="nine cannot be read"):
             next(batches)
+
+
+def test_what_does_not_close_is_left_behind(monkeypatch):
+    """As Grain does not when a worker was killed while it held a lock."""
+    monkeypatch.setattr(module, "_LET_GO", 0.1)
+    batches, held = Batches(make, 0, 0), threading.Event()
+    next(batches)
+    close = batches._iterator.close
+    monkeypatch.setattr(batches._iterator, "close", lambda: (held.wait(100), close()))
+    begin = time.monotonic()
+    batches.close()
+    assert time.monotonic() - begin < 50
+    held.set()
+
+
+_SCRIPT = """
+import multiprocessing, os, time
+import numpy as np
+from data_pipelines.batches import Batches
+
+def make(step):
+    return {"process": np.array([os.getpid()])}
+
+if __name__ == "__main__":
+    with Batches(make, 0, 1) as batches:
+        print(int(next(batches)["process"][0]), flush=True)
+        time.sleep(300)
+"""
+
+
+def test_workers_of_a_killed_run_end(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(_SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = Path("/proc", parent.stdout.readline().strip())
+    assert worker.exists() and worker.name.isdigit()
+    parent.kill()
+    parent.wait(20)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and worker.exists() and " Z " not in (worker / "stat").read_text():
+        time.sleep(0.05)
+    assert not worker.exists() or " Z " in (worker / "stat").read_text()
+    parent.stdout.close()

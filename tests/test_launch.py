@@ -51,7 +51,11 @@ def test_two_processes_find_each_other(variables):
         started.append(
             subprocess.Popen([sys.executable, "-c", JOIN], env=environment, stdout=subprocess.PIPE, text=True)
         )
-    said = [p.communicate(timeout=120)[0] for p in started]
+    try:
+        said = [p.communicate(timeout=120)[0] for p in started]
+    finally:
+        for process in started:
+            process.kill()
     assert "0 2 [0, 1]" in said[0].splitlines() and "1 2 [0, 1]" in said[1].splitlines()  # Gloo speaks too
 
 

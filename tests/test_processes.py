@@ -49,12 +49,17 @@ def until_stopped(work, name: str, count: int, signalled: int) -> list[int]:
     """Exit codes of a run that would go on for ever, one process of which gets SIGTERM after some steps. (A run that
     ends by itself would compile its validation too.)"""
     started = work.start(name, count, 100_000)
-    metrics = work.out / name / "metrics.jsonl"
-    while not metrics.exists() or len(work.losses(name)) < STEPS:
-        assert all(p.poll() is None for p in started), work.said(name, 0)
-        time.sleep(0.1)
-    started[signalled].send_signal(signal.SIGTERM)
-    return [p.wait(120) for p in started]
+    try:
+        metrics, end = work.out / name / "metrics.jsonl", time.monotonic() + 240
+        while not metrics.exists() or len(work.losses(name)) < STEPS:
+            said = [work.said(name, i) for i in range(count)]
+            assert all(p.poll() is None for p in started) and time.monotonic() < end, said
+            time.sleep(0.1)
+        started[signalled].send_signal(signal.SIGTERM)
+        return [p.wait(120) for p in started]
+    finally:
+        for process in started:
+            process.kill()
 
 
 def test_two_processes_do_what_one_does_and_stop_together(work):

@@ -117,7 +117,7 @@ def test_workers_die_with_their_parent(tmp_path, how):
     script.write_text(_SCRIPT)
     pids.mkdir()
     environment = os.environ | {"PYTHONPATH": str(Path(builder.__file__).parents[2])}
-    parent = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL)
     try:
         assert _wait_for(lambda: len(list(pids.iterdir())) == 2, 60)
         children = [int(path.name) for path in pids.iterdir()]
@@ -128,7 +128,7 @@ def test_workers_die_with_their_parent(tmp_path, how):
         assert _wait_for(lambda: not any(_alive(pid) for pid in children), 20)
     finally:
         parent.kill()
-        parent.communicate()
+        parent.wait(20)
 
 
 def _contents(folder: Path) -> dict[str, dict[str, bytes]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from data_pipelines.worker_processes import leave_with_parent
 from demo_jax.typing import InputError
 
 Task = TypeVar("Task")
@@ -84,15 +84,7 @@ def _start(counter: Any) -> None:
     global _done
     _done = counter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    """However the parent ends, even by SIGKILL, its end of a pipe closes."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    leave_with_parent()
 
 
 def _call(work: Callable[[Task, Report], None], task: Task) -> None:
