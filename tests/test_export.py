@@ -53,7 +53,7 @@ def test_it_says_what_the_model_says(demo, exported):
         lambda x, t, c: FlowTransformer(tiny_model.STAGE2.model, tiny_model.LAYOUT).apply(
             {"params": demo.model.flow_params}, x, t, c
         ),
-        {"audio": 1.5, "emotion": 1.0},
+        {"audio": guidance.audio_scale(1.5, tiny_model.LAYOUT), "emotion": 1.0},
     )
     whitened = ode.solve(guided, noise, said, 3)[0]
     np.testing.assert_allclose(made, demo.model.space.from_whitened(whitened), atol=1e-4)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
+from demo_jax.factors import FactorLayout
 from demo_jax.flow.condition import Condition, VelocityFn, repeat
 
 GUIDED = ("audio", "emotion")  # the conditions that can be guided: those with a keep_* field
@@ -50,3 +51,11 @@ def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | jax.Array]) -> V
         return total
 
     return guided
+
+
+def audio_scale(scale: float | jax.Array, layout: FactorLayout) -> jax.Array:
+    """The audio's scale of each entry of a code, [B, 1, K] from one number for all or for each of B rows: above 1 it is
+    the lips' alone, for only they are to follow the sound harder than in training (ADR 26)."""
+    is_lip = (layout.factor_index == list(layout.slices).index("lip"))[None, None]
+    scale = jnp.reshape(scale, (-1, 1, 1))
+    return jnp.where(is_lip, scale, jnp.minimum(scale, 1.0))

@@ -82,7 +82,8 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
         def velocity(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
             return transformer.apply(flow_weights, x, t, condition)
 
-        guided = guidance.guide(velocity, {"audio": audio_scale, "emotion": emotion_scale})
+        scales = {"audio": guidance.audio_scale(audio_scale, layout), "emotion": emotion_scale}
+        guided = guidance.guide(velocity, scales)
         condition = Condition(**dict(zip(FIELDS, fields, strict=True)))
         return space.from_whitened(_euler(guided, noise, condition, steps))
 

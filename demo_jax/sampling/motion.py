@@ -13,6 +13,7 @@ from demo_jax import rng
 from demo_jax.codes import CodeSpace
 from demo_jax.config import FlowTransformerConfig
 from demo_jax.factors import CALIBRATED_NAMES, GAZE_NAMES, GAZE_SCALE, POSE_SCALE, FactorLayout
+from demo_jax.flow import guidance
 from demo_jax.flow.condition import Condition
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
@@ -51,6 +52,7 @@ class MotionGenerator:
             def velocity(x: jax.Array, t: jax.Array, cond: Condition) -> jax.Array:
                 return transformer.apply({"params": params}, x, t, cond)
 
+            scales = scales | {"audio": guidance.audio_scale(scales["audio"], layout)}
             return sample_window(velocity, keys, condition, steps=steps, scales=scales, solver=solver)
 
         self.sample = jax.jit(sample, static_argnames=("steps", "solver"))

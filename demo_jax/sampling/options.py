@@ -19,7 +19,7 @@ class Options:
     seed: int = 0
     steps: int = 10  # solver steps
     solver: str = "euler"  # of ode.SOLVERS
-    audio_scale: float = 2.0  # guidance; 1 = as trained, more = lips follow the speech harder
+    audio_scale: float = 2.0  # guidance; 1 = as trained, more = lips (nothing else) follow the speech harder
     emotion_scale: float = 1.0
     emotion: str = ""  # of factors.EMOTIONS, or "neutral,2.5:happy": from 2.5 s on; "" leaves it to the model
 
