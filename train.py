@@ -172,6 +172,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "corpus": autoencoder.meta["corpus"],
         "data_fingerprint": codes["data_fingerprint"].get("train", ""),
         "feature": feature,
+        "feature_version": version,
         "feature_size": feature_size,
     }
     shown = pipeline.first_codes(config.data.path, held_out)

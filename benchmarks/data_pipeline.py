@@ -1,41 +1,82 @@
-"""Batches a second of both pipelines: python -m benchmarks.data_pipeline --data DIR [--codes DIR] [--size 64]."""
+"""Batches a second of both pipelines, and how many cores a GPU needs: python -m benchmarks.data_pipeline --help.
+
+    python -m data_pipelines.puppet --out data/puppet512 --size 512 --hours 0.02 --people 4,1,1
+    python -m benchmarks.data_pipeline --data data/puppet512 --size 512 --out out/data_pipeline.json
+
+Seconds of a core (of all threads, so that other work on the machine changes little) for each picture of stage 1, of
+which decoding alone, and what a GPU asks for that reaches --share of --peak with the full-size auto-encoder
+(operations counted by benchmarks.pods: see docs/scale.md).
+"""
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+import platform
 import time
+from pathlib import Path
 
-from data_pipelines.catalog import splits_of
+from data_pipelines.catalog import open_records, splits_of
 from data_pipelines.pipeline import Batches, stage1_batches, stage2_batches
+from data_pipelines.schema import write_atomically
+from data_pipelines.transforms import decode_frame
+
+PER_ROW, PER_SET = 6, 5  # pictures: a source and five to drive it; a set's
+FULL_SIZE = (2 * PER_ROW + PER_SET) / 1.19e12  # pictures an operation of configs/full_autoencoder.py
 
 
-def rate(batches: Batches, steps: int) -> float:
+def rate(batches: Batches, steps: int) -> tuple[float, float]:
+    """Batches a second, and seconds of this process's cores for each."""
     with batches:
         next(batches)
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         for _ in range(steps):
             next(batches)
-        return steps / (time.perf_counter() - start)
+        return steps / (time.perf_counter() - start), (time.process_time() - busy) / steps
+
+
+def decoding(data: str, size: int, frames: int = 200) -> float:
+    """Seconds of a core for one frame's JPEG."""
+    record = next(r for r in open_records(data, splits_of(data)[0]) if r.frames)
+    files = [record.frames[i % len(record.frames)] for i in range(frames)]
+    busy = time.process_time()
+    for file in files:
+        decode_frame(file, size)
+    return (time.process_time() - busy) / frames
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="clip records or shards")
     parser.add_argument("--codes", help="motion codes")
+    parser.add_argument("--out", type=Path, help="json to write")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--sets", type=int, default=8, help="0 for a corpus without sets")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--peak", type=float, default=790, help="TFLOP/s of the GPU (an H100's in practice)")
+    parser.add_argument("--share", type=float, default=0.4, help="of it that training reaches")
     args = parser.parse_args()
+    found: dict = {"date": datetime.date.today().isoformat(), "machine": platform.machine(), "size": args.size}
+    pictures = args.batch * PER_ROW + args.sets * PER_SET
     for workers in (0, 1, 2):
         sizes = {"batch_size": args.batch, "set_batch_size": args.sets, "size": args.size}
         batches = stage1_batches(args.data, splits_of(args.data)[0], seed=0, start_step=0, workers=workers, **sizes)
-        pictures = args.batch * 6 + args.sets * 5
-        speed = rate(batches, args.steps)
-        print(f"stage 1, {workers} workers: {speed:.1f} batches/s, {speed * pictures:.0f} pictures/s")
+        speed, busy = rate(batches, args.steps)
+        found[f"pictures_per_s_{workers}_workers"] = speed * pictures
+        if workers == 0:
+            found["core_s_per_picture"] = busy / pictures
+    found["of_it_decoding"] = decoding(args.data, args.size)
+    if args.size == 512:
+        found["gpu_pictures_per_s"] = FULL_SIZE * args.peak * 1e12 * args.share
+        found["cores_per_gpu"] = found["gpu_pictures_per_s"] * found["core_s_per_picture"]
     if args.codes:
         batches = stage2_batches(args.codes, batch_size=args.batch, seed=0, start_step=0)
-        print(f"stage 2: {rate(batches, args.steps):.1f} batches/s of {args.batch} windows")
+        found["windows_per_s"] = rate(batches, args.steps)[0] * args.batch
+    if args.out:
+        write_atomically(args.out, json.dumps(found, indent=1).encode())
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -129,6 +129,13 @@ def test_audio_and_its_scale_matter(demo, portrait_code):
     np.testing.assert_array_equal(*codes)  # scale 0: what is said cannot be heard
 
 
+def test_a_model_that_learned_other_features_is_refused(demo):
+    now = demo.model.meta | {"feature_version": "1"}
+    Pipeline(dataclasses.replace(demo.model, meta=now))
+    with pytest.raises(InputError, match="learned to hear by version 0 of the audio features logmel; this is"):
+        Pipeline(dataclasses.replace(demo.model, meta=now | {"feature_version": "0"}))
+
+
 def test_audio_guidance_above_one_is_the_lips_alone(demo, portrait_code):
     """In one step from the same noise: later ones would hear of the lips through the network."""
     lip = tiny_model.LAYOUT.slices["lip"]

@@ -74,6 +74,13 @@ class Pipeline:
         self.size = model.autoencoder.model.size
         self._flow, self._space = model.flow.model, model.space
         features = extractor(model.flow.data.feature)
+        learned = model.meta.get("feature_version")  # None of codes that did not say
+        if learned is not None and learned != features.version:
+            raise InputError(
+                f"{model.path} learned to hear by version {learned} of the audio features {features.name}; this is "
+                f"version {features.version}. Train it on with codes that hold those: "
+                f"--config.start_from={model.path}, and see python -m data_pipelines.add_features --help."
+            )
         self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
         autoencoder = AutoEncoder(model.autoencoder.model)
 
