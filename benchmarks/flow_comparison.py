@@ -15,6 +15,7 @@ intervals.
   spread         standard deviation of pose over the truth's
   jitter         second difference of pose over the truth's
   straightness   1 - |v - (x1 - x0)|^2 / |x1 - x0|^2 along the way (flows)
+  gain, skew     of the couplings in training: cost saved over what can be; R^2 of the noise from its pair's condition
 
 Beside them: the nearest training window by its sound (retrieval), a still face, and the encoder's own reading.
 """
@@ -26,6 +27,7 @@ import functools
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from data_pipelines.schema import CodeRecord, read_codes, write_atomically
 from demo_jax import codes as code_space
 from demo_jax import rng
 from demo_jax.config import ConditionConfig, FlowTransformerConfig, OptimizerConfig
+from demo_jax.evaluation.metrics.coupling import skew
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
 from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter, somebody_speaks
 from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
@@ -49,12 +52,14 @@ from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
 from demo_jax.training.conditioning import coupling_features, make_condition
 from demo_jax.training.state import apply_gradients, create, make_optimizer
+from demo_jax.training.steps import make_coupling
 from demo_jax.typing import PyTree
 
 MODEL = FlowTransformerConfig(width=96, depth=4, heads=4)
 BATCH = 64  # and the coupling's group
 EVALUATIONS = (1, 2, 3, 5, 10, 20)
 SAMPLES = 16
+PAIRED = 64  # batches whose pairs are looked at
 # Nothing given and no keyframes: whole windows are paired. Sound is dropped as usual.
 CONDITION = ConditionConfig(given=0.0, keyframe=0.0, cut=0.0, group=BATCH)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99)
@@ -237,6 +242,34 @@ def references(clips: Clips, codes: str, feature: str) -> dict[str, dict[str, fl
     }
 
 
+def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, dict[str, float]]:
+    """Each coupling's share of the cost that a pairing can save, and the skew of its noise (held-out R^2 of the noise
+    from the conditions' features), on the first PAIRED batches of training."""
+    couple = {kind: jax.jit(make_coupling(config), static_argnums=5) for kind, config in flow_kinds.COUPLINGS.items()}
+    seen: list[np.ndarray] = []
+    noise: dict[str, list[np.ndarray]] = {kind: [] for kind in couple}
+    cost = dict.fromkeys(couple, 0.0)
+    with stage2_batches(codes, batch_size=BATCH, seed=0, start_step=0, feature=feature) as batches:
+        for i in range(PAIRED):
+            batch = jax.tree.map(jnp.asarray, next(batches))
+            condition_key, noise_key = jax.random.split(rng.stream(0, "pairs", i))
+            x1, condition = make_condition(condition_key, batch, space, LAYOUT, CONDITION, MODEL.context)
+            features = coupling_features(batch, space, condition)
+            seen.append(np.asarray(features))
+            x0 = jax.random.normal(noise_key, x1.shape)
+            for kind, pair in couple.items():
+                paired = pair(noise_key, x0, x1, features, condition.free, BATCH)
+                noise[kind].append(np.asarray(paired).reshape(BATCH, -1))
+                cost[kind] += float(jnp.sum(jnp.where(condition.free, jnp.square(paired - x1), 0.0)))
+    groups = np.repeat(np.arange(PAIRED), BATCH)
+    told = np.concatenate(seen)
+    saved = cost["independent"] - cost["plain"]
+    return {
+        kind: {"gain": (cost["independent"] - cost[kind]) / saved, "skew": skew(told, np.concatenate(rows), groups)}
+        for kind, rows in noise.items()
+    }
+
+
 def interval(values: list[float]) -> tuple[float, float]:
     """Mean and half-width of its 95 % confidence interval (Student's t)."""
     from scipy.stats import t
@@ -246,7 +279,9 @@ def interval(values: list[float]) -> tuple[float, float]:
     return float(np.mean(values)), half
 
 
-def markdown(runs: dict[str, list[dict]], fixed: dict[str, dict[str, float]]) -> str:
+def markdown(
+    runs: dict[str, list[dict]], fixed: dict[str, dict[str, float]], paired: dict[str, dict[str, float]]
+) -> str:
     names = ("lip", "lag", "mean16", "pose", "rest", "spread", "jitter")
     lines = ["| kind | evaluations | " + " | ".join(names) + " | seeds |", "|---" * (len(names) + 3) + "|"]
     for kind, found in runs.items():
@@ -261,11 +296,12 @@ def markdown(runs: dict[str, list[dict]], fixed: dict[str, dict[str, float]]) ->
             lines.append(f"| {kind} | {steps} | " + " | ".join(cells) + f" | {len(found)} |")
     for kind, row in fixed.items():
         lines.append(f"| {kind} | | " + " | ".join(f"{row[n]:.3f}" if n in row else "" for n in names) + " | |")
-    lines += ["", "| kind | straightness |", "|---|---|"]
+    lines += ["", "| kind | straightness | gain | skew |", "|---|---|---|---|"]
     for kind, found in runs.items():
         if "straightness" in found[0]:
             mean, half = interval([f["straightness"] for f in found])
-            lines.append(f"| {kind} | {mean:.4f} ± {half:.4f} |")
+            of = paired[kind]
+            lines.append(f"| {kind} | {mean:.4f} ± {half:.4f} | {of['gain']:.3f} | {of['skew']:.4f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -281,10 +317,8 @@ def main(argv: list[str] | None = None) -> None:
     space = code_space.load_space(Path(args.codes) / "space.npz")
     clips = Clips([read_codes(p) for p in code_paths(args.codes, "test")], space, args.feature)
     args.out.mkdir(parents=True, exist_ok=True)
-    fixed_at = args.out / "references.json"
-    if not fixed_at.exists():
-        write_atomically(fixed_at, json.dumps(references(clips, args.codes, args.feature), indent=1).encode())
-    fixed = json.loads(fixed_at.read_text())
+    fixed = _once(args.out / "references.json", lambda: references(clips, args.codes, args.feature))
+    paired = _once(args.out / "pairs.json", lambda: pairs(args.codes, space, args.feature))
     for seed in range(args.seeds):  # all kinds once, then again: a stopped table compares like with like
         for kind in args.only or flow_kinds.KINDS:
             done = args.out / f"{kind}-{args.steps}-{seed}.json"
@@ -295,9 +329,17 @@ def main(argv: list[str] | None = None) -> None:
             found = evaluate(kind, params, clips, seed) | {"train": last, "seconds": time.monotonic() - begin}
             write_atomically(done, json.dumps(found, indent=1).encode())
             runs = _read(args.out, args.steps)
-            write_atomically(args.out / "table.json", json.dumps({"runs": runs, "references": fixed}).encode())
-            write_atomically(args.out / "table.md", markdown(runs, fixed).encode())
-    print(markdown(_read(args.out, args.steps), fixed))
+            table = {"runs": runs, "references": fixed, "pairs": paired}
+            write_atomically(args.out / "table.json", json.dumps(table).encode())
+            write_atomically(args.out / "table.md", markdown(runs, fixed, paired).encode())
+    print(markdown(_read(args.out, args.steps), fixed, paired))
+
+
+def _once(path: Path, make: Callable[[], dict]) -> dict:
+    """What is in the file, made first if there is none."""
+    if not path.exists():
+        write_atomically(path, json.dumps(make(), indent=1).encode())
+    return json.loads(path.read_text())
 
 
 def _read(folder: Path, steps: int) -> dict[str, list[dict]]:

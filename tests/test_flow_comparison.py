@@ -91,7 +91,7 @@ def test_the_right_answer_has_no_loss(kind):
 
 def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
-    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2}.items():
+    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "PAIRED": 3}.items():
         monkeypatch.setattr(flow_comparison, name, value)
     monkeypatch.setattr(flow_comparison, "CONDITION", dataclasses.replace(flow_comparison.CONDITION, group=4))
     rows = []
@@ -125,6 +125,9 @@ def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     }
     assert set(table["runs"]["aware"][0]["10"]) == {"lip", "lag", "mean16", "pose", "rest", "spread", "jitter"}
     assert table["references"]["encoder"]["spread"] == 1 and table["references"]["still"]["jitter"] == 0
+    gains = {kind: of["gain"] for kind, of in table["pairs"].items()}
+    assert gains["independent"] == 0 < gains["aware"] <= gains["plain"] == 1
+    assert all(0 <= of["skew"] < 1 for of in table["pairs"].values())
     said = capsys.readouterr().out
     assert "| aware | 10 |" in said and "| regression | 1 |" in said and "| aware |" in said.split("straightness")[1]
     before = (tmp_path / "out/aware-2-0.json").stat().st_mtime_ns
