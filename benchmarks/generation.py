@@ -7,6 +7,7 @@ On held-out recordings, without pixels; speed and memory with them. --only picks
   steps, guidance   lip: correlation of the aperture with the recording's true one, where somebody speaks; shuffled:
                     with another recording; lag; spread of pose over the truth's; rest: relative Frechet distance of
                     all codes but pose, counted from the portrait's (0 another true clip, 1 a still face)
+  samples           lip of one of 16 samples, of their mean; how pose differs between samples over how it moves in one
   seams             velocity at window borders over velocity elsewhere; of the truth at the same frames
   stream            the same figures where each frame waits for 20 frames more of sound only
   silence           aperture at rest (median, 95th percentile over the speaking one's), and how much the head moves
@@ -53,6 +54,7 @@ from demo_jax.typing import FPS, SAMPLES_PER_FRAME
 
 Rows = list[np.ndarray]
 MINUTES, PORTRAITS = 10, 8  # of the length section
+SAMPLES = 16
 APERTURE, YAW = CALIBRATED_NAMES.index("aperture"), CALIBRATED_NAMES.index("yaw")
 
 
@@ -125,6 +127,22 @@ class Bench:
             options = Options(audio_scale=scale)
             found[f"{scale:g}"] = self.quality(self.motion(options), self.motion(options, shift=1))
         return found
+
+    def samples(self) -> dict[str, Any]:
+        aperture = self.place["aperture"]
+        made = [self.motion(Options(seed=seed)) for seed in tqdm(range(SAMPLES), desc="samples")]
+        one, mean = [], []
+        for i, record in enumerate(self.records):
+            if somebody_speaks(record.waveform):
+                rows, true = [m[i][:, aperture] for m in made], record.truth[:, APERTURE]
+                one.append(float(np.mean([correlation(r, true) for r in rows])))
+                mean.append(correlation(np.mean(rows, 0), true))
+        away = [np.stack([m[i][:, self.pose] for m in made]) for i in range(len(self.records))]
+        between = np.mean([x.std(0).mean(0) for x in away], 0) / np.mean([x.std(1).mean(0) for x in away], 0)
+        return {
+            "one": mean_and_error(one), f"mean_of_{SAMPLES}": mean_and_error(mean),
+            "pose_between_samples_over_within": float(between.mean()),
+        }  # fmt: skip
 
     def seams(self) -> dict[str, Any]:
         length = self.demo.model.flow.model.window if self.demo.model.flow else 0
@@ -278,7 +296,7 @@ def peak(checkpoint: str | None, minutes: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-SECTIONS = ("steps", "guidance", "seams", "stream", "silence", "length", "controls", "speed", "memory")
+SECTIONS = ("steps", "guidance", "samples", "seams", "stream", "silence", "length", "controls", "speed", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -39,6 +39,7 @@ def test_every_section_is_measured(bench, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(generation, "Options", lambda **more: Options(**({"steps": 1} | more)))
     monkeypatch.setattr(generation, "MINUTES", 2)
     monkeypatch.setattr(generation, "PORTRAITS", 2)
+    monkeypatch.setattr(generation, "SAMPLES", 3)
     out = tmp_path / "out.json"
     generation.main(["--codes", str(bench), "--out", str(out), "--clips", "3"])
     found = json.loads(out.read_text())
@@ -51,6 +52,9 @@ def test_every_section_is_measured(bench, tmp_path, monkeypatch, capsys):
     assert set(found["guidance"]) == {"0", "1", "1.5", "2", "3"} and "shuffled" in found["guidance"]["1"]
     # Without guidance the sound changes nothing.
     assert found["guidance"]["0"]["lip"]["mean"] != found["guidance"]["1"]["lip"]["mean"]
+    assert found["samples"]["one"]["count"] == found["samples"]["mean_of_3"]["count"] == 3
+    assert found["samples"]["one"]["mean"] != found["samples"]["mean_of_3"]["mean"]
+    assert found["samples"]["pose_between_samples_over_within"] > 0
     assert found["controls"]["keyframe_error_degrees"] < 1e-3
     assert found["controls"]["head_moved_by_other_seed"] > 0
     assert found["length"]["head_speed"]["first"] > 0 and found["length"]["blinks"]["last_less_first"]["count"] == 2
