@@ -91,7 +91,8 @@ def test_the_right_answer_has_no_loss(kind):
 
 def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
-    for name, value in {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "PAIRED": 3}.items():
+    sizes = {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}
+    for name, value in sizes.items():
         monkeypatch.setattr(flow_comparison, name, value)
     monkeypatch.setattr(flow_comparison, "CONDITION", dataclasses.replace(flow_comparison.CONDITION, group=4))
     rows = []
