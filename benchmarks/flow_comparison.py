@@ -264,12 +264,14 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
                 noise[kind].append(np.asarray(paired).reshape(BATCH, -1))
                 cost[kind] += float(jnp.sum(jnp.where(condition.free, jnp.square(paired - x1), 0.0)))
     groups = np.repeat(np.arange(PAIRED), BATCH)
-    told, moves = (_principal(np.concatenate(rows)) for rows in (seen, data))
+    conditions_seen = np.concatenate(seen)
+    told = conditions_seen @ _principal(conditions_seen)
+    moves = _principal(np.concatenate(data))
     saved = cost["independent"] - cost["plain"]
     return {
         kind: {
             "gain": (cost["independent"] - cost[kind]) / saved,
-            "skew": skew(np.concatenate(seen) @ told, np.concatenate(rows) @ moves, groups),
+            "skew": skew(told, np.concatenate(rows) @ moves, groups),
         }
         for kind, rows in noise.items()
     }

@@ -83,14 +83,15 @@ class Bench:
             made.append(np.concatenate(list(parts)))
         return made
 
-    def quality(self, made: Rows, shuffled: Rows | None = None) -> dict[str, Any]:
-        def lips(rows: Rows) -> list[float]:
-            return [
-                correlation(m[:, self.place["aperture"]], r.truth[:, APERTURE])
-                for m, r in zip(rows, self.records, strict=True)
-                if somebody_speaks(r.waveform)
-            ]
+    def lips(self, made: Rows) -> list[float]:
+        """Correlation of the aperture with the true one, of each recording in which somebody speaks."""
+        return [
+            correlation(m[:, self.place["aperture"]], r.truth[:, APERTURE])
+            for m, r in zip(made, self.records, strict=True)
+            if somebody_speaks(r.waveform)
+        ]
 
+    def quality(self, made: Rows, shuffled: Rows | None = None) -> dict[str, Any]:
         lags = [
             best_lag(m[:, self.place["aperture"]], r.truth[:, APERTURE])[0]
             for m, r in zip(made, self.records, strict=True)
@@ -103,13 +104,13 @@ class Bench:
             return {"mean": found["relative"], "error": found["error"]}  # standard deviation over the splits
 
         found = {
-            "lip": mean_and_error(lips(made)),
+            "lip": mean_and_error(self.lips(made)),
             "lag": float(np.median(lags)),
             "spread": float((deviation / wanted).mean()),
             "pose": distance(self.pose),
             "rest": distance(self.rest),
         }
-        return found | ({"shuffled": mean_and_error(lips(shuffled))} if shuffled else {})
+        return found | ({"shuffled": mean_and_error(self.lips(shuffled))} if shuffled else {})
 
     @property
     def truth(self) -> Rows:
@@ -129,20 +130,15 @@ class Bench:
         return found
 
     def samples(self) -> dict[str, Any]:
-        aperture = self.place["aperture"]
         made = [self.motion(Options(seed=seed)) for seed in tqdm(range(SAMPLES), desc="samples")]
-        one, mean = [], []
-        for i, record in enumerate(self.records):
-            if somebody_speaks(record.waveform):
-                rows, true = [m[i][:, aperture] for m in made], record.truth[:, APERTURE]
-                one.append(float(np.mean([correlation(r, true) for r in rows])))
-                mean.append(correlation(np.mean(rows, 0), true))
-        away = [np.stack([m[i][:, self.pose] for m in made]) for i in range(len(self.records))]
-        between = np.mean([x.std(0).mean(0) for x in away], 0) / np.mean([x.std(1).mean(0) for x in away], 0)
+        of_clips = [np.stack(clip) for clip in zip(*made, strict=True)]  # [SAMPLES, T, K] each
+        heads = [clip[..., self.pose] for clip in of_clips]
+        between, within = np.mean([h.std(0).mean(0) for h in heads], 0), np.mean([h.std(1).mean(0) for h in heads], 0)
         return {
-            "one": mean_and_error(one), f"mean_of_{SAMPLES}": mean_and_error(mean),
-            "pose_between_samples_over_within": float(between.mean()),
-        }  # fmt: skip
+            "one": mean_and_error(np.mean([self.lips(rows) for rows in made], 0).tolist()),
+            f"mean_of_{SAMPLES}": mean_and_error(self.lips([clip.mean(0) for clip in of_clips])),
+            "pose_between_samples_over_within": float((between / within).mean()),
+        }
 
     def seams(self) -> dict[str, Any]:
         length = self.demo.model.flow.model.window if self.demo.model.flow else 0

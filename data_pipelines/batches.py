@@ -19,7 +19,7 @@ from data_pipelines.transforms import Example
 from data_pipelines.worker_processes import leave_with_parent
 
 _LAST_STEP = 2**40
-_LET_GO = 10.0  # seconds that workers' queues may take to close
+_LET_GO = 30.0  # seconds that closing may take; Grain gives a worker 25 to end by itself
 _LOG = logging.getLogger(__name__)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from living import alive, wait_for
 
 from data_pipelines import batches as module
 from data_pipelines.batches import Batches, Patience, WorkersLostError
@@ -76,7 +77,7 @@ def test_what_does_not_close_is_left_behind(monkeypatch):
 
 
 _SCRIPT = """
-import multiprocessing, os, time
+import os, time
 import numpy as np
 from data_pipelines.batches import Batches
 
@@ -96,12 +97,9 @@ def test_workers_of_a_killed_run_end(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[1])}
     parent = subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    worker = Path("/proc", parent.stdout.readline().strip())
-    assert worker.exists() and worker.name.isdigit()
+    worker = int(parent.stdout.readline())
+    assert alive(worker)
     parent.kill()
     parent.wait(20)
-    end = time.monotonic() + 20
-    while time.monotonic() < end and worker.exists() and " Z " not in (worker / "stat").read_text():
-        time.sleep(0.05)
-    assert not worker.exists() or " Z " in (worker / "stat").read_text()
+    assert wait_for(lambda: not alive(worker), 20)
     parent.stdout.close()

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter, namedtuple
 from pathlib import Path
 
 import numpy as np
 import pytest
+from living import alive, wait_for
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
@@ -96,21 +96,6 @@ if __name__ == "__main__":
 """
 
 
-def _wait_for(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not condition():
-        time.sleep(0.05)
-    return condition()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_workers_die_with_their_parent(tmp_path, how):
     script, pids = tmp_path / "work.py", tmp_path / "pids"
@@ -119,13 +104,13 @@ def test_workers_die_with_their_parent(tmp_path, how):
     environment = os.environ | {"PYTHONPATH": str(Path(builder.__file__).parents[2])}
     parent = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL)
     try:
-        assert _wait_for(lambda: len(list(pids.iterdir())) == 2, 60)
+        assert wait_for(lambda: len(list(pids.iterdir())) == 2, 60)
         children = [int(path.name) for path in pids.iterdir()]
-        assert all(_alive(pid) for pid in children)
+        assert all(alive(pid) for pid in children)
         parent.send_signal(how)
         parent.wait(20)
         assert parent.returncode != 0
-        assert _wait_for(lambda: not any(_alive(pid) for pid in children), 20)
+        assert wait_for(lambda: not any(alive(pid) for pid in children), 20)
     finally:
         parent.kill()
         parent.wait(20)
@@ -146,7 +131,7 @@ def test_killed_and_resumed_in_other_processes_it_is_the_same_corpus(tmp_path, c
     command = [sys.executable, "-m", "data_pipelines.puppet", "--out", folder, *flags, "--workers", "2"]
     root = Path(builder.__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert _wait_for(lambda: len(list(folder.glob("*/clips/*.npz"))) > 2, 120)
+    assert wait_for(lambda: len(list(folder.glob("*/clips/*.npz"))) > 2, 120)
     process.kill()
     process.wait(20)
     assert main(["--out", str(folder), *flags, "--workers", "1"]) == 0

@@ -22,7 +22,8 @@ GUIDED = ("audio", "emotion")  # the conditions that can be guided: those with a
 
 
 def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | jax.Array]) -> VelocityFn:
-    """The guided velocity. `scales` maps each guided condition (of GUIDED) to its scale, a number or a scalar array.
+    """The guided velocity. `scales` maps each guided condition (of GUIDED) to its scale: a number, or an array that
+    broadcasts against the velocity [B, L, K].
 
     One call of the result is one call of `velocity_fn` with a batch (1 + number of guided conditions) times as large.
     A condition that is not in `scales` is not guided and stays in every branch. A condition that the caller has

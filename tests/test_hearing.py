@@ -1,0 +1,38 @@
+"""What a model hears by, and how hard its lips follow."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny_model
+
+from demo_jax.sampling.controls import FREE
+from demo_jax.sampling.options import Options
+from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.typing import InputError
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return Pipeline(tiny_model.model())
+
+
+def motion(demo, options):
+    code = np.asarray(demo.look(tiny_model.portrait())[1])
+    return np.concatenate(list(demo.motion(code, tiny_model.speech(12), FREE, options)))
+
+
+def test_a_model_that_learned_other_features_is_refused(demo):
+    now = demo.model.meta | {"feature_version": "1"}
+    Pipeline(dataclasses.replace(demo.model, meta=now))
+    with pytest.raises(InputError, match="learned to hear by version 0 of the audio features logmel; this is"):
+        Pipeline(dataclasses.replace(demo.model, meta=now | {"feature_version": "0"}))
+
+
+def test_audio_guidance_above_one_is_the_lips_alone(demo):
+    """In one step from the same noise: later ones would hear of the lips through the network."""
+    lip = tiny_model.LAYOUT.slices["lip"]
+    usual, louder, quieter = (motion(demo, Options(steps=1, audio_scale=s)) for s in (1.0, 4.0, 0.5))
+    rest = np.r_[: lip.start, lip.stop : tiny_model.LAYOUT.size]
+    np.testing.assert_allclose(louder[:, rest], usual[:, rest], atol=1e-6)  # XLA sums in another order
+    assert (louder[:, lip] != usual[:, lip]).any() and (quieter[:, rest] != usual[:, rest]).any()
