@@ -15,7 +15,13 @@ from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer, _detail
-from demo_jax.models.layers import depth_to_space, space_to_depth
+from demo_jax.models.layers import (
+    ModulatedBlock,
+    depth_to_space,
+    space_to_depth,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from demo_jax.models.motion_encoder import orthonormal
 from demo_jax.models.warp import identity_grid, warp
 
@@ -68,6 +74,32 @@ def test_warp_and_its_gradients_equal_the_dense_form():
 def test_space_to_depth_round_trip():
     x = jnp.arange(2 * 4 * 6 * 3.0).reshape(2, 4, 6, 3)
     assert (depth_to_space(space_to_depth(x)) == x).all()
+
+
+def test_doubling_is_bilinear_resizing():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 3, 4))
+    np.testing.assert_allclose(upsample_bilinear(x), jax.image.resize(x, (2, 10, 6, 4), "bilinear"), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [6, 8])
+def test_a_doubling_block_is_the_block_of_the_doubled_picture(channels):
+    x = jax.random.normal(jax.random.key(0), (2, 5, 3, 8))
+    style = jax.random.normal(jax.random.key(1), (2, 4))
+    plain, doubling = ModulatedBlock(channels), ModulatedBlock(channels, doubles=True)
+    variables = doubling.init(jax.random.key(2), x, style)
+    variables = jax.tree.map(lambda a: a + 0.1, variables)  # biases are zero at first
+
+    def of_doubled(variables, x):
+        return plain.apply(variables, upsample_nearest(x), style)
+
+    def doubled(variables, x):
+        return doubling.apply(variables, x, style)
+
+    np.testing.assert_allclose(doubled(variables, x), of_doubled(variables, x), atol=1e-5)
+    gradients = [
+        jax.grad(lambda v, x, f=f: jnp.mean(jnp.square(f(v, x))), (0, 1))(variables, x) for f in (doubled, of_doubled)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *gradients)
 
 
 def test_basis_is_orthonormal_and_refuses_too_few_dimensions():

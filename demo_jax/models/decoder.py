@@ -89,10 +89,11 @@ class Decoder(nn.Module):
         drawn: jax.Array | None = None
         for i, (resolution, channels) in enumerate(c.levels):
             if i > 0:
-                x, flow = upsample_nearest(x), upsample_bilinear(flow)
+                flow = upsample_bilinear(flow)
             if resolution <= MAX_WARP:
                 features = pyramid[str(resolution)]
                 if x is not None:
+                    x = upsample_nearest(x)
                     flow = flow + self._flow_change(x, f"flow_{resolution}")
                 grid, share = where(flow)
                 inputs = [warp(features, grid), share.astype(self.dtype)]
@@ -104,10 +105,11 @@ class Decoder(nn.Module):
                 x = nn.Dense(channels, dtype=self.dtype, name=f"merge_{resolution}")(jnp.concatenate(inputs, -1))
                 smaller = (resolutions[-1] // resolution,) * 2
                 drawn = nn.avg_pool(outlines, smaller, smaller)
+                for j in range(c.blocks):
+                    x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style, drawn)
             else:
                 drawn = None
-            for j in range(c.blocks if resolution <= MAX_WARP else 1):
-                x = ModulatedBlock(channels, dtype=self.dtype, name=f"block_{resolution}_{j}")(x, style, drawn)
+                x = ModulatedBlock(channels, doubles=True, dtype=self.dtype, name=f"block_{resolution}_0")(x, style)
 
         # Per pixel: painted colour (3), how much of it to use (1), and a last correction of the flow.
         channels = 4 + len(HeadFlow.step)
