@@ -5,25 +5,26 @@
 
 Seconds of a core (of all threads, so that other work on the machine changes little) for each picture of stage 1, of
 which decoding alone, and what a GPU asks for that reaches --share of --peak with the full-size auto-encoder
-(operations counted by benchmarks.pods: see docs/scale.md).
+(operations counted in its traced train step).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import platform
 import time
 from pathlib import Path
 
+from benchmarks.abstract import abstract_step, count_operations, settings
 from data_pipelines.catalog import open_records, splits_of
 from data_pipelines.pipeline import Batches, stage1_batches, stage2_batches
 from data_pipelines.schema import write_atomically
 from data_pipelines.transforms import decode_frame
 
 PER_ROW, PER_SET = 6, 5  # pictures: a source and five to drive it; a set's
-FULL_SIZE = (2 * PER_ROW + PER_SET) / 1.19e12  # pictures an operation of configs/full_autoencoder.py
 
 
 def rate(batches: Batches, steps: int) -> tuple[float, float]:
@@ -44,6 +45,13 @@ def decoding(data: str, size: int, frames: int = 200) -> float:
     for file in files:
         decode_frame(file, size)
     return (time.process_time() - busy) / frames
+
+
+def operations_per_picture() -> float:
+    """Of configs/full_autoencoder.py's train step."""
+    c = settings("full_autoencoder")
+    c = dataclasses.replace(c, data=dataclasses.replace(c.data, batch_size=2, set_batch_size=1))
+    return count_operations(*abstract_step(c)) / (2 * PER_ROW + PER_SET)
 
 
 def main() -> None:
@@ -69,7 +77,7 @@ def main() -> None:
             found["core_s_per_picture"] = busy / pictures
     found["of_it_decoding"] = decoding(args.data, args.size)
     if args.size == 512:
-        found["gpu_pictures_per_s"] = FULL_SIZE * args.peak * 1e12 * args.share
+        found["gpu_pictures_per_s"] = args.peak * 1e12 * args.share / operations_per_picture()
         found["cores_per_gpu"] = found["gpu_pictures_per_s"] * found["core_s_per_picture"]
     if args.codes:
         batches = stage2_batches(args.codes, batch_size=args.batch, seed=0, start_step=0)

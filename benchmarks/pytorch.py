@@ -65,6 +65,13 @@ def in_turns(what: str, ours: Call, others: dict[str, Call], flops: float = 0.0)
     return row
 
 
+def processor() -> str:
+    """Its maker's name for it, where there is one: PyTorch's products are not equally fast on all."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
 def peaks() -> list[Row]:
     import torch
     import torch.nn.functional as F
@@ -283,7 +290,8 @@ def main() -> None:
     parser.add_argument("--only", choices=tuple(SECTIONS), action="append", help="this section; may be repeated")
     args = parser.parse_args()
     found: dict[str, Any] = {
-        "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "processor": processor(),
+        "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0], "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("jax", "torch")},
     }  # fmt: skip
