@@ -98,9 +98,9 @@ def parser() -> CommandParser:
     p.add_argument(
         "--manifest",
         metavar="FILE",
-        help="one job a line, in JSON: portrait, audio or silence, out, and any of the flags below, with underscores. "
-        "--out is then a folder, in which results.jsonl says what became of each. The same command goes on: finished "
-        "jobs are skipped",
+        help="one job a line, in JSON: portrait, audio or silence, out; cropped, seed, and the controls and sampling "
+        "flags below, with underscores. --out is then a folder, in which results.jsonl says what became of each. The "
+        "same command goes on: finished jobs are skipped",
     )
     p.add_argument("--slots", type=int, metavar="N", help="jobs of a manifest made together (CPU 1, else 8 a device)")
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
@@ -222,8 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _manifest(args: argparse.Namespace) -> int:
     from demo_jax.sampling import batch, jobs, pipeline
 
-    if args.portrait or args.audio or args.silence is not None or args.stream:
-        raise InputError("with --manifest, portraits and sounds are named in its lines, and there is no --stream.")
+    if args.stream:
+        raise InputError("with --manifest there is no --stream.")
+    for name, value in vars(args).items():
+        if name not in ("manifest", "out", "slots", "checkpoint", "face_model") and value != parser().get_default(name):
+            raise InputError(f"with --manifest, each of its lines says its own {name}; leave the flag out.")
     if args.slots is not None and args.slots < 1:
         raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")
     folder = Path(args.out)
@@ -233,7 +236,7 @@ def _manifest(args: argparse.Namespace) -> int:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
     listed = jobs.read_manifest(args.manifest, folder)
     batch.keep_programs()
-    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots)
+    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
     try:
         counts = sampler.run(listed, folder, progress=True, warn=_warn)
     except KeyboardInterrupt:

@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 import jax
@@ -57,7 +56,7 @@ DISTRIBUTED = flags.DEFINE_bool(
 )
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps to trace, from the tenth on, into WORKDIR/profile.", lower_bound=0)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
-VALIDATION_BATCHES = 4
+VALIDATION_BATCHES, VALIDATION_ROWS = 4, 32  # on one device, however large the batches that a pod shares
 
 
 def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
@@ -72,7 +71,8 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
         lip_window=config.model.lip_window,
         feature=config.data.feature,
     )
-    validation = _first(functools.partial(batches, _held_out(config.data.path), seed=config.seed + 1))
+    fewer = {name: min(getattr(config.data, name), VALIDATION_ROWS) for name in ("batch_size", "set_batch_size")}
+    validation = _first(functools.partial(batches, _held_out(config.data.path), seed=config.seed + 1, **fewer))
     example = validation[0]
 
     def params() -> PyTree:
@@ -91,13 +91,13 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> Job:
         init=lambda given: create(replace(params(), given), optimizer),
         given=functools.partial(_given, config, params, lambda: load_any(config.start_from).autoencoder_params),
         step=make_step(functools.partial(stage1_losses, model, config, vgg=vgg), config, optimizer),
-        batches=lambda start: batches(
+        batches=lambda start, **shards: batches(
             "train",
             seed=config.seed,
             start_step=start,
             augment=Augment(**dataclasses.asdict(config.augment)),
             workers=config.data.workers,
-            **_process(),
+            **shards,
         ),
         evaluate=stage1_validation(config, validation, workdir),
         meta={
@@ -139,7 +139,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
     # Parameters only mean something in the code space they learned in.
     start = load_model(config.start_from, "flow") if config.start_from else None
     # On the host: a constant of the step that lay on a device would have to be fetched when it compiles.
-    space = jax.device_get(start.space if start else load_space(Path(config.data.path) / "space.npz"))
+    space = jax.device_get(start.space if start else load_space(epath.Path(config.data.path) / "space.npz"))
     model, optimizer = (
         FlowTransformer(config.model, layout),
         make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.holds),
@@ -154,7 +154,9 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         feature=feature,
     )
     held_out = _held_out(config.data.path)
-    validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1))
+    group = config.condition.group
+    fewer = min(config.data.batch_size, max(VALIDATION_ROWS // group * group, group))
+    validation = _first(functools.partial(batches, split=held_out, seed=config.seed + 1, batch_size=fewer))
     example = jax.tree.map(lambda a: jnp.asarray(a[: config.condition.group]), validation[0])
 
     def params() -> PyTree:
@@ -181,8 +183,8 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         init=lambda given: create(replace(params(), given), optimizer),
         given=functools.partial(_given, config, params, lambda: start.flow_params if start else {}),
         step=make_stage2_step(model, config, layout, space, optimizer),
-        batches=lambda start: batches(
-            split="train", seed=config.seed, start_step=start, workers=config.data.workers, **_process()
+        batches=lambda start, **shards: batches(
+            split="train", seed=config.seed, start_step=start, workers=config.data.workers, **shards
         ),
         evaluate=stage2_validation(config, layout, space, validation, write_clip),
         meta=meta,
@@ -220,21 +222,11 @@ def _held_out(path: str) -> str:
     return "val" if "val" in splits else splits[0]
 
 
-def _process() -> dict[str, int]:
-    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
-
-
 def run(values, workdir: str, profile: int = 0):
     """Trains as the ConfigDict `values` says, tracing `profile` steps; returns the final TrainState."""
     config = from_config_dict(values)
     mesh = sharding.make_mesh(config.mesh)
-    shards = mesh.shape["data"] * mesh.shape["fsdp"]
-    parts = config.optimizer.accumulate * (config.coupling.slices if isinstance(config, Stage2Config) else 1)
-    for name in ("batch_size", "set_batch_size"):
-        size = getattr(config.data, name)
-        if size % (shards * parts):
-            within = f" in {parts} parts" if parts > 1 else ""
-            raise InputError(f"data.{name} {size} must be a multiple of {shards * parts}: {shards} shards{within}.")
+    _check_batches(config, mesh.shape["data"] * mesh.shape["fsdp"])
     if not config.data.path:
         raise InputError("data.path is empty; give the corpus, for example --config.data.path=data/puppet.")
     match config:
@@ -246,6 +238,17 @@ def run(values, workdir: str, profile: int = 0):
     return train(job, config, workdir, mesh, profile)
 
 
+def _check_batches(config: RunConfig, shards: int) -> None:
+    """Raises InputError unless every shard and every part of a step gets as many rows."""
+    stage2 = isinstance(config, Stage2Config)
+    parts = config.optimizer.accumulate * (config.coupling.slices if stage2 else 1)
+    for name in ("batch_size",) if stage2 else ("batch_size", "set_batch_size"):
+        size = getattr(config.data, name)
+        if size % (shards * parts):
+            within = f" in {parts} parts" if parts > 1 else ""
+            raise InputError(f"data.{name} {size} must be a multiple of {shards * parts}: {shards} shards{within}.")
+
+
 def _check_writable(workdir: str) -> None:
     """Makes the work directory; really writing is the only test that also holds for read-only mounts and for root."""
     probe = epath.Path(workdir) / f".writable-{jax.process_index()}"
@@ -255,6 +258,8 @@ def _check_writable(workdir: str) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"--workdir {workdir} cannot be written ({error.strerror or error}).") from error
+    except ImportError as error:  # what speaks to the object storage
+        raise InputError(f"--workdir {workdir}: {error} (pip install '.[gcs]')") from error
 
 
 def main(argv: list[str]) -> None:

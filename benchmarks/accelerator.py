@@ -142,9 +142,9 @@ def flow() -> list[Row]:
             params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
             losses = lambda p, b, k, model=model, c=c: stage2_losses(model, c, layout, p, space, b, k)  # noqa: E731
             state = create(params, optimizer)
-            flow_transformer.attention_implementation = lambda _: "xla"  # a fused kernel's products are not counted
+            flow_transformer.attention_implementation = lambda *_: "xla"  # a fused kernel's products are not counted
             flops = count_operations(make_step(losses, c, optimizer), state, batch)
-            flow_transformer.attention_implementation = lambda _, kernel=kernel: kernel
+            flow_transformer.attention_implementation = lambda *_, kernel=kernel: kernel
             took = train_seconds(jax.jit(make_step(losses, c, optimizer), donate_argnums=0), state, batch)
         except Exception as error:
             rows.append({"what": f"flow step {dtype} {batch_size} {kind} {kernel}", "failed": str(error)[:300]})
@@ -326,6 +326,7 @@ def main() -> None:
     usual = ",".join(name for name in SECTIONS if name != "full_size")
     parser.add_argument("--only", default=usual, help=f"sections, by commas ({usual})")
     args = parser.parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     device = jax.devices()[0]
     results: dict[str, Any] = {
         "device": device.device_kind, "jax": jax.__version__, "python": sys.version.split()[0],

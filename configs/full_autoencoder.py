@@ -1,4 +1,5 @@
-"""Stage 1 at full size: 512 px, D = 512. For GPUs and TPUs; never trained so far, checked by `jax.eval_shape`.
+"""Stage 1 at full size: 512 px, D = 512. For GPUs and TPUs; never trained so far: compiled for up to 256
+devices, and run for a step (docs/scale.md).
 
 python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --config.data.path=CORPUS
 """

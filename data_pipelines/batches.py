@@ -57,10 +57,14 @@ class Batches:
     def _begin(self) -> None:
         self._others = set(multiprocessing.active_children())
         dataset = grain.MapDataset.range(self._step, _LAST_STEP).map(self._make)
-        batches = dataset.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+        # With workers each of them has these threads and buffers, in memory that containers have little of (/dev/shm).
+        reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+        if self._workers == 0:
+            reading = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+        batches = dataset.to_iter_dataset(reading)
         if self._workers > 0:
             _parse_flags()
-            options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
+            options = grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1)
             batches = batches.mp_prefetch(options, worker_init_fn=_start_worker)
         self._iterator = iter(batches)
 
@@ -80,7 +84,8 @@ class Batches:
             self._begin()
         raise WorkersLostError(
             f"data, step {self._step}: worker processes were replaced {self._patience.times} times without making this "
-            "batch. Fewer data.workers need less memory; with data.workers=0 the cause is raised here."
+            "batch. Fewer data.workers need less memory, and less of /dev/shm, of which a container has 64 MiB by "
+            "default; with data.workers=0 the cause is raised here."
         )
 
     def _pull(self) -> Example:

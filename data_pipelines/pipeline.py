@@ -1,10 +1,11 @@
 """Batches for both stages, through Grain. A batch is a pure function of (seed, step).
 
 Items are shuffled anew each epoch; row j of the global batch of step n takes item n * batch_size + j of that endless
-order (of two orders that take turns, where a corpus has speech and independent takes), and process p of P makes rows
-p * b ... (p + 1) * b - 1 of it, with b = batch_size / P. What is random inside an example comes from a generator seeded
-by (seed, n * batch_size + j). So neither the number of processes nor of workers changes any row, and going on from a
-step needs no state.
+order (of two orders that take turns, where a corpus has speech and independent takes). A batch is cut into equal
+shards, one for each part of the mesh that batches go over, and a process makes those that its devices hold, which may
+be apart, and may be other processes' too. What is random inside an example comes from a generator seeded by (seed,
+n * batch_size + j). So neither the number of processes nor of workers changes any row, and going on from a step needs
+no state.
 """
 
 from __future__ import annotations
@@ -55,25 +56,24 @@ class _Rows:
     pools: tuple[int, ...]  # how many items each has; the second's are numbered on from the first's
     seed: int
     batch_size: int
-    process_index: int
-    process_count: int
+    shards: tuple[int, ...]  # this process's, in order
+    shard_count: int
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.batch_size % self.process_count:
+        if self.batch_size < 1 or self.batch_size % self.shard_count:
             raise InputError(
-                f"a batch of {self.batch_size} cannot be shared out to {self.process_count} processes; choose a "
-                "positive multiple."
+                f"a batch of {self.batch_size} cannot be cut into {self.shard_count} shards; choose a multiple."
             )
 
     def __call__(self, step: int) -> list[tuple[int, int]]:
-        local, count = self.batch_size // self.process_count, len(self.pools)
-        start = step * self.batch_size + self.process_index * local
+        each, count = self.batch_size // self.shard_count, len(self.pools)
         first = np.cumsum([0, *self.pools])
         orders = [
             grain.MapDataset.range(first[k], first[k + 1]).seed((self.seed + k) % 2**32).shuffle().repeat()
             for k in range(count)
         ]
-        return [(p, int(orders[p % count][p // count])) for p in range(start, start + local)]
+        rows = [step * self.batch_size + shard * each + i for shard in self.shards for i in range(each)]
+        return [(p, int(orders[p % count][p // count])) for p in rows]
 
 
 def _or_before(make: Callable[[int, int], Example], position: int, item: int) -> Example:
@@ -100,15 +100,15 @@ def stage1_batches(
     lip_window: int = 5,
     feature: str = "logmel",
     augment: Augment = _AS_IT_IS,
-    process_index: int = 0,
-    process_count: int = 1,
+    shards: tuple[int, ...] = (0,),
+    shard_count: int = 1,
     workers: int = 0,
 ) -> Batches:
     """Pictures, truth and sound for the motion auto-encoder. Sizes are of the global batch; rows are this process's.
 
-    Plain examples, b = batch_size / process_count rows, every other one of takes whose factors are independent where
-    there are such (puppet sets and probes: speech alone seldom turns a head far); t is a random frame, s a random frame
-    of the same clip:
+    Plain examples, b = batch_size * len(shards) / shard_count rows, every other one of takes whose factors are
+    independent where there are such (puppet sets and probes: speech alone seldom turns a head far); t is a random
+    frame, s a random frame of the same clip:
       source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
       target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
       source_calibrated, target_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code,
@@ -135,7 +135,7 @@ def stage1_batches(
             )
     if lip_window < 1 or lip_window % 2 == 0:
         raise InputError(f"lip_window is {lip_window}; it is a positive odd number of frames.")
-    shared = {"seed": seed, "process_index": process_index, "process_count": process_count}
+    shared: dict[str, Any] = {"seed": seed, "shards": shards, "shard_count": shard_count}
     clips: dict[str, list[int]] = {}
     for i, piece in enumerate(records.pieces):
         clips.setdefault(piece.clip_id, []).append(i)
@@ -238,11 +238,11 @@ def stage2_batches(
     start_step: int,
     feature: str = "logmel",
     split: str = "train",
-    process_index: int = 0,
-    process_count: int = 1,
+    shards: tuple[int, ...] = (0,),
+    shard_count: int = 1,
     workers: int = 0,
 ) -> Batches:
-    """Windows of motion codes for the flow transformer, b = batch_size / process_count rows for this process.
+    """Windows of motion codes for the flow transformer, b = batch_size * len(shards) / shard_count rows.
 
     A clip of T frames is drawn ceil(T / window) times an epoch, each time with a random window:
       codes [b, context + window, K] float32, codes_valid [b, context + window] bool (False before and after the clip),
@@ -266,8 +266,8 @@ def stage2_batches(
         pools=(len(items),),
         seed=seed,
         batch_size=batch_size,
-        process_index=process_index,
-        process_count=process_count,
+        shards=shards,
+        shard_count=shard_count,
     )
     sizes = {"window": window, "context": context, "look_ahead": look_ahead}
     return Batches(

@@ -15,7 +15,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,15 @@ def parse_split(text: str) -> dict[str, float]:
     return fractions
 
 
-def assign_splits(identities: Iterable[str], fractions: Mapping[str, float]) -> dict[str, str]:
-    """Identity -> split, so that no person is in two. Pseudo-random but a pure function of the names; every split gets
-    at least one identity where there are enough."""
-    ranked = sorted(set(identities), key=lambda name: hashlib.sha256(name.encode()).digest())
-    counts = dict.fromkeys(fractions, 0)
-    result = {}
-    for done, name in enumerate(ranked):
+def assign_splits(
+    identities: Iterable[str], fractions: Mapping[str, float], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Identity -> split, so that no person is in two. Pseudo-random but a pure function of the names and of which split
+    is `known` of whom; every split gets at least one identity where there are enough."""
+    result = {name: split for name, split in (known or {}).items() if split in fractions}
+    ranked = sorted(set(identities) - set(result), key=lambda name: hashlib.sha256(name.encode()).digest())
+    counts = {split: list(result.values()).count(split) for split in fractions}
+    for done, name in enumerate(ranked, start=len(result)):
         # The split that is furthest behind its share; an empty one first.
         behind = {s: (counts[s] > 0, counts[s] - f * (done + 1)) for s, f in fractions.items()}
         result[name] = min(behind, key=lambda s: behind[s])
@@ -185,22 +188,55 @@ def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]
 
     states = {job.path: state for job in jobs if (state := _finished(out, job)) is not None}
     todo = [job for job in jobs if job.path not in states]
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    with tqdm(total=len(jobs), initial=len(states), unit="video", desc="prepare") as bar:
-        try:
-            for job in todo:
-                _forget(out, job.clip_id)
-            futures = [pool.submit(process, job) for job in todo]
-            for future in concurrent.futures.as_completed(futures):
-                state = future.result()
+    for job in todo:
+        _forget(out, job.clip_id)
+    try:
+        with tqdm(total=len(jobs), initial=len(states), unit="video", desc="prepare") as bar:
+            for state in _in_processes(todo, workers):
                 states[state["path"]] = state
                 bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for left in out.glob(".unfinished-*"):
-                shutil.rmtree(left, ignore_errors=True)
+            # A process that dies takes the others' work with it. Which video it was shows with a process for each.
+            left = [job for job in todo if job.path not in states]
+            with concurrent.futures.ThreadPoolExecutor(workers) as threads:
+                alone = threads.map(lambda job: list(_in_processes([job], 1)), left)
+                for job, found in zip(left, alone, strict=True):
+                    states[job.path] = found[0] if found else _lost(job)
+                    bar.update()
+    except OSError as error:
+        raise InputError(f"--out {out}: {error}. What is done is kept, and the same command goes on.") from error
+    finally:
+        for scratch in out.glob(".unfinished-*"):
+            shutil.rmtree(scratch, ignore_errors=True)
     return [states[job.path] for job in jobs]
+
+
+def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[dict[str, Any]]:
+    """The states of videos as they are done; fewer than there are jobs if a process died."""
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    futures = []
+    try:
+        with contextlib.suppress(BrokenProcessPool):
+            for job in jobs:
+                futures.append(pool.submit(process, job))
+        for future in concurrent.futures.as_completed(futures):
+            with contextlib.suppress(BrokenProcessPool):
+                yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _lost(job: Job) -> dict[str, Any]:
+    """The state of a video whose process died twice. It is not kept: the same command tries again."""
+    reason = "the process that read it died: short of memory, or a file that a library cannot bear"
+    return dataclasses.asdict(job) | {"pieces": [], "frames": 0, "reason": reason}
+
+
+def others(out: Path, clip_ids: Set[str]) -> list[dict[str, Any]]:
+    """The states of videos that earlier calls, with other --videos, have left in `out`."""
+    names = sorted(p.stem for p in (out / ".state").glob("*.json"))
+    states = [_read_state(out, name) for name in names if name not in clip_ids]
+    return [s for s in states if s is not None]
 
 
 def _state_file(out: Path, clip_id: str) -> Path:
@@ -272,7 +308,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--videos", nargs="+", required=True, metavar="PATH", help="video files, or folders of them")
-    parser.add_argument("--out", required=True, metavar="DIR", help="output folder; made if its parent exists")
+    parser.add_argument("--out", required=True, metavar="DIR", help="output folder; earlier videos in it stay")
     parser.add_argument("--split", default="train:0.8,val:0.1,test:0.1", metavar="NAME|FRACTIONS",
                         help="one split name, or fractions by identity (default %(default)s)")  # fmt: skip
     parser.add_argument("--size", type=int, default=256, help="side of the square frames in pixels (default 256)")
@@ -294,15 +330,25 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def _clip_id(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.")
+
+
 def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[Job]:
     named = read_identities(args.identities) if args.identities else {}
     identities = [named.get(path.name) or identity_of(path) for path in videos]
-    splits = assign_splits(identities, parse_split(args.split))
+    fractions = parse_split(args.split)
+    stems = {_clip_id(path) for path in videos}
+    before = others(Path(args.out), stems)
+    if sizes := {s["size"] for s in before} - {args.size}:
+        raise InputError(f"--out {args.out} holds videos of --size {sizes.pop()}; take the same, or another folder.")
+    # Who was in a split stays there, unless all of this call goes into one that is named.
+    splits = assign_splits(identities, fractions, {s["identity"]: s["split"] for s in before if len(fractions) > 1})
     described = json.dumps(dict(parameters), sort_keys=True)
     jobs, used = [], set()
     for path, identity in zip(videos, identities, strict=True):
         content = checksum(path)
-        clip_id = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or content[:8]
+        clip_id = _clip_id(path) or content[:8]
         if clip_id in used:
             clip_id = f"{clip_id}-{content[:8]}"
         if clip_id in used:
@@ -334,16 +380,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters = extraction_parameters(args.size, args.shortest, (LogMel(),), model)
     parameters |= {"corpus": args.corpus, "language": args.language}
     jobs = _plan(args, videos, parameters)
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     try:
         states = prepare(jobs, out, min(args.workers, len(jobs)))
     except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command continues.", file=sys.stderr)
         return 130
-    report = write_report(out, states)
+    everything = others(out, {job.clip_id for job in jobs}) + states
+    report = write_report(out, everything)
     datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
     for split in sorted({s["split"] for s in states if s["pieces"]}):
-        write_info(out, split, [s for s in states if s["split"] == split], parameters, datasheet)
+        write_info(out, split, [s for s in everything if s["split"] == split], parameters, datasheet)
     accepted = [s for s in states if s["pieces"]]
     seconds = sum(s["frames"] for s in states) / FPS
     print(f"{len(accepted)} of {len(states)} videos accepted ({seconds:.0f} s); see {report}.")
@@ -353,11 +400,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_folder(out: Path) -> None:
-    parent = out if out.is_dir() else out.parent
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; name a folder.")
+    parent = next(p for p in (out, *out.parents) if p.exists())
     if not parent.is_dir():
-        raise InputError(f"--out {out}: the folder {parent} does not exist; make it first.")
+        raise InputError(f"--out {out}: {parent} is a file; name a folder.")
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass

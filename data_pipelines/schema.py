@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from etils import epath
 
 from demo_jax.factors import EMOTIONS
 from demo_jax.typing import SAMPLES_PER_FRAME, InputError
@@ -238,7 +239,7 @@ def _arrays(source: str | os.PathLike | bytes) -> dict[str, np.ndarray]:
     try:
         # Opened here, because np.load leaves its own file open when the archive is damaged.
         with (
-            io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as raw,
+            io.BytesIO(source) if isinstance(source, bytes) else epath.Path(source).open("rb") as raw,
             np.load(raw, allow_pickle=False) as file,
         ):
             arrays = members(file, file.files)
@@ -304,8 +305,16 @@ def remove_unfinished(folder: Path, stem: str = "*") -> None:
         left.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> Path:
+def on_object_storage(path: epath.PathLike) -> bool:
+    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
+    return "://" in os.fspath(path)
+
+
+def write_atomically(path: epath.Path | Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if on_object_storage(path):
+        path.write_bytes(data)
+        return path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
     os.replace(temporary, path)

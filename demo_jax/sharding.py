@@ -8,6 +8,7 @@ axis.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import numpy as np
@@ -28,8 +29,10 @@ TENSOR_RULES = (
     (r"(attention_out|mlp_out)/kernel$", -2),
 )
 
-# The joint basis goes through a QR, which needs it whole.
-REPLICATED = r"basis/free$"
+# What goes over `fsdp`: the layers of the transformer, which a scan gathers one by one. Where kernels of convolutions,
+# or what modulates these, are split, XLA splits pictures by channels instead of gathering: at fsdp 8 a step of the
+# auto-encoder sent 20 GB instead of 1, and took more memory (benchmarks.pods).
+FSDP_RULE = r"(^|/)blocks/"
 
 
 def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
@@ -48,13 +51,13 @@ def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Me
 def parameter_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
     """The PartitionSpec of the parameter at `path` ("decoder/out/kernel")."""
     axes: list[str | None] = [None] * len(shape)
-    if re.search(REPLICATED, path):
-        return P(*axes)
     tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
     for pattern, dimension in TENSOR_RULES:
         if tensor > 1 and re.search(pattern, path) and len(shape) >= -dimension and shape[dimension] % tensor == 0:
             axes[dimension] = "tensor"
-    if fsdp > 1 and np.prod(shape) >= 2**10:  # smaller ones cost more to gather than to keep
+    if (
+        fsdp > 1 and re.search(FSDP_RULE, path) and np.prod(shape) >= 2**10
+    ):  # smaller ones cost more to gather than to keep
         free = [i for i in range(len(shape)) if axes[i] is None and shape[i] % fsdp == 0]
         if free:
             axes[max(free, key=lambda i: shape[i])] = "fsdp"
@@ -85,7 +88,27 @@ def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
     )
 
 
+def shards_here(mesh: Mesh) -> dict[str, Any]:
+    """Which of the equal shards of a batch's rows this process's devices hold, as data_pipelines.pipeline takes it:
+    `shards`, in order, of `shard_count`. They may be apart, as a TPU slice's topology has it, and with a tensor axis
+    that crosses hosts several processes hold the same."""
+    owners = mesh.devices.reshape(-1, mesh.shape["tensor"])
+    mine = [i for i, row in enumerate(owners) if any(d.process_index == jax.process_index() for d in row)]
+    return {"shards": tuple(mine), "shard_count": len(owners)}
+
+
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's rows of a global batch -> global arrays."""
-    sharding = batch_sharding(mesh)
-    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+    """The rows of this process's shards, in order -> global arrays."""
+    here, sharding = shards_here(mesh), batch_sharding(mesh)
+    places = {shard: i for i, shard in enumerate(here["shards"])}
+
+    def put(rows: np.ndarray) -> jax.Array:
+        each = len(rows) // len(places)
+
+        def of_shard(index: tuple[slice, ...]) -> np.ndarray:
+            place = places[(index[0].start or 0) // each]
+            return rows[place * each : (place + 1) * each]
+
+        return jax.make_array_from_callback((each * here["shard_count"], *rows.shape[1:]), sharding, of_shard)
+
+    return {k: put(v) for k, v in batch.items()}

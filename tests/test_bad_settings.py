@@ -145,7 +145,6 @@ def video(tmp_path):
         (["--videos", "{}/none.mp4"], "does not exist"),
         (["--videos", "{}/list.m3u8"], "playlist"),
         (["--videos", "rtmp://127.0.0.1/live"], "not a local file"),
-        (["--out", "{}/a/b"], "does not exist"),
         (["--out", "{}/v_01.mp4"], "is a file"),
         (["--out", "{}/v_01.mp4/b"], "--out"),
         (["--out", "/proc/b"], "cannot be written"),

@@ -102,16 +102,21 @@ def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
         folder, "not json", job(0), job(1, portrait="no.png"), job(1, out="../x.mp4"), job(2, steps=0), job(3, nose=1),
         job(2, out="0.mp4"), job(1, out="b.mp4", track="none.csv"), "[1]", job(1, out="c.mp4", silence=1),
         job(1, blink=3, out="d.mp4"), job(2, out="e.mp4"), job(1, out="a\0/f.mp4"),
-        {"portrait": "p1.png", "silence": "long", "out": "g.mp4"},
+        {"portrait": "p1.png", "silence": "long", "out": "g.mp4"}, job(1, out="h.mp4", emotion=5),
+        job(1, out="i.mp4", seed=1.5), job(1, out="j.mp4", steps=2.0), job(1, out="k.mp4", portrait="/"),
+        job(1, out="l.mp4", portrait=300 * "p" + ".png"), job(1, out="m.mp4", track=300 * "t" + ".csv"),
+        job(1, out=300 * "n" + ".mp4"),
     )  # fmt: skip
     assert run(folder) == 1
-    assert "2 done, 12 failed" in capsys.readouterr().out
+    assert "2 done, 19 failed" in capsys.readouterr().out
     found = {row["line"]: row.get("error") for row in results(folder)}
     for line, says in {
         1: "not JSON", 2: None, 3: "no.png does not exist", 4: "not the name of an .mp4", 5: "steps 0",
         6: "'nose' is not", 7: "also that of line 2", 8: "none.csv does not exist", 9: "not an object",
         10: "either 'audio' or 'silence'", 11: "blink begins at 3 s", 12: None,
         13: "not the name of an .mp4", 14: "silence 'long' is not a number",
+        15: "emotion 5 is not a name", 16: "seed 1.5 is not a whole number", 17: "steps 2.0 is not a whole number",
+        18: "portrait '/' is not a file", 19: "cannot be opened", 20: "too long", 21: "too long",
     }.items():  # fmt: skip
         assert (found[line] is None) if says is None else (says in found[line]), (line, found[line])
     assert sorted(p.name for p in (folder / "out").glob("*.mp4")) == ["0.mp4", "e.mp4"]
@@ -166,8 +171,10 @@ def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
     ("extra", "message"),
     [
         (["--slots", "0"], "slots 0"),
-        (["--silence", "3"], "named in its lines"),
-        (["--portrait", "p0.png"], "named in its lines"),
+        (["--silence", "3"], "says its own silence"),
+        (["--seed", "3"], "says its own seed"),
+        (["--hold", "pose"], "says its own hold"),
+        (["--portrait", "p0.png"], "says its own portrait"),
     ],
 )
 def test_flags_that_do_not_go_together(folder, capsys, extra, message):

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import train
+from configs import full_flow
+from demo_jax.config import from_config_dict
+from demo_jax.typing import InputError
+
 LAUNCH = Path(__file__).parents[1] / "docs" / "launch"
 JOIN = """
 import jax
@@ -98,3 +103,10 @@ def test_scripts_are_shell_and_hand_on_every_setting(name, tmp_path):
             "--workdir=runs/a b",
             "--config.steps=7",
         ]
+
+
+@pytest.mark.parametrize("shards", [1, 8, 16, 256])
+def test_the_recipes_config_fits_their_machines(shards):
+    train._check_batches(from_config_dict(full_flow.get_config()), shards)
+    with pytest.raises(InputError, match="multiple of 24"):
+        train._check_batches(from_config_dict(full_flow.get_config()), 24)

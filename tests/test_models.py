@@ -13,6 +13,7 @@ from configs import full_autoencoder, puppet_128_autoencoder
 from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, from_config_dict
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
+from demo_jax.models import layers
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer, _detail
 from demo_jax.models.layers import (
@@ -270,3 +271,13 @@ def test_config_explains_impossible_values():
         AutoEncoderConfig(latent=20)
     with pytest.raises(ValueError, match=r"multiple of twice model\.heads"):
         FlowTransformerConfig(width=30, heads=4)
+
+
+def test_cudnn_attention_is_asked_for_only_what_it_takes(monkeypatch):
+    chosen = layers.attention_implementation
+    assert chosen(jnp.bfloat16, 70, 128) is None  # here, on a CPU
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert chosen(jnp.bfloat16, 70, 128) == "cudnn"
+    assert [chosen(jnp.float32, 70, 128), chosen(jnp.bfloat16, 45, 128), chosen(jnp.bfloat16, 70, 4)] == [None] * 3
+    with layers.portable():
+        assert chosen(jnp.bfloat16, 70, 128) is None

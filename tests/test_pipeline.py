@@ -91,8 +91,7 @@ def test_the_seed_decides(stage: tuple[Path, int]):
 def test_processes_share_out_the_same_global_batch(stage: tuple[Path, int], processes: int):
     for step, whole in enumerate(take(make(*stage), 2)):
         parts = [
-            take(make(*stage, process_index=p, process_count=processes, start_step=step), 1)[0]
-            for p in range(processes)
+            take(make(*stage, shards=(p,), shard_count=processes, start_step=step), 1)[0] for p in range(processes)
         ]
         assert_equal(whole, {name: np.concatenate([part[name] for part in parts]) for name in whole})
 
@@ -103,7 +102,7 @@ def test_workers_change_nothing(stage: tuple[Path, int]):
 
 
 def test_an_epoch_holds_every_item_once_and_the_next_is_shuffled_anew():
-    rows = pipeline._Rows(pools=(12,), seed=5, batch_size=6, process_index=0, process_count=1)
+    rows = pipeline._Rows(pools=(12,), seed=5, batch_size=6, shards=(0,), shard_count=1)
     epochs = [[item for step in (2 * e, 2 * e + 1) for _, item in rows(step)] for e in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
@@ -111,8 +110,8 @@ def test_an_epoch_holds_every_item_once_and_the_next_is_shuffled_anew():
 
 def test_pools_of_items_take_turns_whoever_makes_the_rows():
     shared = {"pools": (4, 6), "seed": 5, "batch_size": 4}
-    whole = pipeline._Rows(**shared, process_index=0, process_count=1)
-    halves = [pipeline._Rows(**shared, process_index=i, process_count=2) for i in range(2)]
+    whole = pipeline._Rows(**shared, shards=(0,), shard_count=1)
+    halves = [pipeline._Rows(**shared, shards=(i,), shard_count=2) for i in range(2)]
     rows = [row for step in range(6) for row in whole(step)]
     assert rows == [row for step in range(6) for half in halves for row in half(step)]
     assert [int(item >= 4) for _, item in rows] == [0, 1] * 12
@@ -299,7 +298,7 @@ def test_what_cannot_be_used_is_named(records: Path, codes: Path, tmp_path: Path
         (lambda: make(records, 1, lip_window=4), "lip_window is 4"),
         (lambda: make(records, 1, lip_window=65), "65 frames"),
         (lambda: make(records, 1, batch_size=0), "batch of 0"),
-        (lambda: make(records, 1, process_count=3), "batch of 8 cannot be shared out to 3"),
+        (lambda: make(records, 1, shard_count=3), "batch of 8 cannot be cut into 3 shards"),
         (lambda: make(tmp_path / "nowhere", 2), "nowhere: there is no such folder"),
         (lambda: make(codes, 2, split="val"), "no motion codes"),
         (lambda: make(codes, 2, feature="ipa"), "no audio feature 'ipa'; it has logmel"),

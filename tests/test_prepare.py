@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from living import dies_of_the_bad
 from PIL import Image
 
 from data_pipelines import prepare
@@ -316,7 +317,28 @@ def test_no_identity_is_in_two_splits() -> None:
     assert counts == {"train": 40, "val": 5, "test": 5}
     assert prepare.assign_splits(reversed(names), fractions) == splits
     assert set(prepare.assign_splits(["a", "b", "c"], fractions).values()) == set(fractions)
+    grown = prepare.assign_splits([*names, "new"], fractions, splits)
+    assert splits.items() < grown.items()  # who was in a split stays there
     assert prepare.identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
+
+
+def test_a_video_whose_process_dies_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "process", dies_of_the_bad)  # what a library's crash does
+    common = {"identity": "a", "split": "train", "out": str(tmp_path), "key": "", "corpus": "", "language": ""}
+    jobs = [
+        prepare.Job(path=f"{name}.mp4", clip_id=name, size=64, shortest=25, face_model=None, **common)
+        for name in ("a", "bad", "c", "d")
+    ]
+    states = prepare.prepare(jobs, tmp_path, 2)
+    assert [bool(s["pieces"]) for s in states] == [True, False, True, True]
+    assert "died" in states[1]["reason"] and prepare._read_state(tmp_path, "bad") is None
+
+
+def test_videos_of_earlier_calls_stay_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / ".state").mkdir()
+    for name in ("a_01", "b_01"):
+        (tmp_path / ".state" / f"{name}.json").write_text(json.dumps({"clip_id": name}))
+    assert [s["clip_id"] for s in prepare.others(tmp_path, {"b_01"})] == ["a_01"]
 
 
 def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,7 +351,6 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.Cap
         (["--videos", str(tmp_path / "none"), "--out", out], "holds no videos"),
         (["--videos", "https://127.0.0.1/v.mp4", "--out", out], "not a local file"),
         (["--videos", str(tmp_path / "l.m3u8"), "--out", out], "playlist"),
-        (["--videos", str(video), "--out", str(tmp_path / "a" / "b")], "does not exist"),
         (["--videos", str(video), "--out", "/proc/x"], "cannot be written"),
         (["--videos", str(video), "--out", str(video)], "is a file"),
         (["--videos", str(video), "--out", out, "--split", "train:0.9"], "sum to 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -127,10 +128,12 @@ def test_rules_on_a_pod():
         None, "tensor", "fsdp"
     )
     assert sharding.parameter_spec("params/blocks/mlp_in/bias", (8, 4096), pod) == P("fsdp", "tensor")
-    assert sharding.parameter_spec("decoder/out/kernel", (3, 3, 24, 24), pod) == P(None, None, "fsdp", None)
-    assert sharding.parameter_spec("decoder/out/bias", (24,), pod) == P(None)  # too small to be worth a gather
-    assert sharding.parameter_spec("decoder/style_0/kernel", (509, 43), pod) == P(None, None)  # 8 divides neither
-    assert sharding.parameter_spec("basis/free", (512, 42), pod) == P(None, None)  # a QR needs it whole
+    assert sharding.parameter_spec("decoder/out/kernel", (3, 3, 24, 24), pod) == P(*[None] * 4)
+    assert sharding.parameter_spec("basis/free", (512, 42), pod) == P(
+        None, None
+    )  # nothing of the auto-encoder is split
+    assert sharding.parameter_spec("blocks/qkv/kernel", (3, 43, 129), pod) == P(None, None, None)  # 8 divides none
+    assert sharding.parameter_spec("blocks/mlp_in/bias", (3, 24), pod) == P(None, "tensor")  # too small to gather
 
 
 def test_mesh_takes_what_is_left_and_refuses_what_does_not_fit():
@@ -138,3 +141,30 @@ def test_mesh_takes_what_is_left_and_refuses_what_does_not_fit():
     for bad in (MeshConfig(fsdp=3), MeshConfig(data=2), MeshConfig(data=-1, fsdp=-1), MeshConfig(tensor=0)):
         with pytest.raises(InputError, match="MeshConfig"):
             sharding.make_mesh(bad)
+
+
+@pytest.mark.parametrize(
+    ("owners", "tensor", "mine"),
+    [
+        ([0, 0, 1, 1], 1, (2, 3)),
+        ([0, 1, 1, 0], 1, (1, 2)),
+        ([1, 0, 0, 1], 1, (0, 3)),  # as the rings of a TPU slice may have it
+        ([0, 0, 1, 1], 2, (1,)),
+        ([0, 1, 0, 1], 2, (0, 1)),  # a tensor axis across hosts: both hold both
+    ],
+)
+def test_a_process_makes_the_rows_that_its_devices_hold(owners, tensor, mine, monkeypatch):
+    devices = np.array([types.SimpleNamespace(process_index=p) for p in owners], object).reshape(-1, 1, tensor)
+    mesh = types.SimpleNamespace(devices=devices, shape={"tensor": tensor})
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    assert sharding.shards_here(mesh) == {"shards": mine, "shard_count": len(owners) // tensor}
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 2, 2), (1, 1, 8)])
+def test_a_batch_arrives_as_it_is(shape):
+    mesh = sharding.make_mesh(MeshConfig(data=shape[0], fsdp=shape[1], tensor=shape[2]))
+    rows = {"x": np.arange(48.0).reshape(16, 3), "n": np.arange(16)}
+    placed = sharding.put_batch(rows, mesh)
+    for name, array in rows.items():
+        np.testing.assert_array_equal(placed[name], array)
+        assert placed[name].sharding == sharding.batch_sharding(mesh)

@@ -53,7 +53,7 @@ def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = No
     return Job(
         init=lambda given: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
         step=make_step(losses, config, optimizer),
-        batches=lambda start: batches(start, act),
+        batches=lambda start, **shards: batches(start, act),
         evaluate=lambda ema, step: {"norm": float(jnp.linalg.norm(ema["layer"]["w"]))},
         meta={"kind": "test", "schema": 1, "config": {"model": {"sizes": (1, 2)}}, **meta},
         frozen={},
@@ -156,7 +156,7 @@ def test_a_profile_is_written_of_the_steps_asked_for(tmp_path):
 
 def test_a_batch_of_another_shape_stops_the_run(tmp_path):
     @contextlib.contextmanager
-    def changing(start):
+    def changing(start, **shards):
         yield ({"x": np.ones((8 if step < 3 else 4, 3), np.float32)} for step in range(start, 99))
 
     job = dataclasses.replace(make_job(CONFIG), batches=changing)

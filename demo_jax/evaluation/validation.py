@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +15,6 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from data_pipelines import media
 from data_pipelines.pipeline import decode_frame
 from data_pipelines.schema import CodeRecord, remove_unfinished, write_atomically
 from data_pipelines.video_writer import VideoWriter
@@ -64,8 +65,8 @@ def stage1_validation(
 
     def evaluate(ema: PyTree, step: int) -> dict[str, float]:
         rows = [jax.device_get(measure(ema, jax.tree.map(jnp.asarray, b))) for b in batches]
-        shown = [np.asarray(c)[:MAX_ROWS] for c in columns(ema, jax.tree.map(jnp.asarray, batches[0]))]
-        write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", shown)
+        shown = columns(ema, jax.tree.map(lambda a: jnp.asarray(a[:MAX_ROWS]), batches[0]))
+        write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", [np.asarray(c) for c in shown])
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
@@ -160,11 +161,12 @@ def clip_writer(
         portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
         speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
         folder = epath.Path(workdir) / "eval"
-        folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)  # of a run that was killed here
-        out = media.check_output(folder / f"{step:07d}.mp4")
-        with VideoWriter(out, (pipeline.size, pipeline.size), waveform=speech) as writer:
-            for picture, _ in pipeline.frames(portrait, speech):
-                writer.write(picture)
+        with tempfile.TemporaryDirectory() as scratch:  # ffmpeg knows no object storage
+            clip = Path(scratch) / f"{step:07d}.mp4"
+            with VideoWriter(clip, (pipeline.size, pipeline.size), waveform=speech) as writer:
+                for picture, _ in pipeline.frames(portrait, speech):
+                    writer.write(picture)
+            write_atomically(folder / clip.name, clip.read_bytes())
 
     return write

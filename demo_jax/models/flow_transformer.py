@@ -133,7 +133,7 @@ class _Block(nn.Module):
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         mask = jnp.broadcast_to(present[:, None, None, :], (b, 1, n, n))
         x = jax.nn.dot_product_attention(
-            rotary(q), rotary(k), v, mask=mask, implementation=attention_implementation(dtype)
+            rotary(q), rotary(k), v, mask=mask, implementation=attention_implementation(dtype, n, c.width // c.heads)
         )
         h = h + gate_a * nn.Dense(c.width, dtype=dtype, name="attention_out")(x.reshape(b, n, c.width))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -146,6 +149,24 @@ def fourier_features(x: jax.Array, width: int, period: float) -> jax.Array:
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], -1)
 
 
-def attention_implementation(dtype: Dtype) -> str | None:
-    """For jax.nn.dot_product_attention: cuDNN's fused kernel on GPUs in half precision (it takes no other); or XLA."""
-    return "cudnn" if jax.default_backend() == "gpu" and jnp.dtype(dtype).itemsize == 2 else None
+_portable = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Within it nothing is traced that one kind of device alone can run: what is exported must not know cuDNN."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
+
+
+def attention_implementation(dtype: Dtype, tokens: int, head: int) -> str | None:
+    """For jax.nn.dot_product_attention of heads `head` wide: cuDNN's fused kernel on GPUs where it takes such arrays
+    with a mask and has a gradient (half precision, an even number of tokens, heads of a multiple of 8 up to 128); or
+    XLA."""
+    if _portable.get():
+        return None
+    fits = jnp.dtype(dtype).itemsize == 2 and tokens % 2 == 0 and head % 8 == 0 and head <= 128
+    return "cudnn" if fits and jax.default_backend() == "gpu" else None

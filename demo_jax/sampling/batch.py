@@ -123,8 +123,8 @@ class BatchSampler:
     over compute on until the last job is.
     """
 
-    def __init__(self, demo: Pipeline, slots: int | None = None) -> None:
-        self._demo = demo
+    def __init__(self, demo: Pipeline, slots: int | None = None, face_model: str | os.PathLike | None = None) -> None:
+        self._demo, self._face_model = demo, face_model
         self._mesh = make_mesh(MeshConfig())
         devices = self._mesh.devices.size
         self.slots = _whole(slots or devices * (1 if jax.default_backend() == "cpu" else 8), devices)
@@ -229,15 +229,15 @@ class BatchSampler:
                 controls = Controls.parse(
                     **words,
                     camera=bool(job.controls.get("look_at_camera")),
-                    drive=demo.read_drive(job.controls["drive"]),
+                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model),
                 )
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
                 tell = functools.partial(_warn_of, warn, job.line)
-                image = demo.read_portrait(job.portrait, cropped=job.cropped, warn=tell)
+                image = demo.read_portrait(job.portrait, cropped=job.cropped, face_model=self._face_model, warn=tell)
                 pyramid, code = demo.look(image)
                 performance = demo.perform(np.asarray(code), speech, controls, job.options)
                 film = Film(job, demo, speech)
-            except InputError as error:
+            except (InputError, OSError, ValueError) as error:  # a name that no system takes must stop no other job
                 say(_failure(job, error))
                 continue
             return _Slot(job, mark, performance, pyramid, code, film, begun)

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from data_pipelines import media
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance
@@ -39,6 +40,7 @@ from demo_jax.flow import path as flow_path
 from demo_jax.flow.condition import Condition, VelocityFn
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.models.layers import portable
 from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, load
 from demo_jax.typing import CommandParser, InputError, exits_with_two
 
@@ -118,8 +120,7 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
         raise InputError(f"batch {batch} and steps {steps}: both are at least 1, and at most 4096 and 1000.")
     model, path = demo.model, Path(out)
     assert model.flow is not None and model.space is not None
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"output folder {path.parent} does not exist; make it first.")
+    media.check_output(path, ())
     made = programs(demo, batch, steps)
     flow, slices = model.flow.model, demo.layout.slices
     meta = {
@@ -153,7 +154,7 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
     np.savez(space, **arrays)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+        with portable(), zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
             for name, (function, shapes, _) in made.items():
                 file.writestr(f"{name}.bin", export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
             file.writestr("space.npz", space.getvalue())

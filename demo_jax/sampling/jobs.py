@@ -1,8 +1,8 @@
 """A manifest of jobs: what each line may say, and which of them an earlier call has finished.
 
 One JSON object a line. `portrait` and `audio` (or `silence`, seconds) name the inputs, `out` the video's name in the
-output folder; what else a job may say are the flags of sample.py with underscores, and lists where a flag may be
-repeated:
+output folder; what else a job may say are sample.py's controls and sampling flags with underscores, `seed` and
+`cropped`, and lists where a flag may be repeated:
 
     {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "seed": 3, "hold": ["pose"], "set": ["yaw=+10"]}
 
@@ -50,10 +50,14 @@ class Job:
     controls: Mapping[str, Any]
 
     def fingerprint(self, model: str) -> str:
-        """What decides the video: the line, the contents of the files that it names, and the model."""
+        """What decides the video: the line, the contents of the files that it names, and the model. A file that cannot
+        be read counts as none: what is wrong with it is said when the job begins."""
         digest = hashlib.sha256(json.dumps([self.said, model], sort_keys=True).encode())
         for path in self.files:
-            digest.update(path.read_bytes() if path.is_file() else b"-")
+            try:
+                digest.update(path.read_bytes())
+            except (OSError, ValueError):
+                digest.update(b"-")
         return digest.hexdigest()[:16]
 
     @property
@@ -125,6 +129,8 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
     out = folder / said["out"]
     if "\x00" in said["out"] or out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
         raise InputError(f"out {said['out']!r} is not the name of an .mp4 in the output folder.")
+    if not (base / said["portrait"]).name:
+        raise InputError(f"portrait {said['portrait']!r} is not a file.")
     controls = {name: said[name] for name in _CONTROLS & said.keys()}
     for name in ("hold", "gain", "set", "drive", "blink"):
         if name in controls:
@@ -133,10 +139,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
         if name in controls:
             controls[name] = str(base / _text(name, controls[name]))
     controls["drive"] = [_rebased(word, base) for word in controls.get("drive", ())]
-    try:
-        options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
-    except TypeError as error:
-        raise InputError(f"a number is not a number ({error}).") from error
+    options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
     try:
         silence = float(said.get("silence", 0))
     except (TypeError, ValueError) as error:

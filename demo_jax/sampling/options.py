@@ -24,6 +24,17 @@ class Options:
     emotion: str = ""  # of factors.EMOTIONS, or "neutral,2.5:happy": from 2.5 s on; "" leaves it to the model
 
     def __post_init__(self) -> None:
+        for name in ("seed", "steps"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise InputError(f"{name} {number!r} is not a whole number.")
+        for name in ("audio_scale", "emotion_scale"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InputError(f"{name.replace('_', ' ')} {number!r} is not a number.")
+        for name in ("solver", "emotion"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} {getattr(self, name)!r} is not a name.")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed {self.seed}: it must lie between 0 and {2**32 - 1}.")
         if not 1 <= self.steps <= MAX_STEPS:

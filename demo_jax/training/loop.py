@@ -30,7 +30,7 @@ from demo_jax.training.steps import StepFn
 from demo_jax.training.writers import MetricWriter, NoWriter
 from demo_jax.typing import InputError, PyTree
 
-Batches = Callable[[int], AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
+Batches = Callable[..., AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
 
 
 class TrainingStopped(RuntimeError):
@@ -43,7 +43,7 @@ class Job:
 
     init: Callable[[PyTree], TrainState]  # pure; jitted here with its shardings
     step: StepFn
-    batches: Batches  # start step -> iterator of this process's rows
+    batches: Batches  # start step, and what sharding.shards_here says -> iterator of this process's rows
     evaluate: Callable[[PyTree, int], dict[str, float]]  # of averaged parameters on one device; also writes pictures
     meta: dict[str, Any]  # goes into every checkpoint
     frozen: dict[str, PyTree]  # further checkpoint parts, which do not change
@@ -77,7 +77,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         writer = (MetricWriter if processes.first() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
         stop = stack.enter_context(processes.sigterm())
-        batches = stack.enter_context(job.batches(start))
+        batches = stack.enter_context(job.batches(start, **sharding.shards_here(mesh)))
         if start:
             writer.say(f"resumed from step {start} of {workdir}")
 
@@ -105,7 +105,7 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                 with clock("evaluation"):
                     ema = low_rank.merged(processes.whole(state.ema))
                     if processes.first():
-                        writer.scalars(step, job.evaluate(ema, step), "eval")
+                        writer.scalars(step, _evaluated(job, ema, step), "eval")
             if stopping and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
                 break
@@ -137,6 +137,16 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
             checkpoints.wait()
         writer.say(f"time: {clock.summary()}")
         return state
+
+
+def _evaluated(job: Job, ema: PyTree, step: int) -> dict[str, float]:
+    try:
+        return job.evaluate(ema, step)
+    except jax.errors.JaxRuntimeError as error:
+        raise TrainingStopped(
+            f"step {step}: evaluation failed ({str(error).splitlines()[0][:200]}). The same command goes on from the "
+            "last checkpoint."
+        ) from error
 
 
 def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, clock: Clock) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from etils import epath
 from tqdm import tqdm
 
+from data_pipelines.schema import on_object_storage
+
 
 class NoWriter:
     """What a process that writes nothing uses in place of MetricWriter."""
@@ -29,6 +31,27 @@ class NoWriter:
         """Nothing."""
 
 
+class _Stored:
+    """Lines of a file on object storage, which cannot be added to: a file for each start of the run, written anew with
+    all its lines each minute and at the end."""
+
+    every = 60.0  # seconds
+
+    def __init__(self, folder: epath.Path, start: int) -> None:
+        self._file, self._text, self._written = folder / f"metrics-{start:07d}.jsonl", "", time.monotonic()
+
+    def write(self, line: str) -> None:
+        self._text += line
+
+    def flush(self) -> None:
+        if time.monotonic() - self._written > self.every:
+            self.close()
+
+    def close(self) -> None:
+        self._file.write_text(self._text)
+        self._written = time.monotonic()
+
+
 class MetricWriter(NoWriter):
     """Writes scalars of one run: of several processes the first makes one."""
 
@@ -37,7 +60,7 @@ class MetricWriter(NoWriter):
 
         folder = epath.Path(workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self._lines = (folder / "metrics.jsonl").open("a")
+        self._lines = _Stored(folder, start) if on_object_storage(folder) else (folder / "metrics.jsonl").open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
         self._bar = tqdm(total=steps, initial=start, unit="step", dynamic_ncols=True, mininterval=1.0)
         self._shown = shown
