@@ -1,8 +1,8 @@
 """Where every array lives: the mesh, and the rules that place parameters, optimiser state and batches on it.
 
-Axes: data (batch only), fsdp (batch, and the transformer's layers split over it), tensor (wide products split over it). Models know
-no mesh; a parameter's place follows from its path and shape alone. What an axis does not divide stays whole on that
-axis.
+Axes: data (batch only), fsdp (batch, and the transformer's layers split over it), tensor (wide products split over it).
+Models know no mesh; a parameter's place follows from its path and shape alone. What an axis does not divide stays whole
+on that axis.
 """
 
 from __future__ import annotations
