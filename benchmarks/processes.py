@@ -3,8 +3,8 @@
     python -m benchmarks.processes --codes data/puppet_codes --autoencoder runs/puppet_ae --out out/processes
 
 Runs train.py as 1, 2 and 4 processes that share out the same number of CPU devices, and compares the losses of every
-step with those of one process; and as 2 whose devices are one tensor axis, so that both hold every row. Then the run
-of 4 goes on from its middle as 1 and as 2; and of a run of 4 one process is killed (SIGKILL) between two checkpoints:
+step with those of one process; and as 2 whose devices are one fsdp axis, or one tensor axis, so that both hold every
+row. Then the run of 4 goes on from its middle as 1 and as 2; and of a run of 4 one process is killed (SIGKILL) between two checkpoints:
 the others must end by themselves with a message and exit code 3, and the job, started again, must give the losses of
 the run that nobody killed.
 """
@@ -138,9 +138,10 @@ def main(argv: list[str] | None = None) -> None:
     for count in (2, 4):
         work.run(f"of{count}", count, STEPS)
         found[f"largest_difference_of_{count}"] = difference(reference, work.losses(f"of{count}"))
-    across = Work(args.codes, args.autoencoder, out, [*args.set, f"mesh.tensor={DEVICES}"])
-    across.run("across", 2, STEPS)
-    found["largest_difference_of_2_that_share_a_tensor_axis"] = difference(reference, across.losses("across"))
+    for axis in ("fsdp", "tensor"):
+        across = Work(args.codes, args.autoencoder, out, [*args.set, f"mesh.{axis}={DEVICES}"])
+        across.run(axis, 2, STEPS)
+        found[f"largest_difference_of_2_with_{axis}_across"] = difference(reference, across.losses(axis))
     for count in (1, 2):
         shutil.copytree(out / "of4", out / f"on{count}")
         shutil.rmtree(out / f"on{count}" / "checkpoints" / str(STEPS))  # as if it had ended after the one before

@@ -45,7 +45,10 @@ def of_tree(tree: PyTree, host: bool = False) -> dict[str, int]:
     def find(x: jax.Array | np.ndarray) -> jax.Array:
         if host or isinstance(x, np.ndarray | np.generic) or _at_hand(x):
             return checksum(np.asarray(x), np)
-        return _on_device(x, jnp)
+        found = _on_device(x, jnp)
+        # Of an array that is split over processes this is a collective, and CPUs run several at once in any order, in
+        # which processes wait for each other for ever. Other devices keep the order.
+        return jax.block_until_ready(found) if _on_cpus(x) else found
 
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     found = jax.device_get([find(leaf) for _, leaf in leaves])
@@ -53,7 +56,11 @@ def of_tree(tree: PyTree, host: bool = False) -> dict[str, int]:
 
 
 def _at_hand(x: jax.Array) -> bool:
-    return x.is_fully_addressable and all(d.platform == "cpu" for d in x.sharding.device_set)
+    return x.is_fully_addressable and _on_cpus(x)
+
+
+def _on_cpus(x: jax.Array) -> bool:
+    return all(d.platform == "cpu" for d in x.sharding.device_set)
 
 
 def changed(tree: PyTree, stored: dict[str, int], host: bool = False) -> list[str]:
