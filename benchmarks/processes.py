@@ -4,9 +4,9 @@
 
 Runs train.py as 1, 2 and 4 processes that share out the same number of CPU devices, and compares the losses of every
 step with those of one process; and as 2 whose devices are one fsdp axis, or one tensor axis, so that both hold every
-row. Then the run of 4 goes on from its middle as 1 and as 2; and of a run of 4 one process is killed (SIGKILL) between two checkpoints:
-the others must end by themselves with a message and exit code 3, and the job, started again, must give the losses of
-the run that nobody killed.
+row. Then the run of 4 goes on from its middle as 1 and as 2; and of a run of 4 one process is killed (SIGKILL) between
+two checkpoints: the others must end by themselves with a message and exit code 3, and the job, started again, must give
+the losses of the run that nobody killed.
 """
 
 from __future__ import annotations
