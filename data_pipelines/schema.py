@@ -21,7 +21,7 @@ import numpy as np
 from etils import epath
 
 from demo_jax.factors import EMOTIONS
-from demo_jax.typing import SAMPLES_PER_FRAME, InputError
+from demo_jax.typing import SAMPLES_PER_FRAME, InputError, on_object_storage
 
 T = TypeVar("T")
 
@@ -303,11 +303,6 @@ def remove_unfinished(folder: Path, stem: str = "*") -> None:
     living one."""
     for left in folder.glob(f".{stem}.*.tmp*"):
         left.unlink(missing_ok=True)
-
-
-def on_object_storage(path: epath.PathLike) -> bool:
-    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
-    return "://" in os.fspath(path)
 
 
 def write_atomically(path: epath.Path | Path, data: bytes) -> Path:

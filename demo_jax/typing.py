@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -28,6 +29,11 @@ PyTree = Any
 class InputError(ValueError):
     """Something the user gave cannot be used. The message is one sentence or two: what was wrong, with which input,
     and what to do about it. Commands print it and exit with code 2; they never show a traceback for it."""
+
+
+def on_object_storage(path: str | os.PathLike) -> bool:
+    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
+    return "://" in os.fspath(path)
 
 
 def say_error(error: object) -> None:

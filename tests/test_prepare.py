@@ -15,7 +15,7 @@ import pytest
 from living import dies_of_the_bad
 from PIL import Image
 
-from data_pipelines import prepare
+from data_pipelines import prepare, splits
 from data_pipelines.extraction import measures
 from data_pipelines.extraction.crop import cut, square_crop
 from data_pipelines.extraction.driving import face_frames
@@ -311,15 +311,15 @@ def test_scenes_end_at_cuts_and_lost_faces() -> None:
 
 def test_no_identity_is_in_two_splits() -> None:
     names = [f"person{i}" for i in range(50)]
-    fractions = prepare.parse_split("train:0.8,val:0.1,test:0.1")
-    splits = prepare.assign_splits(names * 3, fractions)
-    counts = {s: list(splits.values()).count(s) for s in fractions}
+    fractions = splits.parse_split("train:0.8,val:0.1,test:0.1")
+    found = splits.assign_splits(names * 3, fractions)
+    counts = {s: list(found.values()).count(s) for s in fractions}
     assert counts == {"train": 40, "val": 5, "test": 5}
-    assert prepare.assign_splits(reversed(names), fractions) == splits
-    assert set(prepare.assign_splits(["a", "b", "c"], fractions).values()) == set(fractions)
-    grown = prepare.assign_splits([*names, "new"], fractions, splits)
-    assert splits.items() < grown.items()  # who was in a split stays there
-    assert prepare.identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
+    assert splits.assign_splits(reversed(names), fractions) == found
+    assert set(splits.assign_splits(["a", "b", "c"], fractions).values()) == set(fractions)
+    grown = splits.assign_splits([*names, "new"], fractions, found)
+    assert found.items() < grown.items()  # who was in a split stays there
+    assert splits.identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
 
 
 def test_a_video_whose_process_dies_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

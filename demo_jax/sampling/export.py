@@ -32,7 +32,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from data_pipelines import media
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance
@@ -120,7 +119,11 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
         raise InputError(f"batch {batch} and steps {steps}: both are at least 1, and at most 4096 and 1000.")
     model, path = demo.model, Path(out)
     assert model.flow is not None and model.space is not None
-    media.check_output(path, ())
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        wrong = (
+            "is a folder; give a file name" if path.is_dir() else "lies in a folder that does not exist; make it first"
+        )
+        raise InputError(f"output {path} {wrong}.")
     made = programs(demo, batch, steps)
     flow, slices = model.flow.model, demo.layout.slices
     meta = {
