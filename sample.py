@@ -224,8 +224,9 @@ def _manifest(args: argparse.Namespace) -> int:
 
     if args.stream:
         raise InputError("with --manifest there is no --stream.")
+    known = parser()
     for name, value in vars(args).items():
-        if name not in ("manifest", "out", "slots", "checkpoint", "face_model") and value != parser().get_default(name):
+        if name not in ("manifest", "out", "slots", "checkpoint", "face_model") and value != known.get_default(name):
             raise InputError(f"with --manifest, each of its lines says its own {name}; leave the flag out.")
     if args.slots is not None and args.slots < 1:
         raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")

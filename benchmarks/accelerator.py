@@ -41,6 +41,7 @@ from demo_jax.flow import coupling
 from demo_jax.models import flow_transformer
 from demo_jax.models.autoencoder import AutoEncoder, to_uint8
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.models.layers import portable
 from demo_jax.sampling.sampler import sample_window
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.stage1 import stage1_losses
@@ -142,8 +143,8 @@ def flow() -> list[Row]:
             params = jax.jit(model.init)(jax.random.key(0), x1, jnp.zeros(len(x1)), condition)["params"]
             losses = lambda p, b, k, model=model, c=c: stage2_losses(model, c, layout, p, space, b, k)  # noqa: E731
             state = create(params, optimizer)
-            flow_transformer.attention_implementation = lambda *_: "xla"  # a fused kernel's products are not counted
-            flops = count_operations(make_step(losses, c, optimizer), state, batch)
+            with portable():  # a fused kernel's products are not counted
+                flops = count_operations(make_step(losses, c, optimizer), state, batch)
             flow_transformer.attention_implementation = lambda *_, kernel=kernel: kernel
             took = train_seconds(jax.jit(make_step(losses, c, optimizer), donate_argnums=0), state, batch)
         except Exception as error:

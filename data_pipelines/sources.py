@@ -22,7 +22,7 @@ from etils import epath
 
 from data_pipelines import schema
 from data_pipelines.schema import ClipRecord
-from demo_jax.typing import InputError
+from demo_jax.typing import InputError, on_object_storage
 
 _SCAN_THREADS = 8
 
@@ -97,7 +97,7 @@ def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray
     """
     with _damage_named(path):
         local = os.fspath(path)
-        if "://" in local:
+        if on_object_storage(local):
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return schema.members(file, names)
         with open(local, "rb") as raw:

@@ -35,7 +35,7 @@ from orbax.checkpoint import v1 as ocp
 from demo_jax import checksums, low_rank
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
-from demo_jax.typing import InputError, PyTree
+from demo_jax.typing import InputError, PyTree, on_object_storage
 
 T = TypeVar("T")
 
@@ -338,7 +338,7 @@ def _without_paths(meta: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(path: epath.PathLike) -> epath.Path:
     """Orbax takes absolute paths only; an address such as gs://bucket/run is one already."""
-    return epath.Path(path) if "://" in str(path) else epath.Path(path).resolve()
+    return epath.Path(path) if on_object_storage(path) else epath.Path(path).resolve()
 
 
 def _find_steps(path: epath.Path) -> list[epath.Path]:

@@ -7,6 +7,7 @@ on that axis.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -97,10 +98,16 @@ def shards_here(mesh: Mesh) -> dict[str, Any]:
     return {"shards": tuple(mine), "shard_count": len(owners)}
 
 
+@functools.cache
+def _places(mesh: Mesh) -> tuple[dict[int, int], int]:
+    """This process's shards, each with its place among them, and how many there are: once, and not in every step."""
+    here = shards_here(mesh)
+    return {shard: i for i, shard in enumerate(here["shards"])}, here["shard_count"]
+
+
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """The rows of this process's shards, in order -> global arrays."""
-    here, sharding = shards_here(mesh), batch_sharding(mesh)
-    places = {shard: i for i, shard in enumerate(here["shards"])}
+    (places, count), sharding = _places(mesh), batch_sharding(mesh)
 
     def put(rows: np.ndarray) -> jax.Array:
         each = len(rows) // len(places)
@@ -109,6 +116,6 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
             place = places[(index[0].start or 0) // each]
             return rows[place * each : (place + 1) * each]
 
-        return jax.make_array_from_callback((each * here["shard_count"], *rows.shape[1:]), sharding, of_shard)
+        return jax.make_array_from_callback((each * count, *rows.shape[1:]), sharding, of_shard)
 
     return {k: put(v) for k, v in batch.items()}
