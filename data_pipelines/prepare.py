@@ -22,7 +22,7 @@ from typing import Any
 
 from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
 from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
-from data_pipelines.splits import assign_splits, identity_of, parse_split, read_identities
+from data_pipelines.splits import assign_splits, name_identities, parse_split
 from data_pipelines.worker_processes import leave_with_parent
 from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
@@ -292,8 +292,7 @@ def _clip_id(path: Path) -> str:
 
 
 def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[Job]:
-    named = read_identities(args.identities) if args.identities else {}
-    identities = [named.get(path.name) or identity_of(path) for path in videos]
+    identities = name_identities(videos, args.identities, lambda text: print(f"warning: {text}", file=sys.stderr))
     fractions = parse_split(args.split)
     stems = {_clip_id(path) for path in videos}
     before = others(Path(args.out), stems)

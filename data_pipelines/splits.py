@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
 
 from data_pipelines.media import check_input
+from demo_jax.text_files import read_table
 from demo_jax.typing import InputError
 
 
@@ -47,10 +48,34 @@ def identity_of(path: Path) -> str:
 
 
 def read_identities(path: str) -> dict[str, str]:
-    """A csv with columns `file` (name of the video, folders ignored) and `identity`. Raises InputError."""
-    try:
-        with check_input(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {Path(row["file"]).name: row["identity"] for row in rows if row["identity"]}
-    except (KeyError, UnicodeDecodeError, csv.Error, TypeError) as error:
-        raise InputError(f"--identities {path}: it must be a csv with the columns file and identity.") from error
+    """A csv with columns `file` (name of the video, folders ignored) and `identity` -> file_key -> identity. Raises
+    InputError if it is none, or gives one file two identities."""
+    result: dict[str, str] = {}
+    for row in read_table(check_input(path), f"--identities {path}", ("file", "identity")):
+        key, identity = file_key(row["file"]), row["identity"]
+        if not (key and identity):
+            continue
+        if result.setdefault(key, identity) != identity:
+            raise InputError(f"--identities {path}: {key} is both {result[key]} and {identity}; keep one row.")
+    return result
+
+
+def file_key(name: str) -> str:
+    """The name without folders, of either kind of system, and with accents composed: macOS stores them apart."""
+    return unicodedata.normalize("NFC", PureWindowsPath(name).name)
+
+
+def name_identities(videos: Sequence[Path], table: str | None, warn: Callable[[str], None]) -> list[str]:
+    """Who is seen in each video: by the csv `table` (read_identities), or by the video's own name where the table has
+    no row. Warns of rows without a video and of videos without a row. Raises InputError."""
+    named = read_identities(table) if table else {}
+    keys = [file_key(video.name) for video in videos]
+    if unused := sorted(set(named) - set(keys)):
+        warn(f"{table}: {len(unused)} of its {len(named)} rows name no video of this call: {_some(unused)}.")
+    if table and (missing := [key for key in keys if key not in named]):
+        warn(f"{table}: {len(missing)} of {len(keys)} videos have no row, so their names say who: {_some(missing)}.")
+    return [named.get(key) or identity_of(video) for key, video in zip(keys, videos, strict=True)]
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,7 +6,6 @@ it shares with the phonetic features that are judged by it is said in ADR 20.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import re
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines import media
+from demo_jax import text_files
 from demo_jax.typing import SAMPLE_RATE, InputError
 
 COLUMN = 0.01  # seconds of one column of the aligner
@@ -109,11 +109,8 @@ def align(name: str, waveform: np.ndarray, words: Sequence[str]) -> Aligned | No
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a csv file with a header; [] if there is none."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+    """The rows of a csv file with a heading and a column file; [] if there is none. Raises InputError."""
+    return text_files.read_table(path, str(path), ("file",)) if path.exists() else []
 
 
 def read_aligned(folder: str | Path, least_score: float = LEAST_SCORE) -> tuple[list[Aligned], dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines import images, media
+from demo_jax.text_files import check_flag, parse_json, read_text
 from demo_jax.typing import InputError
 
 SMALLEST_CROP = 16  # pixels
@@ -82,13 +82,17 @@ def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:
     path = Path(portrait).with_suffix(".json")
     if not path.is_file():
         return {}
+    name = f"{path}, the sidecar of {portrait},"
     try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}, the sidecar of {portrait}, is not JSON; mend or remove it.") from error
+        sidecar = parse_json(read_text(path, name), name)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}; mend or remove it.") from error
     if not isinstance(sidecar, dict):
-        raise InputError(f'{path}, the sidecar of {portrait}, is not like {{"cropped": true}}; mend or remove it.')
-    return sidecar
+        raise InputError(f'{name} is not like {{"cropped": true}}; mend or remove it.')
+    given = {key: value for key, value in sidecar.items() if value is not None}
+    if "cropped" in given:
+        check_flag(f"cropped in {path}", given["cropped"])
+    return given
 
 
 def cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndarray:
@@ -99,7 +103,7 @@ def cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndar
     height, width = image.shape[:2]
     wrong = f"the sidecar of {path} has crop {crop!r}"
     try:
-        left, top, side = (round(float(value)) for value in crop)
+        left, top, side = (round(value) for value in crop)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{wrong}; it should be [left, top, side] in pixels.") from error
     on_picture = -side < left < width and -side < top < height

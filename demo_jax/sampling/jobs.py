@@ -6,7 +6,8 @@ output folder; what else a job may say are sample.py's controls and sampling fla
 
     {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "seed": 3, "hold": ["pose"], "set": ["yaw=+10"]}
 
-Paths count from the manifest's folder.
+Paths count from the manifest's folder. Values are taken as JSON has them: numbers without quotes, true and false and
+nothing else where yes or no is meant; null is as if the name were left out.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from demo_jax.sampling.options import Options
+from demo_jax.text_files import check_flag, parse_json, read_lines
 from demo_jax.typing import InputError
 
 RESULTS = "results.jsonl"
+MAX_INTEGER = 2**63  # JSON's have no limit; from about 10^308 on they are no floats
 _OPTIONS = {f.name for f in dataclasses.fields(Options)}
 _CONTROLS = {"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"}
 _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
@@ -82,10 +85,7 @@ def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Jo
     """The jobs of a manifest, in order; their videos go into `folder`. Raises InputError if it cannot be read or says
     nothing; a bad line is Refused and spoils no other."""
     file = Path(path)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"manifest {path} cannot be read ({error}).") from error
+    lines = read_lines(file, f"manifest {path}")
     jobs: list[Job | Refused] = []
     taken: dict[Path, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -106,21 +106,22 @@ def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Jo
 
 def _name(line: str) -> str:
     try:
-        return str(json.loads(line).get("out", ""))
-    except (ValueError, AttributeError):
+        return str(parse_json(line, "it").get("out", ""))
+    except (InputError, AttributeError):
         return ""
 
 
 def _job(number: int, line: str, base: Path, folder: Path) -> Job:
-    try:
-        said = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"it is not JSON ({error}).") from error
+    said = parse_json(line, "it")
     if not isinstance(said, dict):
         raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
+    said = {name: value for name, value in said.items() if value is not None}
     known = _OPTIONS | _CONTROLS | _INPUTS
     if unknown := sorted(set(said) - known):
         raise InputError(f"{unknown[0]!r} is not known; a job may say {', '.join(sorted(known))}.")
+    for name, value in said.items():
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise InputError(f"{name} is too large a number.")
     for name in ("portrait", "out"):
         if not isinstance(said.get(name), str) or not said[name]:
             raise InputError(f"it has no {name!r}.")
@@ -139,19 +140,20 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
         if name in controls:
             controls[name] = str(base / _text(name, controls[name]))
     controls["drive"] = [_rebased(word, base) for word in controls.get("drive", ())]
+    if "look_at_camera" in controls:
+        controls["look_at_camera"] = check_flag("look_at_camera", said["look_at_camera"])
     options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
-    try:
-        silence = float(said.get("silence", 0))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"silence {said['silence']!r} is not a number of seconds.") from error
+    silence = said.get("silence", 0)
+    if not _is_number(silence):
+        raise InputError(f"silence {silence!r} is not a number of seconds.")
     return Job(
         line=number,
         said=said,
         portrait=base / said["portrait"],
         audio=base / _text("audio", said["audio"]) if "audio" in said else None,
-        silence=silence,
+        silence=float(silence),
         out=out,
-        cropped=bool(said.get("cropped", False)),
+        cropped=check_flag("cropped", said.get("cropped", False)),
         options=options,
         controls=controls,
     )
@@ -165,9 +167,13 @@ def _text(name: str, value: Any) -> str:
 
 def _words(name: str, value: Any) -> list[str]:
     words = value if isinstance(value, list) else [value]
-    if not all(isinstance(word, str | int | float) for word in words):
+    if not all(isinstance(word, str) or _is_number(word) for word in words):
         raise InputError(f"{name} {value!r}: give a string or a list of strings.")
     return [str(word) for word in words]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rebased(word: str, base: Path) -> str:
@@ -179,7 +185,7 @@ def finished(folder: Path) -> dict[str, str]:
     """Video name -> fingerprint of the job that made it, by the results that earlier calls have left."""
     done: dict[str, str] = {}
     path = folder / RESULTS
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in read_lines(path, str(path)) if path.exists() else []:
         try:
             row = json.loads(line)
             if row["status"] == "done":

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from demo_jax import text_files
 from demo_jax.factors import CALIBRATED_NAMES, TRACK_COLUMNS
 from demo_jax.typing import FPS, InputError
 
@@ -165,14 +166,10 @@ def _read_npz(file: Path) -> dict[str, np.ndarray]:
 
 
 def _read_csv(file: Path) -> dict[str, np.ndarray]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"track {file} is not a csv file, or is damaged.") from error
+    rows = text_files.read_csv(file, f"track {file}")
     if not rows:
         raise InputError(f"track {file} is empty; its first row names the columns, for example time,yaw,pitch.")
-    names = [cell.strip() for cell in rows[0]]
+    names = rows[0]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"track {file} has column {repeated[0]} twice.")
@@ -182,7 +179,7 @@ def _read_csv(file: Path) -> dict[str, np.ndarray]:
             raise InputError(f"track {file}: row {r + 1} has {len(row)} cells, the heading {len(names)}.")
         for c, cell in enumerate(row):
             try:
-                table[r, c] = float(cell) if cell.strip() else np.nan
+                table[r, c] = float(cell) if cell else np.nan
             except ValueError:
                 raise InputError(f"track {file}: {names[c]} in row {r + 1} is {cell!r}, not a number.") from None
     return {name: _numbers(name, table[:, c]) for c, name in enumerate(names)}
