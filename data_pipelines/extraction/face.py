@@ -26,6 +26,8 @@ from demo_jax.typing import InputError
 VERSION = "1"  # changes whenever the same picture gives other numbers
 DISTINCT = 0.8  # face widths between the centres of two faces; less is the same face found twice
 INSTALL = "pip install 'demo_jax[prepare]'"
+# What OpenCV (all but the second and third) and MediaPipe load from the system, as Debian and Ubuntu name it.
+SYSTEM_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0 libxcb1 libx11-6"
 _GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
 
@@ -112,12 +114,11 @@ class FaceFinder:
     answer whatever came before. About 10 ms a picture on one core. Close it, or use it in a `with`."""
 
     def __init__(self, model: str | os.PathLike | None = None, most: int = 2) -> None:
-        try:
+        with loading():
+            import cv2  # noqa: F401 (so that what it lacks is known before the work)
             import mediapipe
             from mediapipe.tasks.python import vision
             from mediapipe.tasks.python.core.base_options import BaseOptions
-        except ImportError as error:
-            raise InputError(f"finding faces needs MediaPipe; run {INSTALL}.") from error
         self.model = find_model(model)
         self._mediapipe: Any = mediapipe
         options = vision.FaceLandmarkerOptions(
@@ -126,7 +127,8 @@ class FaceFinder:
             num_faces=most,
             output_face_blendshapes=True,
         )
-        with _quiet():  # MediaPipe greets on stderr while it starts and at the first picture
+        # MediaPipe greets on stderr while it starts and at the first picture, and loads its library only then.
+        with loading(), quiet():
             try:
                 self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
             except (RuntimeError, ValueError) as error:
@@ -200,7 +202,21 @@ def _steps(length: int, side: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def loading() -> Iterator[None]:
+    """Says what to install if MediaPipe or OpenCV, or a system library of theirs, is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"finding faces needs MediaPipe and OpenCV ({error}); run {INSTALL}.") from error
+    except (ImportError, OSError) as error:
+        raise InputError(
+            f"MediaPipe and OpenCV, which find faces, cannot be loaded ({error}); install the system libraries that "
+            f"they need, on Debian or Ubuntu: apt-get install {SYSTEM_PACKAGES}."
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """Sends what C++ code writes to stderr nowhere, for a moment."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
