@@ -1,0 +1,81 @@
+"""Photographs whose face lies, stands on its head, or is cut by the border: what is made of them, and what is said."""
+
+import functools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipelines.extraction.portrait import find_portrait
+from demo_jax.checkpoint import BUNDLED
+from demo_jax.sampling import inputs
+from demo_jax.typing import InputError
+
+pytest.importorskip("mediapipe")
+data = pytest.importorskip("skimage.data")
+
+SIZE = 96
+SAYS = {1: "turned by 90 degrees clockwise", 2: "turned by 180 degrees", 3: "turned by 90 degrees counter-clockwise"}
+
+
+@functools.cache
+def astronaut() -> np.ndarray:
+    return data.astronaut()
+
+
+def puppet() -> np.ndarray:
+    face = Image.open(BUNDLED.parent / "portrait.png").convert("RGB").resize((300, 300))
+    picture = Image.new("RGB", (400, 440), (120, 140, 160))
+    picture.paste(face, (50, 70))
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("picture", [astronaut, puppet])
+def test_a_turned_portrait_is_turned_back_and_said_so(picture):
+    upright = find_portrait(picture(), SIZE)
+    assert upright.quarters == 0 and upright.warnings == ()
+    for quarters, says in SAYS.items():
+        found = find_portrait(np.rot90(picture(), quarters), SIZE)
+        assert found.quarters == (-quarters) % 4
+        assert len(found.warnings) == 1 and "not upright" in found.warnings[0] and says in found.warnings[0]
+        np.testing.assert_allclose(found.crop, upright.crop, atol=0.5)
+        assert np.abs(found.image.astype(int) - upright.image).mean() < 1
+
+
+def test_a_small_face_on_its_head_in_a_wide_picture(tmp_path):
+    """Which the landmarker does not see in the whole picture, whichever way it is turned."""
+    small = np.asarray(Image.fromarray(astronaut()).resize((256, 256)))
+    wide = np.full((512, 900, 3), 128, np.uint8)
+    wide[200:456, 50:306] = small[::-1, ::-1]
+    Image.fromarray(wide).save(tmp_path / "photo.png")
+    warnings = []
+    image = inputs.read_portrait(tmp_path / "photo.png", SIZE, warn=warnings.append)
+    assert len(warnings) == 1 and "turned by 180 degrees" in warnings[0]
+    upright = find_portrait(small, SIZE)
+    assert np.abs(image.astype(int) - upright.image).mean() < 8  # cut out of another, but the same way up
+
+
+@pytest.mark.parametrize("angle", [-30, 30])
+def test_a_head_that_leans_is_left_as_it_is(angle):
+    leaning = np.asarray(Image.fromarray(astronaut()).rotate(angle, Image.Resampling.BICUBIC, center=(223, 110)))
+    found = find_portrait(leaning, SIZE)
+    assert found.quarters == 0 and found.warnings == ()
+
+
+def test_a_face_that_the_border_cuts_is_said_to_be_cut():
+    left, right = 175, 265  # of the face's box, in columns
+    for share in (0.0, 0.25, 0.45):
+        edge = round(left + share * (right - left))
+        found = find_portrait(astronaut()[:, edge:], SIZE)
+        if share == 0:
+            assert found.warnings == ()
+            continue
+        (text,) = found.warnings
+        said = int(text.partition("%")[0])
+        assert "lies outside the portrait" in text and abs(said / 100 - share) < 0.12, text
+
+
+def test_no_face_is_refused_whichever_way_it_is_turned():
+    noise = np.random.default_rng(0).integers(0, 256, (150, 180, 3)).astype(np.uint8)
+    with pytest.raises(InputError, match="no face was found"):
+        find_portrait(noise, SIZE)
