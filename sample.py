@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keyframes=args.keyframes,
         blink=args.blink,
         camera=args.look_at_camera,
-        drive=demo.read_drive(args.drive, face_model=args.face_model),
+        drive=demo.read_drive(args.drive, face_model=args.face_model, warn=_warn),
     )
     speech = args.audio if args.silence is None else pipeline.silence(args.silence)
     try:

@@ -103,6 +103,19 @@ def test_a_driven_factor_is_the_video_s_while_it_lasts_and_then_held_or_free():
     np.testing.assert_allclose(given.values[:, yaw], 3 / 15, rtol=1e-6)  # set counts before
 
 
+def test_frames_in_which_a_driving_video_shows_no_face_are_free_or_held():
+    codes = np.random.default_rng(1).normal(size=(5, LAYOUT.size)).astype(np.float32)
+    codes[[0, 3]] = np.nan
+    drives = {"lip": Drive(codes=codes), "pose": Drive(codes=codes, relative=True)}
+    given = resolve(Controls(drive=drives, hold=("lip",)), PORTRAIT, 6, LAYOUT)
+    lip, pose, seen = LAYOUT.slices["lip"], LAYOUT.slices["pose"], [1, 2, 4]
+    assert np.isfinite(given.values).all()
+    np.testing.assert_array_equal(given.values[seen, lip], codes[seen, lip])
+    np.testing.assert_array_equal(given.values[[0, 3, 5], lip], PORTRAIT[None, lip].repeat(3, 0))
+    np.testing.assert_allclose(given.values[seen, pose], (PORTRAIT + codes[seen] - codes[1])[:, pose], rtol=1e-6)
+    np.testing.assert_array_equal(given.mask[:, pose].all(1), np.isin(np.arange(6), seen))
+
+
 def test_a_blink_closes_the_lids_that_are_there():
     controls = Controls.parse(blink="0.08", set="open_left=0.5")
     given = resolve(controls, PORTRAIT, 12, LAYOUT)

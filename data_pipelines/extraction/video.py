@@ -26,7 +26,7 @@ from data_pipelines.media import read_audio, read_video
 from data_pipelines.schema import MAX_PIECE_FRAMES, ClipRecord
 from demo_jax.typing import SAMPLES_PER_FRAME
 
-VERSION = "1"  # changes whenever the same video gives other records
+VERSION = "2"  # changes whenever the same video gives other records
 SCAN_SIDE = 1280  # longer side at which faces are looked for
 SEARCH_EVERY = 12  # frames: how often a picture is searched thoroughly, for small faces and for other people
 GAP_FRAMES = 5  # a face lost for at most this long is interpolated
@@ -34,6 +34,7 @@ CUT_DIFFERENCE = 16.0  # mean change of a 32 x 32 thumbnail between two frames, 
 CUT_CONTRAST = 4.0  # ... if it is so many times what the frames around it change
 FACE_JUMP = 0.45  # face widths that a face's centre moves between two frames only in a cut; its size by 30 %
 SIZE_JUMP = 1.3
+FOLLOWED = 1.0  # face widths: of several faces the nearest to the last one is followed if it is at most so far from it
 OTHER_FACE = 0.5  # a second face counts from this share of the first one's width
 SEVERAL_SHARE = 0.1  # of a scene's frames that may show a second face
 SMALLEST_FACE = 40  # source pixels from ear to ear
@@ -72,6 +73,7 @@ def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
     thumbnail: np.ndarray | None = None
     window: tuple[int, int, int] | None = None  # where to look for a face that the whole picture does not show
     crowd = False
+    last: Face | None = None
     for t, frame in enumerate(frames):
         small = _thumbnail(frame)
         difference.append(0.0 if thumbnail is None else float(np.abs(small - thumbnail).mean()))
@@ -80,12 +82,13 @@ def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
         if t % SEARCH_EVERY == 0:
             seen = finder(frame) if window is not None else faces
             faces = finder.search(frame, seen)
-            window = _window(faces[0]) if faces and not seen else None
+            window = _window(_followed(faces, last)) if faces and not seen else None
             crowd = _several(faces)
         several.append(crowd or _several(faces))
         if faces:
-            points.append((faces[0].points * (whole / max(frame.shape))).astype(np.float32))
-            expressions.append(faces[0].expression)
+            last = _followed(faces, last)
+            points.append((last.points * (whole / max(frame.shape))).astype(np.float32))
+            expressions.append(last.expression)
         else:
             points.append(np.full((478, 3), np.nan, np.float32))
             expressions.append(np.full(52, np.nan, np.float32))
@@ -95,6 +98,15 @@ def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
         several=np.array(several),
         difference=np.array(difference),
     )
+
+
+def _followed(faces: list[Face], last: Face | None) -> Face:
+    """The face that is nearest to the last one; the largest if there was none, or none is near."""
+    if last is None:
+        return faces[0]
+    distances = [float(np.linalg.norm(face.centre - last.centre)) for face in faces]
+    nearest = int(np.argmin(distances))
+    return faces[nearest if distances[nearest] <= FOLLOWED * last.width else 0]
 
 
 def _several(faces: list[Face]) -> bool:
@@ -119,15 +131,17 @@ def find_cuts(scan: Scan) -> list[int]:
     for t in range(1, len(d)):
         around = np.concatenate([d[max(1, t - 4) : t], d[t + 1 : t + 5]])
         usual = float(np.median(around)) if len(around) else 0.0
-        if d[t] > CUT_DIFFERENCE and d[t] > CUT_CONTRAST * usual:
+        changed = d[t] > CUT_DIFFERENCE and d[t] > CUT_CONTRAST * usual
+        if changed or (scan.found[t] and scan.found[t - 1] and jumps(scan.points[t - 1], scan.points[t])):
             cuts.append(t)
-        elif scan.found[t] and scan.found[t - 1]:
-            before, now = scan.points[t - 1], scan.points[t]
-            widths = np.linalg.norm(before[127] - before[356]), np.linalg.norm(now[127] - now[356])
-            moved = np.linalg.norm(((now[127] + now[356]) - (before[127] + before[356]))[:2]) / 2
-            if moved > FACE_JUMP * max(widths) or max(widths) > SIZE_JUMP * min(widths):
-                cuts.append(t)
     return cuts
+
+
+def jumps(before: np.ndarray, now: np.ndarray) -> bool:
+    """Whether a face [478, 3] is elsewhere, or of another size, than a face moves to between two frames."""
+    widths = np.linalg.norm(before[127] - before[356]), np.linalg.norm(now[127] - now[356])
+    moved = np.linalg.norm(((now[127] + now[356]) - (before[127] + before[356]))[:2]) / 2
+    return bool(moved > FACE_JUMP * max(widths) or max(widths) > SIZE_JUMP * min(widths))
 
 
 def find_scenes(scan: Scan, shortest: int) -> list[Scene]:

@@ -222,17 +222,16 @@ class BatchSampler:
         """The next job that can be begun; those that cannot are said to have failed."""
         demo = self._demo
         for job, mark in pending:
-            begun = time.monotonic()
+            begun, tell = time.monotonic(), functools.partial(_warn_of, warn, job.line)
             try:
                 speech = silence(job.silence) if job.audio is None else demo.read_speech(job.audio)
                 words = {k: v for k, v in job.controls.items() if k not in ("drive", "look_at_camera")}
                 controls = Controls.parse(
                     **words,
                     camera=bool(job.controls.get("look_at_camera")),
-                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model),
+                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=tell),
                 )
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
-                tell = functools.partial(_warn_of, warn, job.line)
                 image = demo.read_portrait(job.portrait, cropped=job.cropped, face_model=self._face_model, warn=tell)
                 pyramid, code = demo.look(image)
                 performance = demo.perform(np.asarray(code), speech, controls, job.options)

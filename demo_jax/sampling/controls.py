@@ -54,11 +54,16 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drive:
-    """Motion to take a factor from: raw codes [T, K] of one model, from the video's first frame on. `relative`: counted
-    from the first of them, and added to the portrait's own."""
+    """Motion to take a factor from: raw codes [T, K] of one model, from the video's first frame on, NaN in frames that
+    are left free. `relative`: counted from the first that is known, and added to the portrait's own."""
 
     codes: np.ndarray
     relative: bool = False
+
+    @property
+    def first(self) -> np.ndarray:
+        """[K]: the first known code."""
+        return self.codes[int(np.isfinite(self.codes).all(-1).argmax())]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,8 +198,9 @@ def resolve(
         gain[layout.slices[factor]] = value
     for factor, drive in controls.drive.items():
         part, codes = layout.slices[factor], drive.codes[start : start + frames]
-        base = portrait_code - drive.codes[0] if drive.relative else np.zeros_like(portrait_code)
-        values[: len(codes), part], mask[: len(codes), part] = (codes + base)[:, part], True
+        base = portrait_code - drive.first if drive.relative else np.zeros_like(portrait_code)
+        rows = np.flatnonzero(np.isfinite(codes).all(-1))
+        values[rows, part], mask[rows, part] = (codes + base)[rows, part], True
 
     coordinate = dict(zip(CALIBRATED_NAMES, layout.calibrated, strict=True))
     scale = dict(zip(CALIBRATED_NAMES, CALIBRATED_SCALE, strict=True))

@@ -55,21 +55,26 @@ def read_portrait(
 
 
 def driving_frames(
-    path: str | os.PathLike, size: int, *, face_model: str | os.PathLike | None = None
-) -> Iterator[np.ndarray]:
-    """The frames of a driving video, 25 a second: one square around the face in all of them, uint8 [size, size, 3].
+    path: str | os.PathLike,
+    size: int,
+    *,
+    face_model: str | os.PathLike | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """The frames of a driving video, 25 a second: one square around the face in all of them, uint8 [size, size, 3], and
+    whether the face was found in each.
 
-    The face is searched for, which needs the `prepare` extra; a sidecar beside the video that says {"cropped": true}
-    leaves a square video as it is. Raises InputError.
+    The face is searched for, which needs the `prepare` extra, and `warn` is called for what is doubtful about it; a
+    sidecar beside the video that says {"cropped": true} leaves a square video as it is. Raises InputError.
     """
     if not read_sidecar(path).get("cropped"):
         from data_pipelines.extraction.driving import face_frames  # the prepare extra
 
-        return face_frames(path, size, face_model)
+        return face_frames(path, size, face_model, warn)
     info, frames = media.read_video(path)
     if info.width != info.height:
         raise InputError(f"{path} is {info.width} x {info.height}; a cropped video must be square.")
-    return (resize(frame, size) for frame in frames)
+    return ((resize(frame, size), True) for frame in frames)
 
 
 def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:

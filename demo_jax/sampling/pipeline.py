@@ -35,6 +35,7 @@ import numpy as np
 
 from data_pipelines import media
 from data_pipelines.extraction.audio import extractor
+from data_pipelines.extraction.driving import fill_gaps
 from data_pipelines.video_writer import SYNTHETIC, VideoWriter
 from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
@@ -123,7 +124,13 @@ class Pipeline:
         waveform = media.read_audio(path)
         return np.pad(waveform, (0, -len(waveform) % SAMPLES_PER_FRAME))
 
-    def read_drive(self, words: Sequence[str], *, face_model: str | os.PathLike | None = None) -> dict[str, Drive]:
+    def read_drive(
+        self,
+        words: Sequence[str],
+        *,
+        face_model: str | os.PathLike | None = None,
+        warn: Callable[[str], None] = warnings.warn,
+    ) -> dict[str, Drive]:
         """["lip=a.mp4", "+pose=b_track.npz"] -> what Controls takes as `drive`: factor -> motion. A leading + counts
         from the file's first frame and adds to the portrait's own. Raises InputError."""
         drives: dict[str, Drive] = {}
@@ -136,27 +143,37 @@ class Pipeline:
             if factor in drives:
                 raise InputError(f"drive: {factor} is given twice.")
             if path not in motions:
-                motions[path] = self.read_motion(path, face_model=face_model)
+                motions[path] = self.read_motion(path, face_model=face_model, warn=warn)
             drives[factor] = Drive(codes=motions[path], relative=name.strip().startswith("+"))
         return drives
 
-    def read_motion(self, path: str | os.PathLike, *, face_model: str | os.PathLike | None = None) -> np.ndarray:
+    def read_motion(
+        self,
+        path: str | os.PathLike,
+        *,
+        face_model: str | os.PathLike | None = None,
+        warn: Callable[[str], None] = warnings.warn,
+    ) -> np.ndarray:
         """The raw motion codes [T, K] of a driving video, read by this model's motion encoder; or those in a track
         (npz) that this model wrote.
 
         One square around the face is cut out of all frames, which needs the `prepare` extra; a sidecar beside the video
-        that says {"cropped": true} leaves a square video as it is. Raises InputError.
+        that says {"cropped": true} leaves a square video as it is. Where no face is found, short gaps are interpolated
+        and longer ones NaN; `warn` says so. Raises InputError.
         """
         if Path(path).suffix.lower() == ".npz":
             codes = read_codes(path, self.fingerprint)
             if codes.shape[1] != self.layout.size:
                 raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {self.layout.size}.")
             return codes
-        frames, read = inputs.driving_frames(path, self.size, face_model=face_model), []
-        while batch := list(itertools.islice(frames, DECODE_BATCH)):
+        frames = inputs.driving_frames(path, self.size, face_model=face_model, warn=warn)
+        read, found = [], []
+        while rows := list(itertools.islice(frames, DECODE_BATCH)):
+            batch = [image for image, _ in rows]
+            found += [seen for _, seen in rows]
             images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
             read.append(np.asarray(self._read_motion(self.model.autoencoder_params, jnp.asarray(images)))[: len(batch)])
-        return np.concatenate(read)
+        return fill_gaps(np.concatenate(read), np.array(found))
 
     def frames(
         self,
