@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from demo_jax.evaluation import real
+from demo_jax.evaluation import real, report
+from demo_jax.evaluation.page import page
+from demo_jax.evaluation.targets import targets
 from demo_jax.factors import FactorLayout
 from demo_jax.typing import InputError
 
@@ -73,6 +76,31 @@ def test_half_a_roll_is_measured_as_half(monkeypatch):
     leaks = real.leakage(Turner(rolls), [record], seed=0, each=6)
     assert leaks["rows"] == ["lip", "pose", "gaze"] and leaks["columns"] == ["pose", "lip"]
     assert leaks["model"][0, 0] == leaks["model"][2, 0] == 0  # a swap of lip or gaze moves nothing here
+
+
+class Noise(Turner):
+    """An auto-encoder that has learned nothing: its pictures show no face."""
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        return np.zeros((len(pictures), LAYOUT.size), np.float32)
+
+    def decode(self, source: None, codes: np.ndarray) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 256, (len(codes), SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def test_pictures_without_a_face_give_a_report_of_what_is_no_number():
+    record, drawer = clip(np.array([0.0, -14, -7, 7, 14, 10])), Noise(np.zeros(0))
+    results = {"real_pose": real.pose(drawer, [record]), "real_leakage": real.leakage(drawer, [record], 0, each=4)}
+    assert results["real_pose"]["face_found"] == 0 and results["real_pose"]["frames"] == 0
+    figures = [value for row in results["real_pose"]["poses"].values() for value in row.values()]
+    assert len(figures) == 25 and np.isnan(figures).all() and np.isnan(results["real_leakage"]["model"]).all()
+    results = json.loads(json.dumps(report.plain(results), allow_nan=False))  # as the report keeps them
+    summary = targets(results)
+    assert len(summary) == 7 and all(t.reached is None for t in summary)
+    about = {"checkpoint": "noise", "kind": "auto-encoder", "size": SIZE, "corpus": "real", "split": "test", "seed": 0}
+    html = page({"about": about, "results": results}, summary, [])
+    assert html.count("not measured") == 7 and ">nan" not in html
+    assert ("real_pose/poses/yaw/gain", None) in report.rows_of(results)
 
 
 def test_clips_that_hardly_turn_are_refused():

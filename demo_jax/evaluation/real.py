@@ -20,6 +20,7 @@ from demo_jax.factors import FACTORS
 from demo_jax.typing import InputError
 
 LEAST_YAW = 4.0  # degrees, standard deviation within a clip; less says nothing of a model's poses
+LEAST_FRAMES = 3  # in which a face was found; of fewer nothing is fitted
 LOOKED_AT = 256  # px, what the landmarker was made for
 NAMES = ("yaw", "pitch", "roll", "aperture", "width")
 FACTOR = {"pose": slice(0, 3), "lip": slice(3, 5)}  # of NAMES
@@ -56,7 +57,8 @@ def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
 
 
 def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
-    """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline."""
+    """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline; NaN
+    where MediaPipe finds no face in the redrawn frames, as of a model that has learned nothing."""
     from data_pipelines.extraction.face import FaceFinder, canonical_face
 
     clips = turning_clips(records)
@@ -74,9 +76,10 @@ def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
     seen = np.isfinite(a).all(1) & np.isfinite(b).all(1) & np.isfinite(c).all(1)
     share = float(seen.mean())
     a, b, c = a[seen], b[seen], c[seen]
-    if len(a) < 3:
-        raise InputError("MediaPipe finds no face in the redrawn frames; the model cannot be measured with it.")
-    poses = {}
+    figures = ("gain", "r2", "mae", "mae_constant", "r2_constant")
+    poses = {name: dict.fromkeys(figures, float("nan")) for name in NAMES}  # of pictures that show no face
+    if len(a) < LEAST_FRAMES:
+        return {"poses": poses, "clips": len(clips), "frames": int(seen.sum()), "face_found": share}
     for i, name in enumerate(NAMES):
         centred = a[:, i] - a[:, i].mean()
         spread = max(float((centred**2).sum()), 1e-12)
@@ -124,9 +127,11 @@ def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int 
             change = np.concatenate(changes[row, factor]) / scale[part]
             asked = np.concatenate(shifts[row]) / scale[FACTOR[row]] if row in FACTOR else np.ones_like(change)
             seen = np.isfinite(change).all(1) & np.isfinite(asked).all(1)
+            if not seen.any():
+                continue
             if row == factor:
                 model[i, j] = disentanglement.gain(change[seen], asked[seen])
-            elif seen.any():
+            else:
                 # A swap of blocks that MediaPipe does not read: two frames differ by sqrt(2) deviations on average.
                 size = disentanglement.rms(asked[seen]) if row in FACTOR else 2**0.5
                 model[i, j] = disentanglement.rms(change[seen]) / max(size, 1e-9)
