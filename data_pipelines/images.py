@@ -42,6 +42,21 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         return _to_rgb(_upright(_load(path, file)))
 
 
+def is_image(path: str | os.PathLike) -> bool:
+    """Whether the file is of a format that read_image takes. Raises InputError if it is missing or cannot be read."""
+    from PIL import Image
+
+    file = check_input(path)
+    formats = [name for name in _formats(file) if name != "TGA"]  # whose files have no mark: videos may look like one
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(file, formats=formats):
+                return True
+        except Exception:  # of damaged files Pillow raises whatever it meets
+            return False
+
+
 def _load(path: str | os.PathLike, file: Path) -> Any:
     """The decoded picture, as Pillow has it."""
     from PIL import Image, UnidentifiedImageError

@@ -9,6 +9,7 @@ from PIL import Image
 
 from data_pipelines.extraction.driving import face_frames, fill_gaps, find_gaps
 from data_pipelines.video_writer import VideoWriter
+from demo_jax.sampling import inputs
 from demo_jax.typing import InputError
 
 pytest.importorskip("mediapipe")
@@ -111,6 +112,17 @@ def test_a_face_covered_in_the_middle_third_is_a_named_gap(tmp_path, cover):
 def test_a_video_with_hardly_a_face_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a face was found in \d+% of its frames"):
         read(film(tmp_path / "a.mp4", [GREY] * 20))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "avif", "mp4"])
+def test_the_portrait_itself_drives_nothing(tmp_path, suffix):
+    """An AVIF is a video to ffmpeg, and with the portrait's sidecar its one frame would be taken as it is."""
+    Image.fromarray(person()).save(tmp_path / f"me.{suffix}", "PNG" if suffix == "mp4" else None)
+    (tmp_path / "me.json").write_text('{"cropped": true}')
+    with pytest.raises(InputError, match=r"me\.\w+ is an image, not a video; give a video"):
+        next(inputs.driving_frames(tmp_path / f"me.{suffix}", SIZE))
+    film(tmp_path / "me.mp4", [person()] * 3)
+    assert len(list(inputs.driving_frames(tmp_path / "me.mp4", SIZE))) == 3
 
 
 def test_short_gaps_are_interpolated_and_long_ones_free():

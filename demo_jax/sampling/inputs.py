@@ -67,6 +67,8 @@ def driving_frames(
     The face is searched for, which needs the `prepare` extra, and `warn` is called for what is doubtful about it; a
     sidecar beside the video that says {"cropped": true} leaves a square video as it is. Raises InputError.
     """
+    if images.is_image(path):
+        raise InputError(f"drive {path} is an image, not a video; give a video, or a track (npz) of the same model.")
     if not read_sidecar(path).get("cropped"):
         from data_pipelines.extraction.driving import face_frames  # the prepare extra
 
