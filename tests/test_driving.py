@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_model
 from PIL import Image
 
 from data_pipelines.extraction.driving import face_frames, fill_gaps, find_gaps
 from data_pipelines.video_writer import VideoWriter
 from demo_jax.sampling import inputs
+from demo_jax.sampling.controls import Controls, resolve
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import InputError
 
 pytest.importorskip("mediapipe")
@@ -123,6 +126,21 @@ def test_the_portrait_itself_drives_nothing(tmp_path, suffix):
         next(inputs.driving_frames(tmp_path / f"me.{suffix}", SIZE))
     film(tmp_path / "me.mp4", [person()] * 3)
     assert len(list(inputs.driving_frames(tmp_path / "me.mp4", SIZE))) == 3
+
+
+def test_motion_is_free_where_the_video_shows_no_face(tmp_path):
+    """A person who is covered for a while drives the head before and after, and nothing between."""
+    demo, warnings = Pipeline(tiny_model.model()), []
+    path = film(tmp_path / "a.mp4", [person()] * 8 + [GREY] * 8 + [person()] * 4)
+    drives = demo.read_drive([f"+pose={path}"], warn=warnings.append)
+    assert len(warnings) == 1 and "no face in 40% of its frames (0.32-0.64 s)" in warnings[0]
+    known = np.isfinite(drives["pose"].codes).all(1)
+    np.testing.assert_array_equal(known, (np.arange(20) < 8) | (np.arange(20) >= 16))
+    pose, code = demo.layout.slices["pose"], np.full(demo.layout.size, 0.1, np.float32)
+    given = resolve(Controls(drive=drives), code, 24, demo.layout)
+    np.testing.assert_array_equal(given.mask[:, pose].all(1), np.append(known, [False] * 4))
+    np.testing.assert_allclose(given.values[0, pose], code[pose], rtol=1e-6)
+    assert np.isfinite(given.values).all()
 
 
 def test_short_gaps_are_interpolated_and_long_ones_free():

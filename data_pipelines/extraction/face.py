@@ -28,6 +28,7 @@ DISTINCT = 0.8  # face widths between the centres of two faces; less is the same
 INSTALL = "pip install 'demo_jax[prepare]'"
 # What OpenCV (all but the second and third) and MediaPipe load from the system, as Debian and Ubuntu name it.
 SYSTEM_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0 libxcb1 libx11-6"
+DETECTOR = "face_detector.tflite"  # in the model file, as is
 _GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
 
@@ -67,7 +68,8 @@ def find_model(path: str | os.PathLike | None = None) -> Path:
             raise InputError(f"no face model is installed; run {INSTALL}, or name a face_landmarker.task file.")
     try:
         with zipfile.ZipFile(model) as archive:
-            archive.getinfo(_GEOMETRY)
+            for name in (_GEOMETRY, DETECTOR):
+                archive.getinfo(name)
     except (zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{model} is not a MediaPipe face_landmarker.task file.") from error
     return model

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.extraction.face import Face, FaceFinder, canonical_face, loading, quiet
+from data_pipelines.extraction.face import DETECTOR, Face, FaceFinder, canonical_face, loading, quiet
 from data_pipelines.extraction.measures import fit_rigid
 from demo_jax.factors import euler_angles
 
@@ -21,7 +21,6 @@ MOST_ROLL = 45.0  # degrees: a face that leans further is nearer to upright in a
 REACH = 3.0  # side of the square that is looked at, in face widths
 LEAST_SCORE = 0.2
 ORDER = (0, 2, 1, 3)  # a face that is not found as the picture is stands on its head more often than it lies
-_DETECTOR = "face_detector.tflite"
 
 
 def find_upright(find: FaceFinder, image: np.ndarray) -> tuple[np.ndarray, list[Face], int]:
@@ -64,7 +63,7 @@ def _scores(model: Path, images: list[np.ndarray]) -> list[float]:
         from mediapipe.tasks.python import vision
         from mediapipe.tasks.python.core.base_options import BaseOptions
     with zipfile.ZipFile(model) as archive:
-        data = archive.read(_DETECTOR)
+        data = archive.read(DETECTOR)
     options = vision.FaceDetectorOptions(
         base_options=BaseOptions(model_asset_buffer=data), min_detection_confidence=LEAST_SCORE
     )
