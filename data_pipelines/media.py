@@ -1,4 +1,4 @@
-"""All reading of sound, pictures and video, by ffmpeg and Pillow; `video_writer` writes video.
+"""All reading of sound and video, by ffmpeg; `images` reads pictures and `video_writer` writes video.
 
 ffmpeg is the static one of imageio-ffmpeg; its argument lists are built by ffmpeg-python and run here.
 
@@ -14,7 +14,6 @@ import os
 import re
 import subprocess
 import tempfile
-import warnings
 import wave
 from collections.abc import Generator
 from pathlib import Path
@@ -31,9 +30,6 @@ CONTAINERS = (
 PLAYLISTS = (".m3u8", ".m3u", ".pls", ".ffconcat", ".concat", ".sdp", ".asx", ".xspf", ".wpl", ".mpd", ".ffmeta")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv")
 WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-MAX_PICTURE_PIXELS = 50_000_000
-MIN_PICTURE_SIDE = 32
 
 # What ffmpeg says of a file that ends before its header says it should.
 _CUT = ("Packet corrupt", "corrupt input packet", "partial file", "moov atom not found", "End of file")
@@ -197,46 +193,6 @@ def _read_ppm(pipe: IO[bytes]) -> np.ndarray | None:
     pipe.readline()
     data = pipe.read(width * height * 3)
     return np.frombuffer(data, np.uint8).reshape(height, width, 3) if len(data) == width * height * 3 else None
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """A picture file -> uint8 RGB [H, W, 3], upright (EXIF), 16-bit and CMYK converted, transparency over white.
-    Raises InputError if it is missing, no picture, cut, below 32 pixels a side or above 50 million pixels."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    file = check_input(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a strange EXIF block is no reason to fail; sizes are checked here
-        try:
-            with Image.open(file, formats=PICTURE_FORMATS) as picture:
-                width, height = picture.size
-                if width * height > MAX_PICTURE_PIXELS:
-                    raise InputError(f"{path} is too large ({width} x {height}); make it at most 50 megapixels.")
-                if min(width, height) < MIN_PICTURE_SIDE:
-                    raise InputError(f"{path} is too small ({width} x {height}); give at least 32 x 32 pixels.")
-                picture.load()
-                upright = ImageOps.exif_transpose(picture)
-                return _to_rgb(upright)
-        except UnidentifiedImageError as error:
-            raise InputError(f"{path} is not a picture in a known format ({', '.join(PICTURE_FORMATS)}).") from error
-        except Image.DecompressionBombError as error:
-            raise InputError(f"{path} is too large; make it at most 50 megapixels.") from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is a damaged or cut picture ({error}).") from error
-
-
-def _to_rgb(picture: Any) -> np.ndarray:
-    from PIL import Image
-
-    if picture.mode.startswith("I"):  # 16 bits a pixel, grey
-        grey = np.clip(np.asarray(picture).astype(np.int64) // 257, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
-    return np.array(picture.convert("RGB"), np.uint8)
 
 
 def write_wav(path: str | os.PathLike, waveform: np.ndarray) -> None:

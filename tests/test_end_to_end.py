@@ -16,7 +16,7 @@ import pytest
 import sample
 import train
 from benchmarks import ablations
-from data_pipelines import encode, excerpt, media
+from data_pipelines import encode, excerpt, images, media
 from data_pipelines.puppet import __main__ as puppet
 from data_pipelines.puppet import example
 from data_pipelines.schema import read_clip
@@ -243,7 +243,7 @@ def test_an_excerpt_can_be_sampled(world):
     first = [r for r in records if r.clip_id == min(r.clip_id for r in records if not r.variant)]
     sound = media.read_audio(out / "speech.wav")
     np.testing.assert_array_equal(sound, np.concatenate([r.waveform for r in first]))
-    picture = media.read_image(out / "portrait.png")
+    picture = images.read_image(out / "portrait.png")
     np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 128))
     demo = load_pipeline(world / "flow")
     assert demo.read_portrait(out / "portrait.png").shape == (32, 32, 3)  # the sidecar says that it is cropped

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from data_pipelines import media
-from data_pipelines.media import check_output, read_audio, read_image, read_video
+from data_pipelines.images import read_image
+from data_pipelines.media import check_output, read_audio, read_video
 from data_pipelines.video_writer import VideoWriter
 from demo_jax.typing import SAMPLE_RATE, InputError
 

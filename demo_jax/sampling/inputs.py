@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines import media
+from data_pipelines import images, media
 from demo_jax.typing import InputError
 
 SMALLEST_CROP = 16  # pixels
@@ -33,7 +33,7 @@ def read_portrait(
     `prepare` extra; `warn` is called if there are several, and if a photograph goes to a model of puppets, whose
     `corpus` is "puppet". Raises InputError.
     """
-    image, sidecar = media.read_image(path), read_sidecar(path)
+    image, sidecar = images.read_image(path), read_sidecar(path)
     if corpus == "puppet" and sidecar.get("corpus") != "puppet":
         warn(
             f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
