@@ -1,0 +1,258 @@
+"""What the headers and packets of a media file say, as numbers: PyAV asks the libraries that ffmpeg is made of.
+
+Nothing is read out of ffmpeg's messages, which repeat titles and comments of the file. The caller has checked that the
+file is a local one; the same containers and protocols are allowed here as to ffmpeg.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demo_jax.typing import InputError
+
+CONTAINERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "yuv4mpegpipe", "dv", "gxf", "nut", "wtv",
+    "rm", "wav", "w64", "mp3", "flac", "aac", "aiff", "au", "caf", "amr", "ac3", "wv",
+)  # fmt: skip
+PROTOCOLS = "file,pipe"
+HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG, by their numbers in ITU-T H.273
+BT2020 = 9  # primaries
+_UNSPECIFIED = 2  # of matrix, primaries and transfer
+_TS_DISCONT = 0x200  # AVFMT_TS_DISCONT: ffmpeg counts time from the first packet of the streams in use
+_NOT_KNOWN = 0x7F000000  # sizes from here on, beyond the file's end, stand for a length that the writer did not know
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoTrack:
+    """index: of the stream. start: seconds from the file's zero to the first picture. Colours as in ITU-T H.273."""
+
+    index: int
+    width: int
+    height: int
+    fps: float
+    start: float
+    matrix: int
+    primaries: int
+    transfer: int
+    is_rgb: bool
+
+    @property
+    def untagged(self) -> bool:
+        """Whether it is YUV that does not say by which matrix."""
+        return not self.is_rgb and self.matrix == _UNSPECIFIED
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AudioTrack:
+    """index: of the stream. layout: "stereo", "5.1", ..., "" if the places of the channels are not known."""
+
+    index: int
+    rate: int
+    channels: int
+    layout: str
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MediaFacts:
+    """duration: seconds, of the longest stream, 0 if not known. zero: where the file's clock starts, in seconds of its
+    time stamps. joins: whether the container may be several recordings one after the other, each with a clock of its
+    own. length_unknown: of an audio file, whether its header leaves its length open."""
+
+    container: str
+    duration: float
+    zero: float
+    joins: bool
+    video: VideoTrack | None
+    audio: AudioTrack | None
+    video_tracks: int
+    audio_tracks: int
+    length_unknown: bool
+
+
+def read_facts(file: Path, kind: str) -> MediaFacts:
+    """The facts of a local file that was checked before; of several tracks, the first one marked default is taken,
+    else the first. Raises InputError ("... cannot be read as `kind` ...")."""
+    with _opened(file, kind) as container:
+        videos = [s for s in container.streams.video if s.codec_context is not None and not _is_cover(s)]
+        audios = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.sample_rate]
+        video, audio = _chosen(videos), _chosen(audios)
+        zero = _zero(container, [s for s in (video, audio) if s is not None])
+        return MediaFacts(
+            container=container.format.name,
+            duration=(container.duration or 0) / 1e6,
+            zero=zero,
+            joins=_joins(container),
+            video=None if video is None else _video_track(video, zero),
+            audio=None if audio is None else _audio_track(audio),
+            video_tracks=len(videos),
+            audio_tracks=len(audios),
+            length_unknown=_length_unknown(file),
+        )
+
+
+def track_warnings(path: str | os.PathLike, facts: MediaFacts, kind: str) -> Iterator[str]:
+    """One line if there are several tracks of `kind`, "video" or "audio", to choose from."""
+    count, track = (facts.video_tracks, facts.video) if kind == "video" else (facts.audio_tracks, facts.audio)
+    if track is not None and count > 1:
+        yield f"{path} has {count} {kind} tracks; stream {track.index}, marked default or the first, is read."
+
+
+def picture_times(file: Path, facts: MediaFacts) -> np.ndarray | None:
+    """When each picture is shown, in seconds from the file's zero, [N], sorted; from packets, without decoding. None if
+    the time stamps jump (joined recordings) or are missing. Raises InputError if the file cannot be read."""
+    import av
+
+    assert facts.video is not None
+    times: list[float] = []
+    with _opened(file, "video") as container, contextlib.suppress(av.error.FFmpegError):  # a cut file ends here
+        stream = container.streams[facts.video.index]
+        for packet in container.demux(stream):
+            if packet.size == 0 or packet.is_discard or not (times or packet.is_keyframe):
+                continue
+            if packet.pts is None:
+                return None
+            times.append(float(packet.pts * stream.time_base) - facts.zero)
+    if not times:
+        return None
+    back = np.maximum.accumulate(times) - times > 1  # seconds: more than pictures are ever reordered by
+    forward = facts.joins and (np.diff(times) > 10).any()  # seconds: ffmpeg closes such gaps
+    return None if forward or back.any() else np.unique(times)
+
+
+def damaged_stretches(file: Path, facts: MediaFacts) -> list[tuple[float, float]]:
+    """Where the picture is smeared, in seconds from the file's zero: from each picture that could not be decoded whole
+    up to the next whole key picture. The file is decoded once. Raises InputError if it cannot be opened."""
+    import av
+
+    assert facts.video is not None
+    stretches: list[tuple[float, float]] = []
+    begin, now, started = None, 0.0, False
+    with _opened(file, "video") as container:
+        stream = container.streams[facts.video.index]
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+                damaged, frames = packet.is_corrupt, packet.decode()
+            except StopIteration:
+                break
+            except av.error.FFmpegError:  # of the container itself, which then gives no more packets, or of a picture
+                damaged, frames = True, []
+            for frame in frames:
+                started = True
+                if frame.pts is not None:
+                    now = float(frame.pts * stream.time_base) - facts.zero
+                if frame.is_corrupt:
+                    begin = now if begin is None else begin
+                elif begin is not None and frame.key_frame:
+                    stretches.append((begin, now))
+                    begin = None
+            if damaged and started and begin is None:  # before the first key picture nothing is shown
+                begin = now
+    if begin is not None:
+        stretches.append((begin, max(facts.duration, now)))
+    return stretches
+
+
+@contextlib.contextmanager
+def _opened(file: Path, kind: str) -> Iterator[Any]:
+    import av
+
+    options = {"protocol_whitelist": PROTOCOLS, "format_whitelist": ",".join(CONTAINERS)}
+    try:
+        container = av.open(os.fspath(file), options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as {kind}: it is damaged, cut, or in no known format.") from error
+    with container:
+        yield container
+
+
+def _is_cover(stream: Any) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _chosen(streams: list[Any]) -> Any | None:
+    from av.stream import Disposition
+
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def _joins(container: Any) -> bool:
+    return bool(int(container.format.flags) & _TS_DISCONT)
+
+
+def _zero(container: Any, streams: list[Any]) -> float:
+    """The zero that ffmpeg gives all streams when those of `streams` are mapped."""
+    if _joins(container):
+        starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None]
+        return min(starts, default=0.0)
+    return (container.start_time or 0) / 1e6
+
+
+def _video_track(stream: Any, zero: float) -> VideoTrack:
+    context = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    return VideoTrack(
+        index=stream.index,
+        width=context.width,
+        height=context.height,
+        fps=float(rate) if rate else 25.0,
+        start=0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - zero,
+        matrix=int(context.colorspace),
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+        is_rgb=context.format is not None and context.format.is_rgb,
+    )
+
+
+def _audio_track(stream: Any) -> AudioTrack:
+    layout = stream.codec_context.layout
+    names = tuple(channel.name for channel in layout.channels)
+    known = "NONE" not in names
+    return AudioTrack(
+        index=stream.index,
+        rate=stream.codec_context.sample_rate,
+        channels=layout.nb_channels,
+        layout=layout.name if known else "",
+        names=names,
+    )
+
+
+def _length_unknown(file: Path) -> bool:
+    """Whether the header of a wav, rf64, w64 or au file gives no length, as when it was written to a pipe."""
+    with file.open("rb") as stream:
+        head = stream.read(40)
+        total = file.stat().st_size
+        if head[:4] == b".snd":
+            return int.from_bytes(head[8:12], "big") == 0xFFFFFFFF
+        if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+            long, at, name_size, header_size = 0, 12, 4, 8
+        elif head[:4] == b"riff" and head[24:28] == b"wave":
+            long, at, name_size, header_size = 0, 40, 16, 24
+        else:
+            return False
+        while at + header_size <= total:
+            stream.seek(at)
+            header = stream.read(header_size)
+            size = int.from_bytes(header[name_size:], "little")
+            if name_size == 16:
+                size = max(size - header_size, 0)  # a w64 chunk counts its header
+            at += header_size
+            if header[:4] == b"ds64":
+                long = int.from_bytes(stream.read(16)[8:], "little")
+            if header[:4] == b"data":
+                size = long if head[:4] in (b"RF64", b"BW64") and size == 0xFFFFFFFF else size
+                return at < total and (size == 0 or (size >= _NOT_KNOWN and at + size > total))
+            at += size + (-size % (8 if name_size == 16 else 2))
+    return False
