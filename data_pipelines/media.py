@@ -223,7 +223,9 @@ def _both_mapped(source: Any, output: Any, other: int | None) -> list[str]:
     import ffmpeg
 
     if other is not None:
-        output = ffmpeg.merge_outputs(output, source[str(other)].output("pipe:2", format="null", c="copy"))
+        output = ffmpeg.merge_outputs(
+            output, source[str(other)].output("pipe:2", format="null", c="copy", bsf="setts=ts=N")
+        )
     return ffmpeg_command(output, "-loglevel", "level+warning")
 
 

@@ -105,62 +105,65 @@ def track_warnings(path: str | os.PathLike, facts: MediaFacts, kind: str) -> Ite
         yield f"{path} has {count} {kind} tracks; stream {track.index}, marked default or the first, is read."
 
 
-def picture_times(file: Path, facts: MediaFacts) -> np.ndarray | None:
-    """When each picture is shown, in seconds from the file's zero, [N], sorted; from packets, without decoding. None if
-    the time stamps jump (joined recordings) or are missing. Raises InputError if the file cannot be read."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures of a video as they are stored, in seconds from the file's zero.
+
+    times    [N] sorted, when each is shown; None if the time stamps jump (joined recordings) or are missing
+    damaged  (from, to): stretches that are smeared, each from a picture that could not be decoded whole to the next
+             whole key picture
+    """
+
+    times: np.ndarray | None
+    damaged: list[tuple[float, float]]
+
+
+def read_pictures(file: Path, facts: MediaFacts) -> Pictures:
+    """Decodes a video once, to see when its pictures are shown and which of them are damaged. Raises InputError if the
+    file cannot be opened."""
     import av
 
     assert facts.video is not None
-    times: list[float] = []
-    with _opened(file, "video") as container, contextlib.suppress(av.error.FFmpegError):  # a cut file ends here
-        stream = container.streams[facts.video.index]
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard or not (times or packet.is_keyframe):
-                continue
-            if packet.pts is None:
-                return None
-            times.append(float(packet.pts * stream.time_base) - facts.zero)
-    if not times:
-        return None
-    back = np.maximum.accumulate(times) - times > 1  # seconds: more than pictures are ever reordered by
-    forward = facts.joins and (np.diff(times) > 10).any()  # seconds: ffmpeg closes such gaps
-    return None if forward or back.any() else np.unique(times)
-
-
-def damaged_stretches(file: Path, facts: MediaFacts) -> list[tuple[float, float]]:
-    """Where the picture is smeared, in seconds from the file's zero: from each picture that could not be decoded whole
-    up to the next whole key picture. The file is decoded once. Raises InputError if it cannot be opened."""
-    import av
-
-    assert facts.video is not None
-    stretches: list[tuple[float, float]] = []
-    begin, now, started = None, 0.0, False
+    times: list[float | None] = []
+    damaged: list[tuple[float, float]] = []
+    begin: float | None = None
+    now = 0.0
     with _opened(file, "video") as container:
         stream = container.streams[facts.video.index]
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
         while True:
+            frames: list[Any] = []
             try:
                 packet = next(packets)
-                damaged, frames = packet.is_corrupt, packet.decode()
+                broken = packet.is_corrupt
+                frames = packet.decode()
             except StopIteration:
                 break
             except av.error.FFmpegError:  # of the container itself, which then gives no more packets, or of a picture
-                damaged, frames = True, []
+                broken = True
             for frame in frames:
-                started = True
-                if frame.pts is not None:
-                    now = float(frame.pts * stream.time_base) - facts.zero
+                times.append(None if frame.pts is None else float(frame.pts * stream.time_base) - facts.zero)
+                now = now if times[-1] is None else times[-1]
                 if frame.is_corrupt:
                     begin = now if begin is None else begin
                 elif begin is not None and frame.key_frame:
-                    stretches.append((begin, now))
+                    damaged.append((begin, now))
                     begin = None
-            if damaged and started and begin is None:  # before the first key picture nothing is shown
+            if broken and times and begin is None:  # before the first key picture nothing is shown
                 begin = now
     if begin is not None:
-        stretches.append((begin, max(facts.duration, now)))
-    return stretches
+        damaged.append((begin, max(facts.duration, now) + 1))
+    return Pictures(times=_ordered(times, facts.joins), damaged=damaged)
+
+
+def _ordered(times: list[float | None], joins: bool) -> np.ndarray | None:
+    if not times or None in times:
+        return None
+    array = np.array(times, np.float64)
+    back = np.maximum.accumulate(array) - array > 1  # seconds
+    forward = joins and (np.diff(array) > 10).any()  # seconds: ffmpeg closes such gaps
+    return None if forward or back.any() else np.unique(array)
 
 
 @contextlib.contextmanager
