@@ -37,7 +37,8 @@ Finds the face, its pose, gaze, lips and expression in every frame, cuts one fix
 Videos may have any size and rate (they become 25 fps) and need sound. A video is split at scene cuts and where the
 face is lost for more than 0.2 s; scenes shorter than a second, with several faces, or with tiny or averted faces are
 rejected, as are films of fewer than 20 pictures a second. Stretches without a new, whole picture (before the first
-one, where it stands still, after damage) are left out. Running it again continues: videos that were done with the same parameters are skipped.
+one, where it stands still, after damage) are left out. Running it again continues: videos that were done with the same
+parameters are skipped.
 
 examples:
   python -m data_pipelines.prepare --videos films/ --out data/films
@@ -98,7 +99,8 @@ def process(job: Job) -> dict[str, Any]:
 
     labels = Labels(clip_id=job.clip_id, speaker_id=job.identity, corpus=job.corpus, language=job.language)
     pieces: list[str] = []
-    frames, reasons, error = 0, [], ""
+    reasons: list[str] = []
+    frames, error = 0, ""
     folder = Path(job.out) / job.split
     with tempfile.TemporaryDirectory(dir=job.out, prefix=".unfinished-") as scratch:
         try:
