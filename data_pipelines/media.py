@@ -27,7 +27,7 @@ from data_pipelines.channels import Mix, choose_mix
 from data_pipelines.ffmpeg_process import Running
 from data_pipelines.probe import CONTAINERS, PROTOCOLS, AudioTrack, MediaFacts, read_facts, track_warnings
 from data_pipelines.video_filters import picture_filters
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError
+from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError, link_target
 
 PLAYLISTS = (".m3u8", ".m3u", ".pls", ".ffconcat", ".concat", ".sdp", ".asx", ".xspf", ".wpl", ".mpd", ".ffmeta")
 VIDEO_SUFFIXES = (
@@ -36,7 +36,6 @@ VIDEO_SUFFIXES = (
     ".ogv", ".ogm", ".3gp", ".3g2", ".mj2", ".mxf", ".gxf", ".y4m", ".dv", ".nut", ".wtv", ".rm", ".rmvb",
 )  # fmt: skip
 WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-LONGEST_EXTRA = 14  # bytes that the name of a file that is still being made has more: ".", a process's number, ".tmp"
 
 # What ffmpeg says of a file that ends before its header says it should.
 _CUT = re.compile("Packet corrupt|corrupt input packet|partial file|moov atom not found|End of file")
@@ -45,15 +44,14 @@ _ENDLESS = ("mpegts", "mpeg")  # streams without a header that could say where t
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header of a video says. `fps` is the source's rate; frames are always delivered at 25 a second, the
-    first picture repeated before its time, which is `first_picture`."""
+    """What the header of a video says. `fps` is the source's rate; frames are always delivered at 25 a second, from the
+    start of the file: before the first picture's time it is repeated."""
 
     width: int
     height: int
     fps: float
     duration: float  # seconds, of the longest stream
     has_audio: bool
-    first_picture: float  # seconds from the start of the file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,9 +110,9 @@ def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE_S
         _ffmpeg()  # there is one
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"output {file}: the name must end in one of {', '.join(suffixes)}.")
-    target = link_target(file)
-    folder = target.parent
     try:
+        target = link_target(file)
+        folder = target.parent
         if target.is_symlink():
             raise InputError(f"output {file} is a link that leads to itself; give another name.")
         if target.is_dir():
@@ -124,22 +122,14 @@ def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE_S
         if not folder.is_dir():
             wrong = "is a file; name another folder" if folder.exists() else "does not exist; make it first"
             raise InputError(f"output folder {folder} {wrong}.")
-        longest = os.pathconf(folder, "PC_NAME_MAX") - LONGEST_EXTRA
     except OSError as error:  # a name that is too long
         raise InputError(f"output {file} cannot be made ({error.strerror}).") from error
-    if (length := len(os.fsencode(target.name))) > longest:
-        raise InputError(f"output {file.name}: the name has {length} bytes; at most {longest} fit.")
     try:  # really writing is the only test that also holds for read-only mounts and for root
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written ({error.strerror}).") from error
     return file
-
-
-def link_target(path: Path) -> Path:
-    """Where a file of this name is really written: links are followed, not replaced."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path.absolute()
 
 
 def read_audio(path: str | os.PathLike, warn: Callable[[str], None] | None = None) -> np.ndarray:
@@ -248,7 +238,7 @@ def _info(facts: MediaFacts) -> VideoInfo:
     assert track is not None
     return VideoInfo(
         width=track.width, height=track.height, fps=track.fps, duration=facts.duration,
-        has_audio=facts.audio is not None, first_picture=track.start,
+        has_audio=facts.audio is not None,
     )  # fmt: skip
 
 

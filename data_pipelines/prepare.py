@@ -341,7 +341,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     videos, passed = find_videos(args.videos)
     if passed:
         names = ", ".join(p.name for p in passed[:NAMED]) + (", ..." if len(passed) > NAMED else "")
-        print(f"passed over, by their names no videos: {len(passed)} files ({names}).", file=sys.stderr)
+        print(
+            f"files passed over, since their names are not those of videos: {len(passed)} ({names}).", file=sys.stderr
+        )
     out = Path(args.out).absolute()
     _check_folder(out)
     with FaceFinder(args.face_model) as finder:  # fails here, with one sentence, if the extra is not installed

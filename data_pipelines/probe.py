@@ -31,13 +31,12 @@ _NOT_KNOWN = 0x7F000000  # sizes from here on, beyond the file's end, stand for 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoTrack:
-    """index: of the stream. start: seconds from the file's zero to the first picture. Colours as in ITU-T H.273."""
+    """index: of the stream. Colours are numbers of ITU-T H.273."""
 
     index: int
     width: int
     height: int
     fps: float
-    start: float
     matrix: int
     primaries: int
     transfer: int
@@ -90,7 +89,7 @@ def read_facts(file: Path, kind: str) -> MediaFacts:
             duration=(container.duration or 0) / 1e6,
             zero=zero,
             joins=_joins(container),
-            video=None if video is None else _video_track(video, zero),
+            video=None if video is None else _video_track(video),
             audio=None if audio is None else _audio_track(audio),
             video_tracks=len(videos),
             audio_tracks=len(audios),
@@ -203,7 +202,7 @@ def _zero(container: Any, streams: list[Any]) -> float:
     return (container.start_time or 0) / 1e6
 
 
-def _video_track(stream: Any, zero: float) -> VideoTrack:
+def _video_track(stream: Any) -> VideoTrack:
     context = stream.codec_context
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return VideoTrack(
@@ -211,7 +210,6 @@ def _video_track(stream: Any, zero: float) -> VideoTrack:
         width=context.width,
         height=context.height,
         fps=float(rate) if rate else 25.0,
-        start=0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - zero,
         matrix=int(context.colorspace),
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
