@@ -49,8 +49,11 @@ class Running:
         return self.process.wait()
 
     def read_all(self) -> bytes:
+        """All that it writes to its standard output, until it ends."""
         with self.stdout as pipe:
-            return pipe.read()
+            data = pipe.read()
+        self.log()
+        return data
 
     def log(self) -> str:
         """Waits for the end; ffmpeg's messages, without the name of the file, which could look like one of them."""

@@ -24,7 +24,7 @@ CONTAINERS = (
 PROTOCOLS = "file,pipe"
 HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG, by their numbers in ITU-T H.273
 BT2020 = 9  # primaries
-_UNSPECIFIED = 2  # of matrix, primaries and transfer
+UNSPECIFIED = 2  # of matrix, primaries and transfer
 _TS_DISCONT = 0x200  # AVFMT_TS_DISCONT: ffmpeg counts time from the first packet of the streams in use
 _NOT_KNOWN = 0x7F000000  # sizes from here on, beyond the file's end, stand for a length that the writer did not know
 
@@ -41,11 +41,6 @@ class VideoTrack:
     primaries: int
     transfer: int
     is_rgb: bool
-
-    @property
-    def untagged(self) -> bool:
-        """Whether it is YUV that does not say by which matrix."""
-        return not self.is_rgb and self.matrix == _UNSPECIFIED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -231,29 +226,20 @@ def _audio_track(stream: Any) -> AudioTrack:
 
 
 def _length_unknown(file: Path) -> bool:
-    """Whether the header of a wav, rf64, w64 or au file gives no length, as when it was written to a pipe."""
+    """Whether the header of a wav, rf64 or au file gives no length, as when it was written to a pipe."""
     with file.open("rb") as stream:
-        head = stream.read(40)
-        total = file.stat().st_size
+        head, total = stream.read(12), file.stat().st_size
         if head[:4] == b".snd":
             return int.from_bytes(head[8:12], "big") == 0xFFFFFFFF
-        if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-            long, at, name_size, header_size = 0, 12, 4, 8
-        elif head[:4] == b"riff" and head[24:28] == b"wave":
-            long, at, name_size, header_size = 0, 40, 16, 24
-        else:
+        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
             return False
-        while at + header_size <= total:
-            stream.seek(at)
-            header = stream.read(header_size)
-            size = int.from_bytes(header[name_size:], "little")
-            if name_size == 16:
-                size = max(size - header_size, 0)  # a w64 chunk counts its header
-            at += header_size
+        long = 0  # the size that rf64 has elsewhere
+        while len(header := stream.read(8)) == 8:
+            size, at = int.from_bytes(header[4:], "little"), stream.tell()
             if header[:4] == b"ds64":
                 long = int.from_bytes(stream.read(16)[8:], "little")
             if header[:4] == b"data":
-                size = long if head[:4] in (b"RF64", b"BW64") and size == 0xFFFFFFFF else size
+                size = long if head[:4] != b"RIFF" and size == 0xFFFFFFFF else size
                 return at < total and (size == 0 or (size >= _NOT_KNOWN and at + size > total))
-            at += size + (-size % (8 if name_size == 16 else 2))
+            stream.seek(at + size + size % 2)
     return False

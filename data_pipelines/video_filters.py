@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_pipelines.probe import BT2020, HDR_TRANSFERS, VideoTrack
+from data_pipelines.probe import BT2020, HDR_TRANSFERS, UNSPECIFIED, VideoTrack
 from demo_jax.typing import FPS
 
 HD_HEIGHT = 720  # untagged pictures from here on are BT.709, lower ones BT.601
@@ -13,7 +13,7 @@ def picture_filters(track: VideoTrack, max_side: int | None) -> str:
     """Deinterlaced where it is interlaced, 25 a second from the file's start, BT.709, square pixels, the longer side
     at most `max_side`."""
     filters = ["bwdif=deint=interlaced", f"fps={FPS}:start_time=0"]
-    if track.untagged:
+    if track.matrix == UNSPECIFIED and not track.is_rgb and track.transfer not in HDR_TRANSFERS:
         filters.append(f"setparams=colorspace={'bt709' if track.height >= HD_HEIGHT else 'smpte170m'}")
     filters += ["scale='trunc(iw*sar)':ih", "setsar=1"]
     if max_side is not None:
@@ -28,7 +28,11 @@ def _to_bt709(track: VideoTrack) -> list[str]:
     transfer = HDR_TRANSFERS.get(track.transfer)
     if track.is_rgb or (transfer is None and track.primaries != BT2020):
         return []
-    source = f"primariesin=bt2020:matrixin=2020_ncl:transferin={transfer or 'bt709'}"
+    source = f"transferin={transfer or 'bt709'}"
+    if track.matrix == UNSPECIFIED:
+        source += ":matrixin=2020_ncl"
+    if track.primaries == UNSPECIFIED:
+        source += ":primariesin=bt2020"
     linear = [f"zscale={source}:transfer=linear:npl={REFERENCE_WHITE}", "format=gbrpf32le", "zscale=primaries=bt709"]
     tone = ["tonemap=mobius:param=0.7:desat=0"] if transfer else []
     return [*linear, *tone, "zscale=transfer=bt709:matrix=gbr:range=full", "format=gbrp"]
