@@ -26,6 +26,7 @@ HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG, by their nu
 BT2020 = 9  # primaries
 UNSPECIFIED = 2  # of matrix, primaries and transfer
 _TS_DISCONT = 0x200  # AVFMT_TS_DISCONT: ffmpeg counts time from the first packet of the streams in use
+_EARLY = 3  # packets: as much earlier than the lost data the parser of a transport stream may put the mark
 _NOT_KNOWN = 0x7F000000  # sizes from here on, beyond the file's end, stand for a length that the writer did not know
 
 
@@ -119,36 +120,55 @@ def read_pictures(file: Path, facts: MediaFacts) -> Pictures:
 
     assert facts.video is not None
     times: list[float | None] = []
-    damaged: list[tuple[float, float]] = []
-    begin: float | None = None
-    now = 0.0
+    keys: list[tuple[float, int]] = []  # when key pictures are shown, and which packets they are
+    smeared: list[tuple[float, int]] = []  # the same of damaged pictures
+    count, now = 0, 0.0
     with _opened(file, "video") as container:
         stream = container.streams[facts.video.index]
-        stream.thread_type = "AUTO"
+        stream.thread_type = "SLICE"  # threads of whole frames would report errors late
+
+        def time(stamp: int | None) -> float | None:
+            return None if stamp is None else float(stamp * stream.time_base) - facts.zero
+
         packets = container.demux(stream)
         while True:
             frames: list[Any] = []
+            broken, count = True, count + 1
+            shown: float | None = None
             try:
                 packet = next(packets)
-                broken = packet.is_corrupt
+                shown = time(packet.pts)
                 frames = packet.decode()
+                broken = packet.is_corrupt
             except StopIteration:
                 break
             except av.error.FFmpegError:  # of the container itself, which then gives no more packets, or of a picture
-                broken = True
+                pass
+            if broken and keys:  # before the first key picture nothing is shown
+                smeared.append((now if shown is None else shown, count + _EARLY))
+            elif not broken and shown is not None and packet.is_keyframe:
+                keys.append((shown, count))
             for frame in frames:
-                times.append(None if frame.pts is None else float(frame.pts * stream.time_base) - facts.zero)
+                times.append(time(frame.pts))
                 now = now if times[-1] is None else times[-1]
                 if frame.is_corrupt:
-                    begin = now if begin is None else begin
-                elif begin is not None and frame.key_frame:
-                    damaged.append((begin, now))
-                    begin = None
-            if broken and times and begin is None:  # before the first key picture nothing is shown
-                begin = now
-    if begin is not None:
-        damaged.append((begin, max(facts.duration, now) + 1))
-    return Pictures(times=_ordered(times, facts.joins), damaged=damaged)
+                    smeared.append((now, 0))
+    end = max(facts.duration, now) + 1
+    damaged = [
+        (begin, min((shown for shown, at in keys if shown > begin and at > last), default=end))
+        for begin, last in smeared
+    ]
+    return Pictures(times=_ordered(times, facts.joins), damaged=_merged(damaged))
+
+
+def _merged(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for begin, end in sorted(stretches):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _ordered(times: list[float | None], joins: bool) -> np.ndarray | None:
