@@ -77,7 +77,7 @@ def read_facts(file: Path, kind: str) -> MediaFacts:
     else the first. Raises InputError ("... cannot be read as `kind` ...")."""
     with _opened(file, kind) as container:
         videos = [s for s in container.streams.video if s.codec_context is not None and not _is_cover(s)]
-        audios = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.sample_rate]
+        audios = [s for s in container.streams.audio if _has_sound(s)]
         video, audio = _chosen(videos), _chosen(audios)
         zero = _zero(container, [s for s in (video, audio) if s is not None])
         return MediaFacts(
@@ -197,6 +197,11 @@ def _is_cover(stream: Any) -> bool:
     from av.stream import Disposition
 
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _has_sound(stream: Any) -> bool:
+    context = stream.codec_context
+    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
 
 
 def _chosen(streams: list[Any]) -> Any | None:

@@ -75,6 +75,12 @@ def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
     assert combed < 8  # left as it is, a quarter of the bar differs by white: 16 columns of 128 by 200
 
 
+def test_a_video_of_one_picture(tmp_path: Path) -> None:
+    for options in ([], ["-c:v", "mpeg2video", "-vf", "interlace", "-flags", "+ildct+ilme"]):
+        path = make(tmp_path / "a.mkv", *source(PICTURE), *options, "-frames:v", "1")
+        assert len(list(media.read_video(path)[1])) in (1, 2)  # of an interlaced one either field may count
+
+
 def test_the_track_marked_default_is_read(tmp_path: Path) -> None:
     quiet, loud = "sine=300:d=1,volume=0.1", "sine=300:d=1,volume=4"
     path = make(
@@ -172,6 +178,15 @@ def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -
     own = np.frombuffer(media.Running(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
     assert abs(20 * np.log10(own.astype(float).std(0).max() / mono)) < 0.5
     assert not told and np.abs(own).max() < 32_767
+
+
+@pytest.mark.parametrize("layout", ["5.1(side)", "7.1", "2.1", "octagonal"])
+def test_layouts_with_odd_names(tmp_path: Path, layout: str) -> None:
+    path = make(tmp_path / "x.mkv", *source(SOUND), "-af", f"aformat=channel_layouts={layout}", "-c:a", "pcm_s16le")
+    recording = media.read_recording(path)
+    own = np.frombuffer(media.Running(recording.command).read_all(), "<i2").reshape(-1, 2)
+    loudest = 2048 if layout == "2.1" else 2896  # ffmpeg puts it into the middle, or at -3 dB on two sides
+    assert abs(recording.waveform.std() / loudest - 1) < 0.05 and abs(own.std() / loudest - 1) < 0.05
 
 
 def test_two_voices_on_two_channels_are_both_there(tmp_path: Path) -> None:

@@ -43,8 +43,23 @@ def test_a_stream_that_starts_later_stays_later(tmp_path: Path, name: str, late:
     assert count >= 3 and np.abs(behind - (0.6 if late == "picture" else -0.6)).max() <= FRAME + 0.005
 
 
-@pytest.mark.parametrize("seconds", [0.04, 1.01, 7.333])
-@pytest.mark.parametrize("form", [["-ar", "16000"], ["-ar", "44100", "-ac", "2"], ["-ar", "48000", "-c:a", "aac"]])
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "50", "60", "variable"])
+def test_other_rates_are_in_step(tmp_path: Path, rate: str) -> None:
+    """A variable rate: of 60 pictures a second every third to fifth one, as a telephone records in the dark."""
+    graph = FLASHES.replace("r=25", f"r={'60' if rate == 'variable' else rate}")
+    thinned = ["-vf", "select='not(mod(n,3)*mod(n,5))'", "-fps_mode", "vfr"] if rate == "variable" else []
+    path = make(tmp_path / "a.mp4", *source(graph, CLICKS), *thinned, "-ar", "44100", "-ac", "2")
+    seen, heard = flashes(path), clicks(media.read_audio(path))
+    assert len(seen) == len(heard) == 4 and np.abs(seen - heard).max() <= FRAME + 0.005
+
+
+PLAIN, STEREO, CODED = ["-ar", "16000"], ["-ar", "44100", "-ac", "2"], ["-ar", "48000", "-c:a", "aac"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "form"),
+    [*((s, form) for s in (0.04, 1.01, 7.333) for form in (PLAIN, STEREO, CODED)), (61.0, CODED)],
+)
 def test_a_video_keeps_its_recordings_time(tmp_path: Path, seconds: float, form: list[str]) -> None:
     """Frames that flash where the waveform is loud, with the recording's own sound, read back."""
     at = min(0.5, seconds / 2)
