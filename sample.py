@@ -80,7 +80,10 @@ def parser() -> CommandParser:
     p.add_argument("--portrait", metavar="PICTURE", help="one face, seen from the front")
     sound = p.add_mutually_exclusive_group()
     sound.add_argument(
-        "--audio", metavar="SOUND", help="the speech; its length is the video's. With --stream, - is standard input"
+        "--audio",
+        metavar="SOUND",
+        help="the speech; its length is the video's, and its sound, up to 48 kHz stereo. With --stream, - is "
+        "standard input",
     )
     sound.add_argument("--silence", type=float, metavar="SECONDS", help="no speech: an idle face for so long")
     p.add_argument(
@@ -93,7 +96,7 @@ def parser() -> CommandParser:
         "--stream",
         action="store_true",
         help="make frames while the sound arrives; a file is heard at the speed at "
-        "which it was spoken. Says how late the frames were",
+        "which it was spoken, and the video gets 16 kHz mono. Says how late the frames were",
     )
     p.add_argument(
         "--manifest",
@@ -256,7 +259,7 @@ def _stream(
     if speech == "-":
         pieces = streaming.raw_pieces(sys.stdin.buffer)
     else:
-        pieces = streaming.paced(demo.read_speech(speech) if isinstance(speech, str) else speech)
+        pieces = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
     out = None if args.out == "-" else args.out
     result = streaming.stream_video(demo, portrait, pieces, out, controls, options)
     print(

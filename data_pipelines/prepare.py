@@ -26,6 +26,7 @@ from data_pipelines.splits import assign_splits, name_identities, parse_split
 from data_pipelines.worker_processes import leave_with_parent
 from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
+NAMED = 5  # of the files passed over
 _HELP = """
 Finds the face, its pose, gaze, lips and expression in every frame, cuts one fixed square per clip, and writes
 
@@ -35,7 +36,9 @@ Finds the face, its pose, gaze, lips and expression in every frame, cuts one fix
 
 Videos may have any size and rate (they become 25 fps) and need sound. A video is split at scene cuts and where the
 face is lost for more than 0.2 s; scenes shorter than a second, with several faces, or with tiny or averted faces are
-rejected. Running it again continues: videos that were done with the same parameters are skipped.
+rejected, as are films of fewer than 20 pictures a second. Stretches without a new, whole picture (before the first
+one, where it stands still, after damage) are left out. Running it again continues: videos that were done with the same
+parameters are skipped.
 
 examples:
   python -m data_pipelines.prepare --videos films/ --out data/films
@@ -62,13 +65,17 @@ class Job:
     face_model: str | None
 
 
-def find_videos(inputs: Sequence[str]) -> list[Path]:
-    """Files as given, folders searched for video names; sorted, each once. Raises InputError if nothing is found."""
+def find_videos(inputs: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Files as given, folders searched for video names; sorted, each once. And what in folders was passed over, but for
+    hidden files. Raises InputError if nothing is found."""
     found: list[Path] = []
+    passed: list[Path] = []
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            inside = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
+            passed += [p for p in files if p.suffix.lower() not in VIDEO_SUFFIXES]
             if not inside:
                 raise InputError(f"folder {text} holds no videos ({', '.join(VIDEO_SUFFIXES)}).")
             found += inside
@@ -76,7 +83,7 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
             check_input(text)  # raises with the reason
         else:
             found.append(path)
-    return list(dict.fromkeys(p.absolute() for p in found))
+    return list(dict.fromkeys(p.absolute() for p in found)), passed
 
 
 def checksum(path: str | os.PathLike) -> str:
@@ -92,11 +99,13 @@ def process(job: Job) -> dict[str, Any]:
 
     labels = Labels(clip_id=job.clip_id, speaker_id=job.identity, corpus=job.corpus, language=job.language)
     pieces: list[str] = []
-    frames, reasons, error = 0, [], ""
+    reasons: list[str] = []
+    frames, error = 0, ""
     folder = Path(job.out) / job.split
     with tempfile.TemporaryDirectory(dir=job.out, prefix=".unfinished-") as scratch:
         try:
-            results = extract(job.path, labels, _finder(job.face_model), (LogMel(),), job.size, job.shortest)
+            finder = _finder(job.face_model)
+            results = extract(job.path, labels, finder, (LogMel(),), job.size, job.shortest, reasons.append)
             for result in results:
                 if isinstance(result, ClipRecord):
                     pieces.append(write_clip(scratch, result).name)
@@ -234,7 +243,7 @@ def write_report(out: Path, states: Sequence[Mapping[str, Any]]) -> Path:
         status = "accepted" if s["pieces"] else "rejected"
         row = (s["path"], s["clip_id"], s["identity"], s["split"], status, len(s["pieces"]), s["frames"] / FPS)
         table.writerow((*row, s["reason"]))
-    return write_atomically(out / "report.csv", text.getvalue().encode())
+    return write_atomically(out / "report.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def write_info(
@@ -328,7 +337,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     args = _arguments(arguments)
     parse_split(args.split)
-    videos = find_videos(args.videos)
+    videos, passed = find_videos(args.videos)
+    if passed:
+        names = ", ".join(p.name for p in passed[:NAMED]) + (", ..." if len(passed) > NAMED else "")
+        print(
+            f"files passed over, since their names are not those of videos: {len(passed)} ({names}).", file=sys.stderr
+        )
     out = Path(args.out).absolute()
     _check_folder(out)
     with FaceFinder(args.face_model) as finder:  # fails here, with one sentence, if the extra is not installed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,8 +44,9 @@ def assign_splits(
 
 
 def identity_of(path: Path) -> str:
-    """The file's stem up to the last _NN: Obama_03.mp4 -> Obama."""
-    return re.sub(r"_\d+$", "", path.stem)
+    """The file's stem up to the last _NN: Obama_03.mp4 -> Obama. Bytes that are not UTF-8 become \\xNN."""
+    stem = os.fsencode(path.stem).decode("utf-8", "backslashreplace")
+    return re.sub(r"_\d+$", "", stem)
 
 
 def read_identities(path: str) -> dict[str, str]:

@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
+import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 FPS = 25  # frames a second, of every record, code and video
 SAMPLE_RATE = 16_000  # samples a second of mono int16 speech
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+LONGEST_NAME = 255  # bytes of a file's name, on every common file system
 
 PyTree = Any
 
@@ -34,6 +38,20 @@ class InputError(ValueError):
 def on_object_storage(path: str | os.PathLike) -> bool:
     """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
     return "://" in os.fspath(path)
+
+
+def link_target(path: Path) -> Path:
+    """Where a file of this name is really written: links are followed, not replaced."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path.absolute()
+
+
+def temporary_name(path: Path) -> Path:
+    """The name of a file, beside its own, while it is being written: hidden, and of the same kind."""
+    ending = f".{os.getpid()}.tmp{path.suffix}"
+    stem = path.stem
+    if len(os.fsencode(f".{stem}{ending}")) > LONGEST_NAME:
+        stem = f"{os.fsencode(stem)[:180].decode(errors='ignore')}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}"
+    return path.with_name(f".{stem}{ending}")
 
 
 def say_error(error: object) -> None:
@@ -57,6 +75,8 @@ def exits_with_two(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapped(*args: Any, **kwargs: Any) -> int:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:

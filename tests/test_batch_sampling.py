@@ -12,10 +12,12 @@ import jax
 import numpy as np
 import pytest
 import tiny_model
+from media_files import make
 from PIL import Image
 
 import sample
 from data_pipelines import media
+from data_pipelines.probe import read_facts
 from data_pipelines.video_writer import VideoWriter
 from demo_jax.sampling import batch, jobs, pipeline
 from demo_jax.sampling.controls import Controls
@@ -41,6 +43,7 @@ def folder(tmp_path, demo, monkeypatch):
         (tmp_path / f"p{i}.json").write_text('{"cropped": true, "corpus": "puppet"}')
     for i, frames in enumerate(LENGTHS):
         media.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
+    make(tmp_path / "stereo.wav", "-i", str(tmp_path / "s3.wav"), "-af", "pan=stereo|c0=c0|c1=c0")
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
     monkeypatch.setattr(batch, "keep_programs", lambda: None)
     return tmp_path
@@ -70,7 +73,7 @@ def results(folder):
 def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
     manifest(
         folder, job(0, hold=["pose"]), job(1, emotion="happy", audio_scale=1.5), job(2, set="yaw=+10"),
-        job(3, look_at_camera=True), {"portrait": "p1.png", "silence": 0.6, "out": "4.mp4",
+        job(3, look_at_camera=True, audio="stereo.wav"), {"portrait": "p1.png", "silence": 0.6, "out": "4.mp4",
         "steps": 2, "gain": "lip=2"},
     )  # fmt: skip
     assert run(folder, "--slots", "2") == 0
@@ -92,6 +95,8 @@ def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
             np.testing.assert_allclose(made["codes"], alone, atol=2e-4)
         info, frames = media.read_video(folder / f"out/{i}.mp4")
         assert len(list(frames)) == len(alone) and info.has_audio
+        audio = read_facts(folder / f"out/{i}.mp4", "video").audio
+        assert audio is not None and audio.channels == (2 if i == 3 else 1)  # the recording's own
     rows = results(folder)
     assert sorted(row["out"] for row in rows) == [f"{i}.mp4" for i in range(5)]
     assert all(row["status"] == "done" and row["seconds"] > 0 for row in rows)

@@ -34,7 +34,7 @@ def face_frames(
     extra is not installed (it says what to install).
     """
     with FaceFinder(face_model, most=4) as finder:
-        scan = scan_video(path, finder)
+        scan = scan_video(path, finder, warn)
     shots = _shots_with_face(scan)
     if not shots:
         raise InputError(f"{path}: a face was found in 0% of its frames; give a video of one face.")

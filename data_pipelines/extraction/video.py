@@ -14,13 +14,14 @@ import dataclasses
 import io
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from data_pipelines.extraction.audio import AudioFeatures
 from data_pipelines.extraction.crop import cut, square_crop
 from data_pipelines.extraction.face import Face, FaceFinder, canonical_face
+from data_pipelines.extraction.faults import LEAST_RATE, Faults, find_faults
 from data_pipelines.extraction.measures import Measures, feature_boxes, measure
 from data_pipelines.media import read_audio, read_video
 from data_pipelines.schema import MAX_PIECE_FRAMES, ClipRecord
@@ -64,10 +65,11 @@ class Scene:
     reason: str = ""
 
 
-def scan_video(path: str | os.PathLike, finder: FaceFinder) -> Scan:
-    """Looks for the face in every frame. Raises InputError if the file cannot be read."""
+def scan_video(path: str | os.PathLike, finder: FaceFinder, warn: Callable[[str], None] | None = None) -> Scan:
+    """Looks for the face in every frame. `warn` is called if there are several video tracks. Raises InputError if the
+    file cannot be read."""
     whole = max(next(read_video(path, max_frames=1)[1]).shape)
-    _, frames = read_video(path, max_side=SCAN_SIDE)
+    _, frames = read_video(path, max_side=SCAN_SIDE, warn=warn)
     points: list[np.ndarray] = []
     expressions, several, difference = [], [], []
     thumbnail: np.ndarray | None = None
@@ -216,12 +218,17 @@ def extract(
     extractors: Sequence[AudioFeatures],
     size: int = 256,
     shortest: int = 25,
+    warn: Callable[[str], None] | None = None,
 ) -> Iterator[ClipRecord | Outcome]:
     """Yields the records of every kept scene (clip_id with -s01 and so on if there are several), and after each scene
-    its Outcome. Raises InputError if picture or sound cannot be read, or there is no sound."""
-    waveform = read_audio(path)
-    scan = scan_video(path, finder)
-    scenes = [_within_sound(s, waveform, shortest) for s in find_scenes(scan, shortest)]
+    its Outcome; at last those of longer stretches without a new, whole picture, which are in no scene. `warn` is called
+    if there are several tracks. Raises InputError if picture or sound cannot be read, or there is no sound."""
+    waveform = read_audio(path, warn)
+    scan = scan_video(path, finder, warn)
+    faults = find_faults(path, len(scan.found), GAP_FRAMES)
+    for fault in faults.unusable:
+        scan.points[fault.first : fault.last] = np.nan
+    scenes = [_at_its_rate(_within_sound(s, waveform, shortest), faults) for s in find_scenes(scan, shortest)]
     measured: dict[int, Measures] = {}
     for i, scene in enumerate(scenes):
         if not scene.reason:
@@ -249,6 +256,9 @@ def extract(
                     count += 1
                     yield record
             yield Outcome(scene=scene, pieces=count)
+    for fault in faults.unusable:
+        if fault.last - fault.first > GAP_FRAMES:
+            yield Outcome(scene=Scene(first=fault.first, last=fault.last, reason=fault.reason))
 
 
 def _within_sound(scene: Scene, waveform: np.ndarray, shortest: int) -> Scene:
@@ -259,6 +269,14 @@ def _within_sound(scene: Scene, waveform: np.ndarray, shortest: int) -> Scene:
     if last - scene.first < shortest:
         return dataclasses.replace(scene, reason="no sound")
     return dataclasses.replace(scene, last=last)
+
+
+def _at_its_rate(scene: Scene, faults: Faults) -> Scene:
+    """Below about 20 pictures a second many frames are copies: a face that stands still and speaks."""
+    rate = faults.rate(scene.first, scene.last)
+    if scene.reason or rate >= LEAST_RATE:
+        return scene
+    return dataclasses.replace(scene, reason=f"only {rate:.0f} pictures a second (at least 20)")
 
 
 def _records(

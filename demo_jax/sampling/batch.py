@@ -27,6 +27,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
+from data_pipelines.media import Recording, read_recording
 from data_pipelines.schema import remove_unfinished
 from data_pipelines.video_writer import VideoWriter
 from demo_jax.config import MeshConfig
@@ -53,11 +54,11 @@ def keep_programs() -> None:
 class Film:
     """A job's video and tracks, written by a thread of its own while the next frames are made."""
 
-    def __init__(self, job: Job, demo: Pipeline, speech: np.ndarray) -> None:
+    def __init__(self, job: Job, demo: Pipeline, sound: np.ndarray | Recording) -> None:
         self._video, *self._tracks = output_paths(job.out)
         self._demo, self._codes = demo, []  # type: ignore[var-annotated]
         size = (demo.size, demo.size)
-        self._writer = VideoWriter(self._video, size, waveform=speech, metadata=demo.metadata(job.options))
+        self._writer = VideoWriter(self._video, size, waveform=sound, metadata=demo.metadata(job.options))
         self._frames: queue.Queue[np.ndarray | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)
@@ -224,7 +225,9 @@ class BatchSampler:
         for job, mark in pending:
             begun, tell = time.monotonic(), functools.partial(_warn_of, warn, job.line)
             try:
-                speech = silence(job.silence) if job.audio is None else demo.read_speech(job.audio)
+                tell = functools.partial(_warn_of, warn, job.line)
+                sound = silence(job.silence) if job.audio is None else read_recording(job.audio, tell)
+                speech = sound if isinstance(sound, np.ndarray) else sound.speech
                 words = {k: v for k, v in job.controls.items() if k not in ("drive", "look_at_camera")}
                 controls = Controls.parse(
                     **words,
@@ -235,7 +238,7 @@ class BatchSampler:
                 image = demo.read_portrait(job.portrait, cropped=job.cropped, face_model=self._face_model, warn=tell)
                 pyramid, code = demo.look(image)
                 performance = demo.perform(np.asarray(code), speech, controls, job.options)
-                film = Film(job, demo, speech)
+                film = Film(job, demo, sound)
             except (InputError, OSError, ValueError) as error:  # a name that no system takes must stop no other job
                 say(_failure(job, error))
                 continue

@@ -73,7 +73,7 @@ def driving_frames(
         from data_pipelines.extraction.driving import face_frames  # the prepare extra
 
         return face_frames(path, size, face_model, warn)
-    info, frames = media.read_video(path)
+    info, frames = media.read_video(path, warn=warn)
     if info.width != info.height:
         raise InputError(f"{path} is {info.width} x {info.height}; a cropped video must be square.")
     return ((resize(frame, size), True) for frame in frames)

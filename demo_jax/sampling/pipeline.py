@@ -119,10 +119,10 @@ class Pipeline:
         corpus = str(self.model.meta.get("corpus", ""))
         return inputs.read_portrait(path, self.size, corpus, cropped=cropped, face_model=face_model, warn=warn)
 
-    def read_speech(self, path: str | os.PathLike) -> np.ndarray:
-        """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640]."""
-        waveform = media.read_audio(path)
-        return np.pad(waveform, (0, -len(waveform) % SAMPLES_PER_FRAME))
+    def read_speech(self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn) -> np.ndarray:
+        """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640].
+        `warn` is called if it has several tracks, or is digital silence. Raises InputError."""
+        return media.read_recording(path, warn).speech
 
     def read_drive(
         self,
@@ -254,7 +254,8 @@ class Pipeline:
     ) -> Result:
         """Makes the video `out` (.mp4), and beside it <name>_track.npz and .csv. Nothing is left if it fails.
 
-        `audio` may be the speech itself, int16 [T * 640], such as `silence(10)`.
+        `audio` may be the speech itself, int16 [T * 640], such as `silence(10)`. The sound of a file is in the video as
+        it was recorded, up to 48 kHz stereo.
 
         Raises InputError for anything unusable: portrait, audio, output folder, controls.
         """
@@ -262,7 +263,8 @@ class Pipeline:
         for path in (portrait, audio):
             if not isinstance(path, np.ndarray) and media.check_input(path).resolve() == video.resolve():
                 raise InputError(f"output {out} is also an input; give another name.")
-        speech = audio if isinstance(audio, np.ndarray) else self.read_speech(audio)
+        sound = audio if isinstance(audio, np.ndarray) else media.read_recording(audio, warn)
+        speech = sound if isinstance(sound, np.ndarray) else sound.speech
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
         count = len(speech) // SAMPLES_PER_FRAME
         begin, codes = time.monotonic(), []
@@ -271,7 +273,7 @@ class Pipeline:
         written: list[Path] = []
         try:
             with (
-                VideoWriter(video, (self.size, self.size), waveform=speech, metadata=self.metadata(options)) as writer,
+                VideoWriter(video, (self.size, self.size), waveform=sound, metadata=self.metadata(options)) as writer,
                 _progress_bar(count, progress) as bar,
             ):
                 for picture, code in _chain(first, made):

@@ -16,7 +16,7 @@ from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.pipeline import Pipeline, output_paths
 from demo_jax.sampling.track import write_track
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,17 +50,57 @@ def paced(speech: np.ndarray) -> Iterator[np.ndarray]:
 
 def raw_pieces(stream: BinaryIO) -> Iterator[np.ndarray]:
     """Raw 16 kHz mono int16 (little-endian) from a file or pipe, as it arrives. An interrupt ends it, as its end does:
-    who speaks into a microphone stops so."""
-    rest = b""
+    who speaks into a microphone stops so. Raises InputError if it begins as a sound file does."""
+    rest, begun = b"", False
     try:
         while data := os.read(stream.fileno(), 2 * SAMPLES_PER_FRAME):
             data = rest + data
+            if not begun and len(data) < 12:  # bytes, by which a file's kind is known
+                rest = data
+                continue
+            if not begun:
+                _check_raw(data)
+                begun = True
             whole = len(data) // 2 * 2
             rest = data[whole:]
             if whole:
                 yield np.frombuffer(data[:whole], "<i2").astype(np.int16)
     except KeyboardInterrupt:
         return
+
+
+def _check_raw(data: bytes) -> None:
+    signs = {
+        b"RIFF": "a wav", b"RF64": "a wav", b"ID3": "an mp3", b"OggS": "an ogg", b"fLaC": "a flac", b"FORM": "an aiff",
+        b".snd": "an au", b"caff": "a caf", b"\x1a\x45\xdf\xa3": "a matroska or webm", b"#!AMR": "an amr",
+    }  # fmt: skip
+    kind = next((kind for sign, kind in signs.items() if data.startswith(sign)), "")
+    if data[4:8] == b"ftyp":
+        kind = "an mp4 or m4a"
+    if _is_mp3(data):
+        kind = "an mp3"
+    if kind:
+        raise InputError(
+            f"standard input is {kind} file, not raw sound; give the file's name to --audio, or decode it first: "
+            "ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -"
+        )
+
+
+def _is_mp3(data: bytes) -> bool:
+    """Whether an MPEG layer 3 frame begins here, and another one where it ends."""
+    if data[0] != 0xFF or data[1] & 0xE6 != 0xE2:
+        return False
+    first = data[1] & 0x18 == 0x18  # MPEG-1, else MPEG-2
+    kilobits = (
+        (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+        if first
+        else (*range(8, 65, 8), *range(80, 161, 16))
+    )
+    rate = (44_100, 48_000, 32_000, 0)[data[2] >> 2 & 3]
+    if not (rate and 1 <= data[2] >> 4 <= 14):
+        return False
+    length = 144_000 * kilobits[(data[2] >> 4) - 1] // rate + (data[2] >> 1 & 1)
+    return data[length : length + 2] == data[:2]
 
 
 def stream_video(

@@ -21,7 +21,7 @@ import numpy as np
 
 from demo_jax import text_files
 from demo_jax.factors import CALIBRATED_NAMES, TRACK_COLUMNS
-from demo_jax.typing import FPS, InputError
+from demo_jax.typing import FPS, InputError, link_target, temporary_name
 
 SUFFIXES = (".npz", ".csv")
 MAX_TIME = 1e6  # seconds
@@ -118,18 +118,18 @@ def read_codes(path: str | os.PathLike, fingerprint: str) -> np.ndarray:
 def write_track(path: str | os.PathLike, track: MotionTrack) -> Path:
     """Writes .npz or .csv by the name's suffix, all of TRACK_COLUMNS (NaN or empty where the track has none), through a
     temporary file. csv numbers have 6 significant digits; codes and fingerprint go into an npz only."""
-    file = Path(path)
+    file = link_target(Path(path))
     free = np.full(track.length, np.nan, np.float32)
     table = {"time": track.time} | {name: np.asarray(track.columns.get(name, free)) for name in TRACK_COLUMNS[1:]}
     data = _npz_bytes(track, table) if file.suffix.lower() == ".npz" else _csv_bytes(table)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(file)
     try:
         temporary.write_bytes(data)
         os.replace(temporary, file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"track {path} could not be written: {error.strerror}.") from error
-    return file
+    return Path(path)
 
 
 def _npz_bytes(track: MotionTrack, table: dict[str, np.ndarray]) -> bytes:

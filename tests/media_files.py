@@ -1,0 +1,40 @@
+"""Small media files for the tests, made by ffmpeg's own sources."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines import media
+from demo_jax.typing import FPS, SAMPLE_RATE
+
+CLOCK = "lt(mod(t-0.5+10,1),0.08)"  # true for two frames from every half second on
+FLASHES = f"color=black:s=64x64:r=25:d=4,drawbox=c=white:t=fill:enable='{CLOCK}'"
+CLICKS = f"aevalsrc='if({CLOCK},sin(2*PI*1000*t),0)':s=48000:d=4"
+PICTURE = "testsrc2=s=64x64:r=25:d=1"
+SOUND = "sine=440:d=1"
+
+
+def make(path: Path, *arguments: str) -> Path:
+    """Runs ffmpeg; its last argument is `path`."""
+    command = [media._ffmpeg(), "-nostdin", "-v", "error", "-y", *arguments, str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def source(*graphs: str) -> list[str]:
+    return [word for graph in graphs for word in ("-f", "lavfi", "-i", graph)]
+
+
+def flashes(path: Path) -> np.ndarray:
+    """When the picture turns white, in seconds."""
+    light = np.array([frame.mean() for frame in media.read_video(path)[1]])
+    return (np.flatnonzero((light[1:] > 128) & (light[:-1] <= 128)) + 1) / FPS
+
+
+def clicks(waveform: np.ndarray, level: float = 3000) -> np.ndarray:
+    """When sound begins after at least 0.2 s without, in seconds."""
+    loud = np.flatnonzero(np.abs(waveform.astype(np.int32)) > level)
+    return loud[np.diff(loud, prepend=-9999) > 3200] / SAMPLE_RATE
