@@ -42,7 +42,6 @@ def folder(tmp_path, demo, monkeypatch):
     for i, frames in enumerate(LENGTHS):
         media.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
-    monkeypatch.setattr(batch, "keep_programs", lambda: None)
     return tmp_path
 
 
