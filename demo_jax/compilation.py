@@ -34,8 +34,8 @@ def enable_compilation_cache() -> None:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         sys.stderr.write(
-            f"warning: compiled programs are not kept for the next start: {folder or 'a cache folder'} cannot be written "
-            f"({reason}); name another one in JAX_COMPILATION_CACHE_DIR.\n"
+            f"warning: compiled programs are not kept for the next start: {folder or 'the cache folder'} cannot be "
+            f"written ({reason}); name another one in JAX_COMPILATION_CACHE_DIR.\n"
         )
         jax.config.update("jax_enable_compilation_cache", False)
         return

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from demo_jax.flow.condition import Condition, next_keyframe
@@ -82,21 +81,21 @@ class Timeline:
         # Before the clip and after it the emotion is that of its ends, as in training.
         emotion = self.emotion[np.clip(np.arange(at - c, at - c + tokens), 0, len(self.emotion) - 1)]
         return Condition(
-            context=jnp.asarray(known[None]),
-            context_mask=jnp.asarray(np.arange(c)[None] >= c - seen),
-            context_level=jnp.zeros((1,)),
-            audio=jnp.asarray(audio[None], jnp.float32),
-            audio_mask=jnp.asarray(audio_mask[None]),
-            source=jnp.asarray(self.source[None]),
-            emotion=jnp.asarray(emotion[None], jnp.int32),
-            given=jnp.asarray(np.where(within, given[: sizes.length], 0)[None]),
-            given_mask=jnp.asarray(within[None]),
+            context=known[None],
+            context_mask=np.arange(c)[None] >= c - seen,
+            context_level=np.zeros(1, np.float32),
+            audio=audio[None].astype(np.float32),
+            audio_mask=audio_mask[None],
+            source=self.source[None],
+            emotion=emotion[None].astype(np.int32),
+            given=np.where(within, given[: sizes.length], 0)[None],
+            given_mask=within[None],
             keyframe=keyframe,
             keyframe_mask=keyframe_mask,
             keyframe_distance=distance,
-            valid=jnp.asarray(inside[None]),
-            keep_audio=jnp.ones((1,), bool),
-            keep_emotion=jnp.asarray([bool(emotion.any())]),
+            valid=inside[None],
+            keep_audio=np.ones(1, bool),
+            keep_emotion=np.array([emotion.any()]),
         )
 
 
