@@ -144,6 +144,7 @@ class Performance:
             emotion=self._emotions[np.searchsorted(self._spans, first + np.arange(count), side="right") - 1],
             given=np.where(given.mask, whitened, 0).astype(np.float32),
             given_mask=given.mask,
+            keyframes=given.keyframes,
             factor_index=self._layout.factor_index,
         )
 
