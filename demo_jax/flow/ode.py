@@ -50,7 +50,7 @@ def solve(
     # Of diffrax the solver's step alone: around it, diffeqsolve has checks that call Python from the compiled program,
     # which can then be neither kept in the compilation cache nor exported, and times of its own type.
     term, method, grid = diffrax.ODETerm(field), SOLVERS[solver][0](), jnp.linspace(0, 1, steps + 1, dtype=x0.dtype)
-    x = path.insert_given(x0, condition)
+    x = path.insert_given(x0, condition).astype(x0.dtype)
 
     def step(carry: tuple[jax.Array, Any], times: tuple[jax.Array, jax.Array]) -> tuple[tuple[jax.Array, Any], None]:
         x, state = carry
