@@ -165,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _manifest(args)
     if not args.portrait or (args.audio is None and args.silence is None):
         raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
-    from demo_jax.sampling import pipeline  # after the arguments: --help needs no jax
+    from demo_jax.compilation import enable_compilation_cache  # after the arguments: --help needs no jax
+    from demo_jax.sampling import pipeline
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
 
@@ -185,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for flag in ("track", "keyframes"):
             if (given := getattr(args, flag)) and Path(given).resolve() in paths:
                 raise InputError(f"{flag} {given} would be replaced by the new one; give another --out.")
+    enable_compilation_cache()
     demo = pipeline.load(args.checkpoint)
     controls = Controls.parse(
         hold=args.hold,
@@ -223,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _manifest(args: argparse.Namespace) -> int:
+    from demo_jax.compilation import enable_compilation_cache
     from demo_jax.sampling import batch, jobs, pipeline
 
     if args.stream:
@@ -239,7 +242,7 @@ def _manifest(args: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
     listed = jobs.read_manifest(args.manifest, folder)
-    batch.keep_programs()
+    enable_compilation_cache()
     sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
     try:
         counts = sampler.run(listed, folder, progress=True, warn=_warn)

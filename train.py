@@ -33,6 +33,7 @@ from data_pipelines.extraction.audio import extractor
 from demo_jax import low_rank, rng, sharding
 from demo_jax.checkpoint import SCHEMA, NotSavedError, code_fingerprint, load_any, load_model, space_checkpointable
 from demo_jax.codes import load_space
+from demo_jax.compilation import enable_compilation_cache
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.models.autoencoder import AutoEncoder
@@ -270,6 +271,7 @@ def main(argv: list[str]) -> None:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
         if DISTRIBUTED.value:
             processes.join()
+        enable_compilation_cache()
         state = run(CONFIG.value, WORKDIR.value, PROFILE.value)
         if int(state.step) < CONFIG.value.steps:
             # As a shell has it for a process that SIGTERM ended: a scheduler must not take the run for finished.

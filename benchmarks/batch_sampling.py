@@ -37,9 +37,9 @@ REPEATS = 3
 LOOP = """
 import json, sys
 from pathlib import Path
-from demo_jax.sampling.batch import keep_programs
+from demo_jax.compilation import enable_compilation_cache
 from demo_jax.sampling.pipeline import load
-keep_programs()
+enable_compilation_cache()
 demo = load()
 for line in Path(sys.argv[1]).read_text().splitlines():
     job = json.loads(line)

@@ -130,6 +130,7 @@ class Clips:
                     emotion=np.full(len(codes), EMOTIONS.index(record.emotion), np.int32),
                     given=np.zeros_like(codes),
                     given_mask=np.zeros(codes.shape, bool),
+                    keyframes=np.zeros(codes.shape, bool),
                     factor_index=LAYOUT.factor_index,
                 )
             )

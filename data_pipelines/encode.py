@@ -21,6 +21,7 @@ from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
 from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_any
+from demo_jax.compilation import enable_compilation_cache
 from demo_jax.factors import calibrated_code
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.typing import CommandParser, InputError, exits_with_two
@@ -134,6 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
     parser.add_argument("--feature", default="phonetic", help="audio feature that stage 2 is to hear by (phonetic)")
     args = parser.parse_args(argv)
+    enable_compilation_cache()
     encode_corpus(args.autoencoder, args.data, args.out, args.feature)
 
 

@@ -267,7 +267,8 @@ def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedMod
     if problem:
         _sweep()
         raise DamagedError(f"{path} is damaged: {problem}.")
-    parts = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+    # Converted by NumPy: JAX would compile a program for every shape.
+    parts = jax.device_put(jax.tree.map(lambda a: np.asarray(a, np.float32), parts))
     parts["ema"] = low_rank.merged(parts["ema"])
     if stage2 is None:
         return LoadedModel(

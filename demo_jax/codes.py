@@ -27,7 +27,10 @@ RIDGE = 1e-3  # of the readout, in units of standardised codes
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeSpace:
-    """Everything needed to go between raw codes [..., K], whitened codes [..., K] and expressions [..., 52]."""
+    """Everything needed to go between raw codes [..., K], whitened codes [..., K] and expressions [..., 52].
+
+    With NumPy arrays, as jax.device_get gives, and NumPy codes all is done by NumPy: no program for every length.
+    """
 
     mean: jax.Array  # [K]
     whiten: jax.Array  # [K, K]; whitened = (code - mean) @ whiten
@@ -44,8 +47,9 @@ class CodeSpace:
 
     def expression(self, codes: jax.Array) -> jax.Array:
         """Raw codes [..., K] -> the 52 coefficients [..., 52], clipped to 0-1; NaN for names never measured."""
-        values = jnp.clip((codes - _row(self.mean, codes)) @ self.readout + _row(self.readout_bias, codes), 0, 1)
-        return jnp.where(jnp.isnan(_row(self.readout_r2, codes)), jnp.nan, values)
+        values = (codes - _row(self.mean, codes)) @ self.readout + _row(self.readout_bias, codes)
+        xp = jnp if isinstance(values, jax.Array) else np
+        return xp.where(xp.isnan(_row(self.readout_r2, codes)), xp.nan, xp.clip(values, 0, 1))
 
 
 def _row(vector: jax.Array, like: jax.Array) -> jax.Array:

@@ -45,7 +45,6 @@ def folder(tmp_path, demo, monkeypatch):
         media.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
     make(tmp_path / "stereo.wav", "-i", str(tmp_path / "s3.wav"), "-af", "pan=stereo|c0=c0|c1=c0")
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
-    monkeypatch.setattr(batch, "keep_programs", lambda: None)
     return tmp_path
 
 

@@ -102,6 +102,42 @@ def test_steps_and_evaluations_are_exact(solver, steps):
         np.testing.assert_allclose(times, np.arange(steps) / steps, atol=1e-6)
 
 
+@pytest.mark.parametrize("solver", list(ode.SOLVERS))
+def test_the_program_calls_nothing_on_the_host(solver):
+    """Else it could be neither kept in the compilation cache nor exported."""
+    cond = condition()
+    program = jax.jit(lambda x: ode.solve(growth, x, cond, 10, solver)[0]).trace(jnp.zeros((2, 3, K)))
+    assert "callback" not in str(program.jaxpr)
+    for platform in ("cpu", "cuda", "tpu"):
+        assert "custom_call" not in program.lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("steps", [3, 49, 1000])
+def test_rounding_costs_no_step(steps):
+    run = jax.jit(lambda x: ode.solve(lambda x, t, c: t[:, None, None] * jnp.ones_like(x), x, condition(), steps)[0])
+    ends = np.arange(steps) / steps
+    np.testing.assert_allclose(run(jnp.zeros((2, 3, K))), ends.mean(), rtol=1e-5)  # the sum of as many left ends
+
+
+def test_state_and_times_stay_float32_where_jax_has_64_bits():
+    seen, cond = set(), condition()
+
+    def velocity(x, t, cond):
+        seen.add((x.dtype, t.dtype))
+        return growth(x, t, cond)
+
+    def end(solver):
+        return np.asarray(jax.jit(lambda x: ode.solve(velocity, x, cond, 7, solver)[0])(np.ones((2, 3, K), np.float32)))
+
+    for solver in ode.SOLVERS:
+        narrow = end(solver)
+        with jax.enable_x64(True):
+            wide = end(solver)
+        assert wide.dtype == np.float32
+        np.testing.assert_allclose(wide, narrow, rtol=1e-6)
+    assert seen == {(np.dtype("float32"), np.dtype("float32"))}
+
+
 def test_given_entries_stay_bit_for_bit():
     mask = jax.random.bernoulli(jax.random.key(1), 0.5, (2, 3, K))
     given = jnp.where(mask, jax.random.normal(jax.random.key(2), (2, 3, K)), 0)

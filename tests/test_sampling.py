@@ -53,14 +53,6 @@ def test_the_same_seed_gives_the_same_codes_and_another_one_others(demo, portrai
     assert (other != first).all()
 
 
-def test_one_program_serves_every_length(demo, portrait_code):
-    fresh = Pipeline(demo.model)
-    for frames in (1, 12, 40):
-        made = list(fresh.frames(tiny_model.portrait(), tiny_model.speech(frames), options=FAST))
-        assert len(made) == frames
-    assert fresh._motion.sample._cache_size() == fresh._decode._cache_size() == fresh._encode._cache_size() == 1
-
-
 def test_frames_are_the_decoded_codes(demo):
     size = tiny_model.SIZE
     portrait = tiny_model.portrait()

@@ -47,15 +47,16 @@ def solve(
         velocity = velocity_fn(x, jnp.full((batch,), t, x.dtype), condition)
         return jnp.where(condition.given_mask, 0.0, velocity.astype(x.dtype))
 
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
-        SOLVERS[solver][0](),
-        t0=0.0,
-        t1=1.0,
-        dt0=None,
-        y0=path.insert_given(x0, condition),
-        stepsize_controller=diffrax.StepTo(ts=jnp.linspace(0.0, 1.0, steps + 1)),
-        max_steps=steps,
-        throw=False,  # fixed steps cannot be refused; without the check the program holds no host callback
-    )
-    return solution.ys[-1], count
+    # Of diffrax the solver's step alone: around it, diffeqsolve has checks that call Python from the compiled program,
+    # which can then be neither kept in the compilation cache nor exported, and times of its own type.
+    term, method, grid = diffrax.ODETerm(field), SOLVERS[solver][0](), jnp.linspace(0, 1, steps + 1, dtype=x0.dtype)
+    x = path.insert_given(x0, condition).astype(x0.dtype)
+
+    def step(carry: tuple[jax.Array, Any], times: tuple[jax.Array, jax.Array]) -> tuple[tuple[jax.Array, Any], None]:
+        x, state = carry
+        x, _, _, state, _ = method.step(term, *times, x, None, state, made_jump=False)
+        return (x, state), None
+
+    start = (x, method.init(term, grid[0], grid[1], x, None))
+    (x1, _), _ = jax.lax.scan(step, start, (grid[:-1], grid[1:]))
+    return x1, count

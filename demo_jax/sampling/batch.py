@@ -44,13 +44,6 @@ Bucket = tuple[int, str, tuple[str, ...], int]  # steps, solver, guided conditio
 WAITING = 4  # decoded batches that may wait for an encoder before sampling waits for it
 
 
-def keep_programs() -> None:
-    """Compiled programs are kept for the next call (in the user's cache folder), unless JAX has been told otherwise."""
-    if jax.config.jax_compilation_cache_dir is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "demo_jax" / "programs"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-
-
 class Film:
     """A job's video and tracks, written by a thread of its own while the next frames are made."""
 

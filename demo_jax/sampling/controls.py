@@ -167,13 +167,15 @@ FREE = Controls()  # everything is generated
 class GivenMotion:
     """Controls made concrete for one portrait and a span of T frames, in raw code space (record value / scale).
 
-    values  [T, K] float32: what is given, 0 elsewhere
-    mask    [T, K] bool: where something is given
-    gain    [K] float32: what generated deviations from the portrait are multiplied by
+    values     [T, K] float32: what is given, 0 elsewhere
+    mask       [T, K] bool: where something is given
+    keyframes  [T, K] bool: where a keyframe gives it
+    gain       [K] float32: what generated deviations from the portrait are multiplied by
     """
 
     values: np.ndarray
     mask: np.ndarray
+    keyframes: np.ndarray
     gain: np.ndarray
 
     def finish(self, codes: np.ndarray, portrait_code: np.ndarray) -> np.ndarray:
@@ -189,7 +191,7 @@ def resolve(
     """Controls -> given entries and gains of frames start .. start + frames - 1, for a portrait whose raw code is
     portrait_code [K]."""
     values = np.zeros((frames, layout.size), np.float32)
-    mask = np.zeros((frames, layout.size), bool)
+    mask, keyframes = np.zeros((2, frames, layout.size), bool)
     gain = np.ones(layout.size, np.float32)
     for factor in controls.hold:
         part = layout.slices[factor]
@@ -217,10 +219,11 @@ def resolve(
                 known = np.isfinite(series) & inside
                 values[at[known], k] = base + series[known] / scale[name]
                 mask[at[known], k] = True
+                keyframes[at[known], k] |= track is controls.keyframes
     for name, setting in controls.set.items():
         k = coordinate[name]
         values[:, k] = (portrait_code[k] if setting.relative else 0.0) + setting.value / scale[name]
-        mask[:, k] = True
+        mask[:, k], keyframes[:, k] = True, False
     for second in controls.blink:
         at = round(second * FPS) - start + np.arange(len(BLINK))
         inside = (at >= 0) & (at < frames)
@@ -228,7 +231,7 @@ def resolve(
         for k in (coordinate["open_left"], coordinate["open_right"]):
             lids = np.where(mask[at, k], values[at, k], portrait_code[k])
             values[at, k], mask[at, k] = (1 - closed) * lids, True
-    return GivenMotion(values=values, mask=mask, gain=gain)
+    return GivenMotion(values=values, mask=mask, keyframes=keyframes, gain=gain)
 
 
 def gaze_at_camera(pose: np.ndarray) -> np.ndarray:

@@ -32,11 +32,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from demo_jax.compilation import enable_compilation_cache
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
 from demo_jax.flow import condition as conditions
-from demo_jax.flow import guidance
-from demo_jax.flow import path as flow_path
-from demo_jax.flow.condition import Condition, VelocityFn
+from demo_jax.flow import guidance, ode
+from demo_jax.flow.condition import Condition
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.layers import portable
@@ -86,7 +86,7 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
         scales = {"audio": guidance.audio_scale(audio_scale, layout), "emotion": emotion_scale}
         guided = guidance.guide(velocity, scales)
         condition = Condition(**dict(zip(FIELDS, fields, strict=True)))
-        return space.from_whitened(_euler(guided, noise, condition, steps))
+        return space.from_whitened(ode.solve(guided, noise, condition, steps)[0])
 
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (getattr(said, name) for name in FIELDS)]
     scale = jax.ShapeDtypeStruct((), jnp.float32)
@@ -101,16 +101,6 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
         ),
         "decode": (decode, [*leaves, code, codes], [*pyramid_names, "portrait_code", "codes"]),
     }
-
-
-def _euler(velocity: VelocityFn, noise: jax.Array, condition: Condition, steps: int) -> jax.Array:
-    """flow.ode.solve's Euler steps; diffrax checks its times with a callback to Python, which no file can hold."""
-
-    def step(i: jax.Array, x: jax.Array) -> jax.Array:
-        change = velocity(x, jnp.full(len(x), i / steps), condition) / steps
-        return x + jnp.where(condition.given_mask, 0.0, change)
-
-    return jax.lax.fori_loop(0, steps, step, flow_path.insert_given(noise, condition))
 
 
 def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int = 10) -> Path:
@@ -188,6 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=1, metavar="B", help="windows sampled at once (1)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="solver steps (10)")
     args = parser.parse_args(argv)
+    enable_compilation_cache()
     path = write(load(args.checkpoint), args.out, batch=args.batch, steps=args.steps)
     sys.stdout.write(f"{path}: {path.stat().st_size / 2**20:.1f} MiB\n")
 

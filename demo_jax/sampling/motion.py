@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from demo_jax import rng
@@ -36,7 +35,7 @@ class MotionGenerator:
         layout: FactorLayout,
         features: Features,
     ) -> None:
-        self.space, self.layout, self.features = space, layout, features
+        self.space, self.layout, self.features = jax.device_get(space), layout, features
         c, length, ahead = config.context, config.window, config.look_ahead
         self.whole = windows.Sizes(context=c, length=length, lookahead=ahead, hop=length, ahead=2 * length)
         # A streamed window is the hop and as many frames more as the look-ahead, less what the features themselves look
@@ -68,7 +67,7 @@ class MotionGenerator:
     ) -> Iterator[np.ndarray]:
         """Raw codes [n, K] float32 to decode, n = sizes.hop but for the last, of one `Performance`."""
         performance = self.perform(portrait_code, chunks, controls, options, sizes)
-        scales = {name: jnp.float32(scale) for name, scale in options.scales.items()}
+        scales = {name: np.float32(scale) for name, scale in options.scales.items()}
         while (window := performance.window()) is not None:
             key, condition = window
             for _ in range(performance.passes - 1):
@@ -108,7 +107,7 @@ class Performance:
         self._space, self._layout = generator.space, generator.layout
         self._gaze = self._layout.calibrated[[CALIBRATED_NAMES.index(name) for name in GAZE_NAMES[:2]]]
         self._portrait_code, self._hearing, self._controls, self._sizes = portrait_code, hearing, controls, sizes
-        self._source = np.asarray(self._space.to_whitened(jnp.asarray(portrait_code)))
+        self._source = self._space.to_whitened(portrait_code)
         self._spans, self._emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
         self._walk = windows.Walk(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
         self.passes = 2 if controls.camera else 1
@@ -122,7 +121,7 @@ class Performance:
         start, kept = self._walk.accept(made)
         # The context of the next window is what was generated, before gains.
         given = resolve(self._controls, self._portrait_code, len(kept), self._layout, start)
-        codes = given.finish(np.asarray(self._space.from_whitened(jnp.asarray(kept))), self._portrait_code)
+        codes = given.finish(self._space.from_whitened(kept), self._portrait_code)
         return self._look_at_camera(codes, given.mask) if self._controls.camera else codes
 
     def _timeline_at(self, start: int) -> windows.Timeline | None:
@@ -136,8 +135,8 @@ class Performance:
         given = resolve(self._controls, self._portrait_code, count, self._layout, first)
         # Calibrated coordinates are whitened one by one and factors block by block, so what is not given (set to the
         # mean, 0 when whitened) does not leak into what is.
-        filled = np.where(given.mask, given.values, np.asarray(self._space.mean))
-        whitened = np.asarray(self._space.to_whitened(jnp.asarray(filled)))
+        filled = np.where(given.mask, given.values, self._space.mean)
+        whitened = self._space.to_whitened(filled)
         return windows.Timeline(
             first=first,
             audio=self._hearing.features(first, end),
@@ -145,6 +144,7 @@ class Performance:
             emotion=self._emotions[np.searchsorted(self._spans, first + np.arange(count), side="right") - 1],
             given=np.where(given.mask, whitened, 0).astype(np.float32),
             given_mask=given.mask,
+            keyframes=given.keyframes,
             factor_index=self._layout.factor_index,
         )
 
@@ -156,18 +156,16 @@ class Performance:
             np.array(condition.given_mask)[0],
             self._layout.slices["pose"],
         )
-        raw = np.asarray(self._space.from_whitened(made))[0]
+        raw = self._space.from_whitened(np.asarray(made))[0]
         portrait, gain = self._portrait_code, resolve(self._controls, self._portrait_code, 1, self._layout).gain
         shown = np.where(mask, raw, portrait + gain * (raw - portrait))
         looking = self._look_at_camera(shown, mask)
         values[:, pose] = np.where(mask[:, pose], values[:, pose], np.asarray(made)[0, :, pose])
-        wanted = np.asarray(self._space.to_whitened(jnp.asarray(looking)))[:, self._gaze]
+        wanted = self._space.to_whitened(looking)[:, self._gaze]
         values[:, self._gaze] = np.where(mask[:, self._gaze], values[:, self._gaze], wanted)
         mask[:, pose] = mask[:, self._gaze] = True
         mask &= np.asarray(condition.valid)[0, :, None]
-        return dataclasses.replace(
-            condition, given=jnp.asarray(np.where(mask, values, 0)[None]), given_mask=jnp.asarray(mask[None])
-        )
+        return dataclasses.replace(condition, given=np.where(mask, values, 0)[None], given_mask=mask[None])
 
     def _look_at_camera(self, codes: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Raw codes [n, K] whose eyes look at the camera, except where a gaze is given (bool [n, K])."""

@@ -73,7 +73,7 @@ class Pipeline:
         self.model = model
         self.layout = model.autoencoder.model.layout
         self.size = model.autoencoder.model.size
-        self._flow, self._space = model.flow.model, model.space
+        self._flow, self._space = model.flow.model, jax.device_get(model.space)
         features = extractor(model.flow.data.feature)
         learned = model.meta.get("feature_version")  # None of codes that did not say
         if learned is not None and learned != features.version:
@@ -172,7 +172,7 @@ class Pipeline:
             batch = [image for image, _ in rows]
             found += [seen for _, seen in rows]
             images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
-            read.append(np.asarray(self._read_motion(self.model.autoencoder_params, jnp.asarray(images)))[: len(batch)])
+            read.append(np.asarray(self._read_motion(self.model.autoencoder_params, images))[: len(batch)])
         return fill_gaps(np.concatenate(read), np.array(found))
 
     def frames(
@@ -206,7 +206,7 @@ class Pipeline:
         """The portrait's feature pyramid and raw code [K]."""
         if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
             raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
-        return self._encode(self.model.autoencoder_params, jnp.asarray(portrait))
+        return self._encode(self.model.autoencoder_params, portrait)
 
     def _draw(
         self, pyramid: PyTree, source_code: jax.Array, motion: Iterator[np.ndarray]
@@ -215,7 +215,7 @@ class Pipeline:
             for start in range(0, len(codes), DECODE_BATCH):
                 batch = codes[start : start + DECODE_BATCH]
                 padded = np.pad(batch, ((0, DECODE_BATCH - len(batch)), (0, 0)), mode="edge")
-                images = self._decode(self.model.autoencoder_params, pyramid, source_code, jnp.asarray(padded))
+                images = self._decode(self.model.autoencoder_params, pyramid, source_code, padded)
                 yield from zip(np.asarray(images)[: len(batch)], batch, strict=True)
 
     def motion(
@@ -301,8 +301,8 @@ class Pipeline:
         """Raw codes [T, K] -> a motion track in the record's units; blendshapes through the linear readout, NaN where
         the readout explains less than half of the variance."""
         calibrated = codes[:, self.layout.calibrated] * CALIBRATED_SCALE
-        r2 = np.nan_to_num(np.asarray(self._space.readout_r2), nan=-np.inf)
-        expression = np.where(r2 >= READOUT_MIN_R2, np.asarray(self._space.expression(jnp.asarray(codes))), np.nan)
+        r2 = np.nan_to_num(self._space.readout_r2, nan=-np.inf)
+        expression = np.where(r2 >= READOUT_MIN_R2, self._space.expression(codes), np.nan)
         columns = dict(zip(CALIBRATED_NAMES, calibrated.T, strict=True)) | dict(
             zip(ARKIT_NAMES, expression.T, strict=True)
         )

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from demo_jax.flow.condition import Condition, next_keyframe
@@ -39,6 +38,7 @@ class Timeline:
     emotion       [G] int32: index into factors.EMOTIONS; 0 = unknown
     given         [G, K] float32, 0 where not given; G >= T
     given_mask    [G, K] bool
+    keyframes     [G, K] bool: those of the given entries that are keyframes
     factor_index  [K] int32, of FactorLayout
     """
 
@@ -47,13 +47,14 @@ class Timeline:
     emotion: np.ndarray
     given: np.ndarray
     given_mask: np.ndarray
+    keyframes: np.ndarray
     factor_index: np.ndarray
     first: int = 0
 
     def __post_init__(self) -> None:
         frames, size = self.given.shape
         chex.assert_shape(self.audio, (None, None))
-        chex.assert_shape(self.given_mask, (frames, size))
+        chex.assert_shape([self.given_mask, self.keyframes], (frames, size))
         chex.assert_shape(self.emotion, (frames,))
         chex.assert_shape([self.source, self.factor_index], (size,))
 
@@ -73,30 +74,33 @@ class Timeline:
         inside = _cut(self.audio, at, sizes.length)[1]
         given, _ = _cut(self.given, at, sizes.ahead)
         given_mask = _cut(self.given_mask, at - 1, sizes.ahead + 1)[0]
-        # A keyframe is where a given stretch begins: what a stretch holds is seen in `given` itself.
+        # As in training: keyframes are announced, in the window and beyond; a stretch that is given is not, since its
+        # window sees it in `given`. To the window before, the first frame of a stretch is a keyframe like any other.
         given_mask, begins = given_mask[1:], given_mask[1:] & ~given_mask[:-1]
+        begins[: sizes.length] = False
+        announced = begins | _cut(self.keyframes, at, sizes.ahead)[0]
         within = given_mask[: sizes.length] & inside[:, None]
         known = np.zeros((c, size), np.float32)
         known[c - seen :] = context
-        keyframe, keyframe_mask, distance = _keyframes(given, begins, self.factor_index, sizes.length)
+        keyframe, keyframe_mask, distance = _keyframes(given, announced, self.factor_index, sizes.length)
         # Before the clip and after it the emotion is that of its ends, as in training.
         emotion = self.emotion[np.clip(np.arange(at - c, at - c + tokens), 0, len(self.emotion) - 1)]
         return Condition(
-            context=jnp.asarray(known[None]),
-            context_mask=jnp.asarray(np.arange(c)[None] >= c - seen),
-            context_level=jnp.zeros((1,)),
-            audio=jnp.asarray(audio[None], jnp.float32),
-            audio_mask=jnp.asarray(audio_mask[None]),
-            source=jnp.asarray(self.source[None]),
-            emotion=jnp.asarray(emotion[None], jnp.int32),
-            given=jnp.asarray(np.where(within, given[: sizes.length], 0)[None]),
-            given_mask=jnp.asarray(within[None]),
+            context=known[None],
+            context_mask=np.arange(c)[None] >= c - seen,
+            context_level=np.zeros(1, np.float32),
+            audio=audio[None].astype(np.float32),
+            audio_mask=audio_mask[None],
+            source=self.source[None],
+            emotion=emotion[None].astype(np.int32),
+            given=np.where(within, given[: sizes.length], 0)[None],
+            given_mask=within[None],
             keyframe=keyframe,
             keyframe_mask=keyframe_mask,
             keyframe_distance=distance,
-            valid=jnp.asarray(inside[None]),
-            keep_audio=jnp.ones((1,), bool),
-            keep_emotion=jnp.asarray([bool(emotion.any())]),
+            valid=inside[None],
+            keep_audio=np.ones(1, bool),
+            keep_emotion=np.array([emotion.any()]),
         )
 
 

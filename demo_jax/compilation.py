@@ -1,0 +1,52 @@
+"""The cache of compiled programs, which every command turns on: what was compiled once is read from disk at the next
+start."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import jax
+
+from demo_jax.typing import on_object_storage
+
+MIN_COMPILE_TIME = "jax_persistent_cache_min_compile_time_secs"
+
+
+def enable_compilation_cache() -> None:
+    """Keeps every compiled program on disk, to be called by a command before it compiles anything.
+
+    The folder is JAX_COMPILATION_CACHE_DIR, or else demo_jax/programs in XDG_CACHE_HOME or ~/.cache.
+    JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off. A folder that cannot be written costs one warning on stderr and
+    leaves the cache off.
+    """
+    if not jax.config.jax_enable_compilation_cache:
+        return
+    folder = jax.config.jax_compilation_cache_dir or ""
+    try:
+        folder = folder or str(_user_cache() / "demo_jax" / "programs")
+        if not on_object_storage(folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()  # writing is the only test that also holds for root
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        sys.stderr.write(
+            f"warning: compiled programs are not kept for the next start: {folder or 'the cache folder'} cannot be "
+            f"written ({reason}); name another one in JAX_COMPILATION_CACHE_DIR.\n"
+        )
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    if MIN_COMPILE_TIME.upper() not in os.environ:
+        jax.config.update(MIN_COMPILE_TIME, 0.0)  # JAX leaves out what compiles within a second: most of a start
+    # An entry that is damaged, or for which the disk is full, is compiled again; JAX would say so program by program.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def _user_cache() -> Path:
+    """XDG_CACHE_HOME, which counts only if absolute, or ~/.cache. Raises RuntimeError where there is no home."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".cache"
