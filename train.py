@@ -33,10 +33,18 @@ from data_pipelines.augment import Augment
 from data_pipelines.batches import WorkersLostError
 from data_pipelines.extraction.audio import extractor
 from demo_jax import low_rank, rng, sharding
-from demo_jax.checkpoint import SCHEMA, NotSavedError, code_fingerprint, load_any, load_model, space_checkpointable
+from demo_jax.checkpoint import (
+    SCHEMA,
+    NotSavedError,
+    code_fingerprint,
+    fingerprint,
+    load_any,
+    load_model,
+    space_checkpointable,
+)
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
-from demo_jax.devices import require_devices
+from demo_jax.devices import start_jax
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
 from demo_jax.locks import locked
 from demo_jax.models.autoencoder import AutoEncoder
@@ -175,6 +183,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "config": dataclasses.asdict(config),
         "autoencoder_config": autoencoder.meta["autoencoder_config"],
         "encoder_fingerprint": ours,
+        "space_fingerprint": fingerprint(space_checkpointable(space)),
         "corpus": autoencoder.meta["corpus"],
         "data_fingerprint": codes["data_fingerprint"].get("train", ""),
         "feature": feature,
@@ -209,8 +218,8 @@ def _given(config: RunConfig, params: Callable[[], PyTree], stored: Callable[[],
     if not config.start_from:
         if config.freeze:
             raise InputError(
-                f"config.freeze names {config.freeze[0]}, but without config.start_from its parameters are random; give "
-                "the run they come from."
+                f"config.freeze names {config.freeze[0]}, but without config.start_from its parameters are random; "
+                "give the run they come from."
             )
         return {}
     shapes = {name: p for name, p in jax.eval_shape(params).items() if name != low_rank.GROUP}
@@ -245,7 +254,7 @@ def _held_out(path: str) -> str:
 
 def run(values, workdir: str, profile: int = 0):
     """Trains as the ConfigDict `values` says, tracing `profile` steps; returns the final TrainState."""
-    require_devices()
+    start_jax()
     config = from_config_dict(values)
     mesh = sharding.make_mesh(config.mesh)
     _check_batches(config, mesh.shape["data"] * mesh.shape["fsdp"])

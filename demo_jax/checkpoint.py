@@ -18,6 +18,7 @@ import contextlib
 import copy
 import dataclasses
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -169,6 +170,19 @@ class LoadedModel:
     flow: Stage2Config | None
     flow_params: PyTree | None
     space: CodeSpace | None
+
+    def fingerprint(self, features: str = "") -> str:
+        """16 hex digits that change with all that decides what the model makes: the arrays of the flow, the
+        auto-encoder and the code space, their networks' sizes, and `features`, the version of the audio features."""
+        parts = {"ema": self.autoencoder_params}
+        if self.space is not None:
+            space = space_checkpointable(self.space)
+            parts = {"ema": self.flow_params, "autoencoder": self.autoencoder_params, "space": space}
+        stored = self.meta.get("checksums", {})  # of these very parts, but for checkpoints from before there were any
+        arrays = {name: stored.get(name) or checksums.of_tree(part) for name, part in parts.items()}
+        networks = [dataclasses.asdict(c.model) for c in (self.autoencoder, self.flow) if c is not None]
+        facts = json.dumps([arrays, networks, self.meta.get("feature"), features], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _newest_whole(steps: list[epath.Path], load: Callable[[epath.Path], T], say: Callable[[str], object]) -> T:

@@ -1,5 +1,7 @@
-"""What a failure to read or write a checkpoint was: damage, or this machine. Orbax and TensorStore raise many kinds, log
-what they raise as well, and leave tasks behind that raise once more."""
+"""What a failure to read or write a checkpoint was: damage, or this machine.
+
+Orbax and TensorStore raise many kinds, log what they raise as well, and leave tasks behind that raise once more.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from demo_jax.typing import on_object_storage
 
 _NO_ROOM = ("no space left", "disk quota exceeded", "file too large", "resource_exhausted")
 _MACHINE = ("permission denied", "permission_denied", "too many open files", "resource_exhausted", "unavailable:")
-_OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # what a damaged folder gives; other numbers are the system's
+_OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # what a damaged folder gives
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""Whether JAX has the devices that were requested."""
+"""How a command starts JAX: on the devices that were requested, in 32 bits."""
 
 from __future__ import annotations
 
 import re
+import sys
 
 import jax
 
@@ -11,8 +12,17 @@ from demo_jax.typing import InputError
 _EXTRAS = {"cuda": "cuda", "gpu": "cuda", "tpu": "tpu"}  # platform -> the extra of this package that brings it
 
 
+def start_jax() -> None:
+    """What a command does before it reads anything, and after joining the other processes of a run: finds the devices,
+    and computes in float32, which is what models are made for. Raises InputError as require_devices does."""
+    if jax.config.jax_enable_x64:
+        sys.stderr.write("warning: JAX_ENABLE_X64 is set; demo_jax computes in 32 bits all the same.\n")
+        jax.config.update("jax_enable_x64", False)
+    require_devices()
+
+
 def require_devices() -> None:
-    """Starts JAX's devices. Commands call it before they read anything, and after joining the other processes of a run.
+    """Starts JAX's devices.
 
     Raises:
       InputError: there are none of the kind that JAX_PLATFORMS names, or those of this machine cannot be used.
@@ -23,7 +33,7 @@ def require_devices() -> None:
     except Exception as error:  # a RuntimeError or, without the CUDA plugin, a bare AssertionError
         reason = (str(error).strip().splitlines() or [""])[0]
         if not wanted:
-            raise InputError(f"JAX can use no device ({reason}); JAX_PLATFORMS=cpu leaves all but the CPU out.") from error
+            raise InputError(f"JAX can use no device ({reason}); JAX_PLATFORMS=cpu uses the CPU.") from error
         named = re.search(r"backend '(\w+)'", reason)
         names = wanted.split(",")
         missing = named[1] if named and named[1] in names else next((n for n in names if n != "cpu"), wanted)

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from demo_jax.typing import InputError, on_object_storage
 
@@ -16,12 +17,13 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
-    """Holds FOLDER/.lock while open; the folder is made. The system releases it with the process, however that ends, so
-    the file may stay. There is no lock on object storage, nor on a disk that knows none.
+    """Holds FOLDER/.lock while open; the folder is made. The system releases the lock with the process, however that
+    ends, so a file that a killed one leaves hinders nobody. There is no lock on object storage, nor on a disk that
+    knows none.
 
     Args:
-      folder: what nobody else may write to meanwhile.
-      doing: what this command does there, such as "training", for the message to the one that comes second.
+      folder: what no other process may write to meanwhile.
+      doing: what the command does there, such as "training", for the message to the one that comes second.
 
     Raises:
       InputError: another process has it.
@@ -30,19 +32,36 @@ def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
     if on_object_storage(folder):
         yield
         return
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with (Path(folder) / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise InputError(
-                f"another run, {file.read().strip() or 'which has just begun'}, is {doing} in {folder}; wait for it, or "
-                "give another folder."
-            ) from error
-        except OSError:  # a network disk without locks
-            pass
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
+    path = Path(folder) / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a+") as file:
+            _lock(file, f"{doing} in {folder}")
+            if not _is_at(path, file):  # removed between opening and locking, by the one that had it
+                continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _lock(file: TextIO, what: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        who = file.read().strip() or "which has just begun"
+        raise InputError(f"another run, {who}, is {what}; wait for it, or give another folder.") from error
+    except OSError:
+        pass  # a network disk without locks
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

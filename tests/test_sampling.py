@@ -263,7 +263,8 @@ def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
     log = subprocess.run(
         [media._ffmpeg(), "-i", str(folder / "out/a.mp4")], capture_output=True, text=True, check=False
     ).stderr
-    assert "Synthetic media" in log and "Checkpoint: tiny 0123456789abcdef; seed 0" in log
+    assert "Synthetic media" in log and "Checkpoint: tiny 0123456789abcdef; model " in log
+    assert f"; model {tiny_model.model().fingerprint('1')}; seed 0" in log
 
 
 def test_a_written_track_can_be_followed(folder):
@@ -369,7 +370,7 @@ def test_an_input_is_never_overwritten(folder, capsys):
     assert run(folder) == 0
     before = (folder / "out/a.mp4").read_bytes()
     assert run(folder, audio="out/a.mp4") == 2
-    assert "is also an input" in capsys.readouterr().err
+    assert "is an input and would be replaced" in capsys.readouterr().err
     assert (folder / "out/a.mp4").read_bytes() == before
 
 

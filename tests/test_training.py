@@ -134,7 +134,7 @@ def test_a_work_directory_of_another_run_is_refused(tmp_path):
         train(make_job(CONFIG, data_fingerprint="xyz"), CONFIG, tmp_path, MESH)
     other = make_job(CONFIG, data_fingerprint="abc")
     other.meta["config"] = {"model": {"sizes": (1, 3)}}
-    with pytest.raises(InputError, match=r"another config\.model"):
+    with pytest.raises(InputError, match=r"config\.model\.sizes is \[1, 2\]; this one's is \[1, 3\]"):
         train(other, CONFIG, tmp_path, MESH)
 
 

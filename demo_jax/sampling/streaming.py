@@ -16,7 +16,7 @@ from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.pipeline import Pipeline, output_paths
 from demo_jax.sampling.track import write_track
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME
+from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,8 @@ def stream_video(
             lateness.append(time.monotonic() - arrived)
             if paths:
                 codes.append(code)
+        if not lateness:
+            raise InputError("no sound arrived: the stream is empty, so there is nothing to make a video of.")
     if paths:
         track = demo.track(np.stack(codes))
         for path in paths[1:]:

@@ -35,8 +35,8 @@ def create(params: PyTree, optimizer: optax.GradientTransformation) -> TrainStat
 def make_optimizer(
     config: OptimizerConfig, steps: int, holds: Callable[[str], bool] = lambda group: False
 ) -> optax.GradientTransformation:
-    """AdamW, global-norm clipping (unless clip_norm is 0), linear warm-up, cosine decay to a tenth; biases and norms do not decay. A group that
-    `holds` names does not change, and has no moments."""
+    """AdamW, global-norm clipping (unless clip_norm is 0), linear warm-up, cosine decay to a tenth; biases and norms do
+    not decay. A group that `holds` names does not change, and has no moments."""
     warmup = min(config.warmup_steps, max(steps // 10, 1))
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, warmup, max(steps, warmup + 1), config.learning_rate / 10
