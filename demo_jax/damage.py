@@ -26,13 +26,15 @@ _OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # what a damaged fol
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences the loggers in which Orbax repeats what is raised."""
+    """Silences the loggers in which Orbax repeats what is raised, and warnings of what it then leaves undone."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

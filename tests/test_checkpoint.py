@@ -201,14 +201,13 @@ def test_a_cause_outside_of_the_checkpoint_is_told_from_damage(tmp_path, error, 
     assert says in not_damage(outer, epath.Path(tmp_path))
 
 
-def test_a_failure_that_is_not_for_want_of_room_does_not_ask_for_room(tmp_path, state):
+def test_a_failure_that_is_not_for_want_of_room_does_not_ask_for_room(tmp_path):
     with (
         RunCheckpoints(tmp_path) as checkpoints,
-        pytest.raises(NotSavedError, match=r"\)\. The same command") as failed,
+        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command goes on"),
         checkpoints._writing(),
     ):
         raise ValueError("Cannot rename: the destination already exists.")
-    assert "Make room" not in str(failed.value)
 
 
 def test_what_cannot_be_written_is_said_and_costs_no_earlier_step(tmp_path, state):
@@ -217,9 +216,7 @@ def test_what_cannot_be_written_is_said_and_costs_no_earlier_step(tmp_path, stat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # no file may be larger, as on a disk that is full
     try:
-        with pytest.raises(
-            NotSavedError, match=r"a checkpoint could not be written \(.*\)\. Make room; the same command"
-        ):
+        with pytest.raises(NotSavedError, match=r"could not be written \(.*\)\. Make room; the same"):
             save(tmp_path, late)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -194,7 +194,7 @@ def test_what_is_there_goes_before_what_is_bundled(tmp_path, monkeypatch):
     (tmp_path / "puppet-v1").mkdir()
     with pytest.raises(InputError, match="puppet-v1 is not a checkpoint of this project"):
         load_any("puppet-v1")
-    with pytest.raises(InputError, match="does not exist; name a work directory of train.py"):
+    with pytest.raises(InputError, match="does not exist; name a work directory of"):
         load_model("puppet-v9")
 
 
