@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import math
 import os
@@ -307,7 +306,7 @@ class Pipeline:
         """Of the motion encoder: what codes mean."""
         return str(self.model.meta.get("encoder_fingerprint", ""))
 
-    @functools.cached_property
+    @property
     def model_fingerprint(self) -> str:
         """Of all that makes a video: with another one videos differ, also where `fingerprint` is the same."""
         return self.model.fingerprint(self._features_version)
