@@ -262,7 +262,8 @@ def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
     log = subprocess.run(
         [media._ffmpeg(), "-i", str(folder / "out/a.mp4")], capture_output=True, text=True, check=False
     ).stderr
-    assert "Synthetic media" in log and "Checkpoint: tiny 0123456789abcdef; model " in log
+    model = tiny_model.model().fingerprint("1")
+    assert "Synthetic media" in log and f"Checkpoint: tiny 0123456789abcdef; model {model}; seed 0" in log
 
 
 def test_a_written_track_can_be_followed(folder):
