@@ -163,9 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     if args.manifest:
         return _manifest(args)
+    if args.slots is not None:
+        raise InputError("slots: only with --manifest, whose jobs are made together.")
     if not args.portrait or (args.audio is None and args.silence is None):
         raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
-    from demo_jax.compilation import enable_compilation_cache  # after the arguments: --help needs no jax
+    from demo_jax.devices import start_jax  # after the arguments: --help needs no jax
     from demo_jax.sampling import pipeline
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
@@ -182,11 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for flag, value in (("audio", args.audio), ("out", args.out)):
             if value == "-":
                 raise InputError(f"{flag} -: only with --stream.")
-        paths = [path.resolve() for path in pipeline.output_paths(args.out)]
-        for flag in ("track", "keyframes"):
-            if (given := getattr(args, flag)) and Path(given).resolve() in paths:
-                raise InputError(f"{flag} {given} would be replaced by the new one; give another --out.")
-    enable_compilation_cache()
+    if args.out != "-":
+        named = (args.portrait, args.audio, args.track, args.keyframes, args.face_model, args.checkpoint)
+        driving = [word.partition("=")[2] for word in args.drive]
+        files = [path for path in (*named, *driving) if path not in (None, "", "-")]
+        pipeline.refuse_overwriting(pipeline.output_paths(args.out), files)
+    start_jax()
     demo = pipeline.load(args.checkpoint)
     controls = Controls.parse(
         hold=args.hold,
@@ -225,7 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _manifest(args: argparse.Namespace) -> int:
-    from demo_jax.compilation import enable_compilation_cache
+    from demo_jax.devices import start_jax
+    from demo_jax.locks import locked
     from demo_jax.sampling import batch, jobs, pipeline
 
     if args.stream:
@@ -241,11 +245,12 @@ def _manifest(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
+    start_jax()
     listed = jobs.read_manifest(args.manifest, folder)
-    enable_compilation_cache()
     sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
     try:
-        counts = sampler.run(listed, folder, progress=True, warn=_warn)
+        with locked(folder, "making videos"):
+            counts = sampler.run(listed, folder, progress=True, warn=_warn)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on.", file=sys.stderr)
         return 130

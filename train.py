@@ -11,9 +11,11 @@ saves and stops with exit code 143. Exit code 2 means that something given canno
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -31,11 +33,20 @@ from data_pipelines.augment import Augment
 from data_pipelines.batches import WorkersLostError
 from data_pipelines.extraction.audio import extractor
 from demo_jax import low_rank, rng, sharding
-from demo_jax.checkpoint import SCHEMA, NotSavedError, code_fingerprint, load_any, load_model, space_checkpointable
+from demo_jax.checkpoint import (
+    SCHEMA,
+    NotSavedError,
+    code_fingerprint,
+    fingerprint,
+    load_any,
+    load_model,
+    space_checkpointable,
+)
 from demo_jax.codes import load_space
-from demo_jax.compilation import enable_compilation_cache
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
+from demo_jax.devices import start_jax
 from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
+from demo_jax.locks import locked
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.models.flow_transformer import FlowTransformer
@@ -49,7 +60,7 @@ from demo_jax.typing import InputError, PyTree, say_error
 from demo_jax.vgg16 import load_vgg16
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
-DISTRIBUTED = flags.DEFINE_bool(
+flags.DEFINE_bool(  # read by _join_early
     "distributed",
     False,
     "One of several processes, one on each host: on TPU VMs, SLURM, Open MPI and Kubernetes they find each other; "
@@ -172,6 +183,7 @@ def flow_job(config: Stage2Config, workdir: str) -> Job:
         "config": dataclasses.asdict(config),
         "autoencoder_config": autoencoder.meta["autoencoder_config"],
         "encoder_fingerprint": ours,
+        "space_fingerprint": fingerprint(space_checkpointable(space)),
         "corpus": autoencoder.meta["corpus"],
         "data_fingerprint": codes["data_fingerprint"].get("train", ""),
         "feature": feature,
@@ -199,16 +211,29 @@ def _with_low_rank(config: RunConfig, params: PyTree) -> PyTree:
 
 
 def _given(config: RunConfig, params: Callable[[], PyTree], stored: Callable[[], PyTree]) -> dict[str, np.ndarray]:
-    """What a new run takes over of what is `stored` in config.start_from, by name; says of which group how much."""
+    """What a new run takes over of what is `stored` in config.start_from, by name; says of which group how much.
+
+    Raises InputError unless every group that stays as it is comes whole: else random parameters would stay.
+    """
     if not config.start_from:
+        if config.freeze:
+            raise InputError(
+                f"config.freeze names {config.freeze[0]}, but without config.start_from its parameters are random; "
+                "give the run they come from."
+            )
         return {}
     shapes = {name: p for name, p in jax.eval_shape(params).items() if name != low_rank.GROUP}
     given = matching(shapes, jax.device_get(stored()))  # on the host: the run's devices may be others
     if not given:
         raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")
     for group, leaves in shapes.items():
-        count = sum(name.startswith(f"[{group!r}]") for name in given)
-        print(f"{group}: {count} of {len(jax.tree.leaves(leaves))} arrays from {config.start_from}", flush=True)
+        count, whole = sum(name.startswith(f"[{group!r}]") for name in given), len(jax.tree.leaves(leaves))
+        if config.holds(group) and count < whole:
+            raise InputError(
+                f"{group} is frozen, but only {count} of its {whole} arrays are in {config.start_from} with the same "
+                "name and shape; take config.model from there, or let the group learn."
+            )
+        print(f"{group}: {count} of {whole} arrays from {config.start_from}", flush=True)
     return given
 
 
@@ -218,13 +243,18 @@ def _first(batches) -> list[dict]:
 
 
 def _held_out(path: str) -> str:
-    """The split to validate on: val where there is one, else train (and the numbers then say little)."""
+    """The split to validate on: val where there is one, else train, and then says so."""
     splits = pipeline.splits_of(path)
-    return "val" if "val" in splits else splits[0]
+    if "val" in splits:
+        return "val"
+    if processes.first():
+        print(f"no val split in {path}: evaluating on clips that are trained on.", flush=True)
+    return "train" if "train" in splits else splits[0]
 
 
 def run(values, workdir: str, profile: int = 0):
     """Trains as the ConfigDict `values` says, tracing `profile` steps; returns the final TrainState."""
+    start_jax()
     config = from_config_dict(values)
     mesh = sharding.make_mesh(config.mesh)
     _check_batches(config, mesh.shape["data"] * mesh.shape["fsdp"])
@@ -236,7 +266,9 @@ def run(values, workdir: str, profile: int = 0):
         case Stage2Config():
             job = flow_job(config, workdir)
     _check_writable(workdir)
-    return train(job, config, workdir, mesh, profile)
+    # One process of a run has the lock for all of them.
+    with locked(workdir, "training") if processes.first() else contextlib.nullcontext():
+        return train(job, config, workdir, mesh, profile)
 
 
 def _check_batches(config: RunConfig, shards: int) -> None:
@@ -264,14 +296,14 @@ def _check_writable(workdir: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    del argv
     logging.set_verbosity(logging.WARNING)  # Orbax and Grain report every array at INFO
     try:
+        if argv[1:]:
+            raise InputError(
+                f"unexpected {argv[1]!r}; settings begin with --config., and a name with spaces stands in quotes."
+            )
         if CONFIG.value is None or not WORKDIR.value:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
-        if DISTRIBUTED.value:
-            processes.join()
-        enable_compilation_cache()
         state = run(CONFIG.value, WORKDIR.value, PROFILE.value)
         if int(state.step) < CONFIG.value.steps:
             # As a shell has it for a process that SIGTERM ended: a scheduler must not take the run for finished.
@@ -287,6 +319,9 @@ def main(argv: list[str]) -> None:
 def _parse(arguments: list[str]) -> list[str]:
     """absl's parser, with config_flags' many ways to say "no such setting" as one line and exit code 2."""
     try:
+        if single := next((a for a in arguments[1:] if a.startswith("-config.")), None):
+            raise InputError(f"unexpected {single!r}; settings begin with --config.")
+        _join_early(arguments)
         left = flags.FLAGS(arguments)
         getattr(CONFIG.value, "stage", None)  # only now does a config file that is missing raise
         return left
@@ -298,7 +333,18 @@ def _parse(arguments: list[str]) -> list[str]:
         _fail(f"unknown setting, or not a config file: {cause}", 2)
     except (flags.Error, SyntaxError, TypeError, ValueError) as error:
         # From within a config file the text is a whole traceback, whose last line says it.
-        _fail(str(error).strip().rpartition("\n")[2] if "Traceback" in str(error) else error, 2)
+        last = str(error).strip().rpartition("\n")[2]
+        _fail(re.sub(r"^[\w.]+Error: ", "", last) if "Traceback" in str(error) else error, 2)
+
+
+def _join_early(arguments: list[str]) -> None:
+    """Finds the other processes of a run before its config file is read: one that describes a checkpoint starts JAX's
+    devices, and then it is too late."""
+    early = flags.FlagValues()
+    flags.DEFINE_bool("distributed", False, "", flag_values=early)
+    early(arguments, known_only=True)
+    if early["distributed"].value:
+        processes.join()
 
 
 def _fail(error: object, code: int) -> NoReturn:

@@ -33,7 +33,7 @@ from demo_jax.typing import InputError
 
 def get_config(argument: str = "autoencoder"):
     stage, _, named = argument.partition(",")
-    published = named or str(BUNDLED)
+    published = named or BUNDLED.name
     meta, autoencoder, flow = describe(published)
     assert flow is not None
     if stage == "autoencoder":

@@ -28,6 +28,6 @@ def get_config():
             augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
             data=DataConfig(batch_size=12, set_batch_size=6),  # sets are composites of two frames
             optimizer=OptimizerConfig(learning_rate=5e-4, warmup_steps=50, ema_decay=0.99),
-            start_from="demo_jax/assets/puppet-v1",
+            start_from="puppet-v1",
         )
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipelines.catalog import code_paths, codes_info, splits_of
+from data_pipelines.catalog import code_paths, codes_info, remove_unlisted_codes, splits_of
 from data_pipelines.extraction.audio import AudioFeatures, extractor
 from data_pipelines.schema import CodeRecord, pack, read_codes, write_atomically
 from demo_jax.typing import CommandParser, InputError, exits_with_two
@@ -45,8 +45,11 @@ def add_features(codes: str, out: str, features: AudioFeatures) -> int:
             write_atomically(target / split / "codes" / path.name, pack(record))
             count += 1
     shutil.copyfile(source / "space.npz", target / "space.npz")
+    clips = {split: [path.stem for path in code_paths(codes, split)] for split in splits_of(codes)}
     versions = info.get("features", {}) | {features.name: features.version}
-    write_atomically(target / "codes.json", json.dumps(info | {"features": versions}, indent=2).encode())
+    info |= {"features": versions, "clips": clips}
+    write_atomically(target / "codes.json", json.dumps(info, indent=2).encode())
+    remove_unlisted_codes(target, clips)
     return count
 
 

@@ -2,7 +2,7 @@
 
     DIR/<split>/clips/<key>.npz      clip records, with DIR/<split>/dataset_info.json
     DIR/[talking_portrait/VERSION/]  the same as ArrayRecord shards, written by data_pipelines.talking_portrait
-    DIR/<split>/codes/<clip_id>.npz  code records, with DIR/codes.json
+    DIR/<split>/codes/<clip_id>.npz  code records, with DIR/codes.json, which lists them
 
 DIR may be on object storage: paths go through etils.epath.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from etils import epath
@@ -31,27 +31,42 @@ def find_shards(root: epath.Path) -> epath.Path | None:
     return max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=None)
 
 
-def _shard_splits(dataset: epath.Path) -> list[str]:
-    return [path.name.removeprefix("pieces-").removesuffix(".json") for path in dataset.glob(index_name("*"))]
+def _files(folder: epath.Path) -> list[epath.Path]:
+    """The records of a folder, in the order of their names; none if there is no such folder."""
+    return sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")) if folder.exists() else []
+
+
+def _holds_files(folder: epath.Path) -> bool:
+    return folder.exists() and any(not path.name.startswith(".") for path in folder.glob("*.npz"))
+
+
+def _record_splits(root: epath.Path) -> tuple[set[str], epath.Path | None]:
+    """The splits of clip records, and the TFDS dataset they are in, None for npz files.
+
+    The one rule of what counts: a folder that holds clip records is read from these alone, in every split. Shards in
+    it are a copy, which may be older than the records; they count where there are none.
+    """
+    folders = {path.name for path in root.iterdir() if path.is_dir() and _holds_files(path / "clips")}
+    dataset = None if folders else find_shards(root)
+    if dataset is None:
+        return folders, None
+    return {p.name.removeprefix("pieces-").removesuffix(".json") for p in dataset.glob(index_name("*"))}, dataset
 
 
 def open_records(data_dir: str | os.PathLike, split: str) -> Records:
-    """The clip records of a split, from shards or a folder of npz files.
+    """The clip records of a split, from a folder of npz files or from shards.
 
     Raises:
       InputError: no such folder or split, or the split is empty.
     """
     root = _existing(data_dir)
-    folder = root / split / "clips"
-    if folder.exists():
-        paths = tuple(sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")))
-        if not paths:
-            raise InputError(f"{folder} holds no clip records (*.npz).")
-        return ClipFolder(paths)
-    dataset = find_shards(root)
-    if dataset is not None and split in _shard_splits(dataset):
-        return ShardedRecords(dataset, split)
-    raise InputError(f"{data_dir} has no split {split!r}; it has {', '.join(splits_of(data_dir))}.")
+    splits, dataset = _record_splits(root)
+    if split not in splits:
+        empty = root / split / "clips"
+        if empty.exists():
+            raise InputError(f"{empty} holds no clip records (*.npz).")
+        raise InputError(f"{data_dir} has no split {split!r}; it has {', '.join(splits_of(data_dir))}.")
+    return ClipFolder(tuple(_files(root / split / "clips"))) if dataset is None else ShardedRecords(dataset, split)
 
 
 def probe_records(data_dir: str | os.PathLike, split: str) -> Iterator[ClipRecord]:
@@ -75,11 +90,7 @@ def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
       InputError: there are none.
     """
     root = _existing(data_dir)
-    dataset = find_shards(root)
-    if dataset is not None:
-        found = set(_shard_splits(dataset))
-    else:
-        found = {path.name for path in root.iterdir() if (path / "clips").exists() or (path / "codes").exists()}
+    found = _record_splits(root)[0] | _code_splits(root)
     if not found:
         raise InputError(
             f"{data_dir} holds no data: there is no SPLIT/clips, SPLIT/codes or TFDS dataset in it. "
@@ -92,7 +103,7 @@ def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
 def data_fingerprint(data_dir: str | os.PathLike, split: str) -> str:
     """SHA-256 of what made the records of a split (dataset_info.json); of their names and sizes if that is missing."""
     root = _existing(data_dir)
-    dataset = find_shards(root)
+    dataset = _record_splits(root)[1]
     info: dict[str, Any] = {}
     if dataset is not None:
         info = _read_json(dataset / "metadata.json").get(split, {})
@@ -121,13 +132,46 @@ def codes_info(codes_dir: str | os.PathLike) -> dict[str, Any]:
     return _read_json(path)
 
 
+def _listed_clips(root: epath.Path) -> dict[str, list[str]] | None:
+    """Split -> clip_ids of the code records that codes.json names; None of folders from before it named them."""
+    path = root / "codes.json"
+    return _read_json(path).get("clips") if path.exists() else None
+
+
+def _code_splits(root: epath.Path) -> set[str]:
+    listed = _listed_clips(root)
+    if listed is not None:
+        return {split for split, clips in listed.items() if clips}
+    return {path.name for path in root.iterdir() if path.is_dir() and _holds_files(path / "codes")}
+
+
 def code_paths(codes_dir: str | os.PathLike, split: str) -> tuple[epath.Path, ...]:
-    """The code records of a split, in the order of their names. Raises InputError when there are none."""
-    folder = _existing(codes_dir) / split / "codes"
-    paths = tuple(sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")))
+    """The code records of a split that codes.json lists, in the order of their names.
+
+    Raises:
+      InputError: there are none, or one of them is missing.
+    """
+    root = _existing(codes_dir)
+    folder, listed = root / split / "codes", _listed_clips(root)
+    paths = _files(folder)
+    if listed is not None:
+        clips = set(listed.get(split, ()))
+        paths = [path for path in paths if path.stem in clips]
+        if missing := sorted(clips - {path.stem for path in paths}):
+            raise InputError(f"{folder}: clip {missing[0]} of codes.json is missing. Run data_pipelines.encode again.")
     if not paths:
         raise InputError(f"{folder} holds no motion codes (*.npz). Run data_pipelines.encode first.")
-    return paths
+    return tuple(paths)
+
+
+def remove_unlisted_codes(codes_dir: str | os.PathLike, clips: Mapping[str, Collection[str]]) -> None:
+    """Deletes code records that `clips` (split -> clip_ids) does not name, such as those of a person who withdrew."""
+    root = epath.Path(codes_dir)
+    for folder in [path / "codes" for path in root.iterdir() if (path / "codes").is_dir()]:
+        kept = set(clips.get(folder.parent.name, ()))
+        for path in _files(folder):
+            if path.stem not in kept:
+                path.unlink()
 
 
 def first_codes(codes_dir: str | os.PathLike, split: str) -> CodeRecord:

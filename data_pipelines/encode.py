@@ -1,14 +1,15 @@
 """`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their motion encoder.
 
 OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted
-to the train split) and OUT/codes.json (fingerprints). Beside the audio features of the records, that which stage 2
-hears by is made of the sound. Puppet sets are left out: their motion does not belong to their sound.
+to the train split) and OUT/codes.json (fingerprints, and the clips: only those listed are read). Beside the audio
+features of the records, that which stage 2 hears by is made of the sound. Puppet sets are left out: their motion does
+not belong to their sound.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -16,13 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.add_features import with_features
-from data_pipelines.extraction.audio import extractor
-from data_pipelines.pipeline import data_fingerprint, decode_frame, open_records, splits_of
+from data_pipelines.catalog import remove_unlisted_codes
+from data_pipelines.extraction.audio import AudioFeatures, extractor
+from data_pipelines.pipeline import codes_info, data_fingerprint, decode_frame, open_records, splits_of
 from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
 from demo_jax import codes
 from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_any
-from demo_jax.compilation import enable_compilation_cache
+from demo_jax.devices import start_jax
 from demo_jax.factors import calibrated_code
+from demo_jax.locks import locked
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.typing import CommandParser, InputError, exits_with_two
 
@@ -31,7 +34,7 @@ CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder c
 
 def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phonetic") -> None:
     """Encodes every split of `data`, with the audio feature of that name. Everything is written anew; codes.json comes
-    last.
+    last. Code records in `out` of clips that `data` no longer has are removed.
 
     Raises:
       InputError: no checkpoint, no records, or `out` holds codes of another auto-encoder or corpus.
@@ -47,16 +50,29 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
         "features": {features.name: features.version},
     }
     _check_target(target, meta)
+    with locked(target, "encoding"):
+        clips = _encode(model, data, target, features, splits)
+        # Last: it says that all is there.
+        write_atomically(target / "codes.json", json.dumps(meta | {"clips": clips}, indent=2).encode())
+        remove_unlisted_codes(target, clips)
+
+
+def _encode(
+    model: LoadedModel, data: str, target: Path, features: AudioFeatures, splits: Sequence[str]
+) -> dict[str, list[str]]:
+    """Writes the code records of every split, and the code space. Split -> clip_ids."""
     encoder = jax.jit(
         lambda images: AutoEncoder(model.autoencoder.model).apply(
             {"params": model.autoencoder_params}, to_float(images), method=AutoEncoder.encode_motion
         )
     )
     fitted: list[CodeRecord] = []
+    clips: dict[str, list[str]] = {split: [] for split in splits}
     for split in splits:
         for pieces in tqdm(_clips(data, split), desc=f"encode {split}", unit="clip"):
             record = with_features(_encode_clip(pieces, encoder, model), features)
             write_atomically(target / split / "codes" / f"{record.clip_id}.npz", pack(record))
+            clips[split].append(record.clip_id)
             if split == splits[0]:
                 fitted.append(record)
     if not fitted:
@@ -67,17 +83,22 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
         model.autoencoder.model.layout,
     )
     write_atomically(target / "space.npz", codes.pack_space(space))
-    write_atomically(target / "codes.json", json.dumps(meta, indent=2).encode())  # last: it says that all is there
+    return clips
 
 
 def _check_target(target: Path, meta: dict) -> None:
     if not (target / "codes.json").exists():
         return
-    old = json.loads((target / "codes.json").read_text())
+    old = codes_info(target)
     if old.get("encoder_fingerprint") != meta["encoder_fingerprint"]:
         raise InputError(
             f"{target} holds codes of motion encoder {old.get('encoder_fingerprint')}, this one is "
             f"{meta['encoder_fingerprint']}; give another --out."
+        )
+    if old.get("data_fingerprint") != meta["data_fingerprint"]:
+        raise InputError(
+            f"{target} holds codes of other data: another corpus, or this one before it was changed. Give another "
+            "--out, or remove that folder."
         )
 
 
@@ -135,7 +156,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
     parser.add_argument("--feature", default="phonetic", help="audio feature that stage 2 is to hear by (phonetic)")
     args = parser.parse_args(argv)
-    enable_compilation_cache()
+    start_jax()
     encode_corpus(args.autoencoder, args.data, args.out, args.feature)
 
 

@@ -24,6 +24,7 @@ from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
 from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
 from data_pipelines.splits import assign_splits, name_identities, parse_split
 from data_pipelines.worker_processes import leave_with_parent
+from demo_jax.locks import locked
 from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
 NAMED = 5  # of the files passed over
@@ -352,7 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs = _plan(args, videos, parameters)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        states = prepare(jobs, out, min(args.workers, len(jobs)))
+        with locked(out, "preparing videos"):
+            states = prepare(jobs, out, min(args.workers, len(jobs)))
     except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command continues.", file=sys.stderr)
         return 130

@@ -30,7 +30,7 @@ from data_pipelines.extraction.phonetic import (
 )
 from data_pipelines.puppet import heard
 from data_pipelines.schema import write_atomically
-from demo_jax.compilation import enable_compilation_cache
+from demo_jax.devices import start_jax
 from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 CLIPS = {"espeak": 6000, "flite": 1600, "hibari": 1600}
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    enable_compilation_cache()
+    start_jax()
     sources = {
         name: utterances(name, speak, max(round(CLIPS[name] * args.clips), 1), args.seed)
         for name, speak in heard.speakers(args.voices).items()

@@ -17,13 +17,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import gc
 import hashlib
-import logging
+import json
 import sys
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -33,15 +30,17 @@ from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from demo_jax import checksums, low_rank
+from demo_jax.bundled import BUNDLED, resolve
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
+from demo_jax.damage import first_line, is_no_room, not_damage, quiet, sweep
+from demo_jax.devices import require_devices
 from demo_jax.typing import InputError, PyTree, on_object_storage
 
 T = TypeVar("T")
 
 # Of parameters and metadata, by kind; raised when an old checkpoint can no longer be read.
 SCHEMA = {"autoencoder": 1, "flow": 3}
-BUNDLED = Path(__file__).parent / "assets" / "puppet-v1"
 
 
 class NotSavedError(RuntimeError):
@@ -79,12 +78,13 @@ class RunCheckpoints:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with _quiet():
+            with quiet():
                 yield
         except Exception as error:  # Orbax and TensorStore raise many kinds
+            room = "Make room; the" if is_no_room(error) else "The"
             raise NotSavedError(
-                f"{self._folder}: a checkpoint could not be written ({_first_line(error)}). Make room; the same "
-                "command goes on from the checkpoint before it."
+                f"{self._folder}: a checkpoint could not be written ({first_line(error)}). {room} same command goes on "
+                "from the checkpoint before it."
             ) from error
 
     def latest(self) -> int | None:
@@ -112,21 +112,23 @@ class RunCheckpoints:
     def _load(
         self, folder: epath.Path, abstract: dict[str, PyTree], accept: Callable[[dict[str, Any]], None]
     ) -> dict[str, PyTree]:
-        step, parts, problem = int(folder.name), {}, ""
+        step, parts, problem, reason = int(folder.name), {}, "", ""
         try:
-            with _quiet():
+            with quiet():
                 meta = dict(self._checkpointer.metadata(step).custom_metadata or {})
             accept(meta)
-            with _quiet():
+            with quiet():
                 # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
                 load = self._checkpointer.load_checkpointables
                 parts = {name: load(step, {name: part})[name] for name, part in abstract.items()}
         except InputError:  # of accept
             raise
         except Exception as error:  # Orbax and TensorStore raise many kinds
-            problem = _first_line(error)
+            problem, reason = first_line(error), not_damage(error, folder)
         if problem:
-            _sweep()
+            sweep()
+        if reason:
+            raise InputError(f"{folder} cannot be read ({reason}).")
         problem = problem or _changed(parts, meta)
         if problem:
             raise DamagedError(f"{folder} is damaged: {problem}.")
@@ -169,31 +171,18 @@ class LoadedModel:
     flow_params: PyTree | None
     space: CodeSpace | None
 
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Orbax also logs, through absl and asyncio, what is then raised here as one sentence."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _sweep() -> None:
-    """Lets go of Orbax's failed tasks, which raise and warn once more when they go: now, while nobody listens."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda arguments: None
-    try:
-        with _quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            gc.collect()
-    finally:
-        sys.unraisablehook = hook
+    def fingerprint(self, features: str = "") -> str:
+        """16 hex digits that change with all that decides what the model makes: the arrays of the flow, the
+        auto-encoder and the code space, their networks' sizes, and `features`, the version of the audio features."""
+        parts = {"ema": self.autoencoder_params}
+        if self.space is not None:
+            space = space_checkpointable(self.space)
+            parts = {"ema": self.flow_params, "autoencoder": self.autoencoder_params, "space": space}
+        stored = self.meta.get("checksums", {})  # of these very parts, but for checkpoints from before there were any
+        arrays = {name: stored.get(name) or checksums.of_tree(part) for name, part in parts.items()}
+        networks = [dataclasses.asdict(c.model) for c in (self.autoencoder, self.flow) if c is not None]
+        facts = json.dumps([arrays, networks, self.meta.get("feature"), features], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _newest_whole(steps: list[epath.Path], load: Callable[[epath.Path], T], say: Callable[[str], object]) -> T:
@@ -213,13 +202,14 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     Of a work directory the newest step that is whole; others are named on stderr.
 
     Args:
-      path: the folder.
+      path: the folder, or the name of a bundled model (demo_jax.bundled).
       kind: "flow" for sampling, "autoencoder" for encoding; a checkpoint of the other stage is refused.
 
     Raises:
-      InputError: no checkpoint there, of the other stage, or of another schema.
+      InputError: no checkpoint there, of the other stage, or of another schema; or JAX has no device.
     """
-    steps = _find_steps(_absolute(path))
+    require_devices()
+    steps = _find_steps(resolve(path))
     return _newest_whole(
         steps, lambda folder: _load_step(path, folder, kind), lambda text: sys.stderr.write(f"{text}\n")
     )
@@ -227,18 +217,21 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
 
 def describe(path: epath.PathLike, kind: str = "flow") -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
     """Metadata and configs of what load_model loads, without its arrays. Raises as it does."""
-    return _describe(path, _find_steps(_absolute(path))[0], kind)
+    require_devices()
+    return _describe(path, _find_steps(resolve(path))[0], kind)
 
 
-@_quiet()
+@quiet()
 def _describe(
     path: epath.PathLike, folder: epath.Path, kind: str
 ) -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
     except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
+        if reason := not_damage(error, folder):
+            raise InputError(f"{path} cannot be read ({reason}).") from error
         raise DamagedError(
-            f"{path} is not a checkpoint of this project, or is damaged ({_first_line(error)})."
+            f"{path} is not a checkpoint of this project, or is damaged ({first_line(error)})."
         ) from error
     if "schema" not in meta:
         raise InputError(f"{path} is not a checkpoint of this project; name a work directory of train.py.")
@@ -258,14 +251,16 @@ def _describe(
     return meta, stage1, stage2
 
 
-@_quiet()
+@quiet()
 def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedModel:
     meta, stage1, stage2 = _describe(path, folder, kind)
     names = ["ema"] if stage2 is None else ["ema", "autoencoder", "space"]
-    parts, problem = _load_parts(folder, names)
+    parts, problem, reason = _load_parts(folder, names)
     problem = problem or _changed(parts, meta, host=True)
     if problem:
-        _sweep()
+        sweep()
+        if reason:
+            raise InputError(f"{path} cannot be read ({reason}).")
         raise DamagedError(f"{path} is damaged: {problem}.")
     # Converted by NumPy: JAX would compile a program for every shape.
     parts = jax.device_put(jax.tree.map(lambda a: np.asarray(a, np.float32), parts))
@@ -344,8 +339,12 @@ def _absolute(path: epath.PathLike) -> epath.Path:
 
 def _find_steps(path: epath.Path) -> list[epath.Path]:
     """A work directory, a folder of steps, or a step -> the steps' folders, newest first."""
+    path = _absolute(path)
     if not path.exists():
-        raise InputError(f"{path} does not exist; name a work directory of train.py or a published model's folder.")
+        raise InputError(
+            f"{path} does not exist; name a work directory of train.py, a published model's folder, or {BUNDLED.name}, "
+            "the bundled model."
+        )
     for folder in (path / "checkpoints", path):
         steps = [p for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
         if steps:
@@ -353,18 +352,18 @@ def _find_steps(path: epath.Path) -> list[epath.Path]:
     return [path]
 
 
-def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree], str]:
-    """The named parts on the first device, and what went wrong, "" if nothing."""
+def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree], str, str]:
+    """The named parts on the first device; what went wrong; and why, if that is no damage. "" where there is none."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
         stored = ocp.checkpointables_metadata(folder).metadata
         lost = [n for n in names if stored.get(n) is None]
         if lost:
-            return {}, f"its part {lost[0]!r} is missing or cannot be read"
+            return {}, f"its part {lost[0]!r} is missing or cannot be read", not_damage(None, folder)
         abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
-        return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, ""  # as in RunCheckpoints
+        return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, "", ""  # as above
     except Exception as error:  # Orbax and TensorStore raise many kinds
-        return {}, _first_line(error)
+        return {}, first_line(error), not_damage(error, folder)
 
 
 def _changed(parts: dict[str, PyTree], meta: dict[str, Any], host: bool = False) -> str:
@@ -384,7 +383,3 @@ def _target(leaf: Any, device: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
 
 def _without_stage(values: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k != "stage"}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -105,7 +104,7 @@ class OptimizerConfig:
     learning_rate: float = 5e-4
     warmup_steps: int = 200
     weight_decay: float = 1e-2
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # longest gradient, all parameters together; 0 does not clip
     ema_decay: float = 0.999  # of the parameters that sampling uses; warmed up over the first steps
     accumulate: int = 1  # parts of a batch, one after the other, for one update: less memory, the same batch size
 
@@ -345,9 +344,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         except ValueError as error:
             raise InputError(str(error)) from error
     if typing.get_origin(kind) is tuple:
-        return _tuple(value)
-    if isinstance(kind, types.GenericAlias) or not isinstance(kind, type):
-        return value
+        return _convert_tuple(kind, value, where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -355,5 +352,16 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(v) for v in value) if isinstance(value, list | tuple) else value
+def _convert_tuple(kind: Any, value: Any, where: str) -> tuple:
+    """Lists and tuples -> a tuple whose elements are of their types; tuple[int, ...] has any number of them."""
+    element, *more = typing.get_args(kind)
+    if not isinstance(value, list | tuple):
+        example = f'("{value}",)' if isinstance(value, str) and element is str else "(a, b)"
+        raise InputError(f"{where} is {value!r}; it must be a tuple, such as {example}.")
+    if more == [Ellipsis]:
+        kinds = [element] * len(value)
+    else:
+        kinds = [element, *more]
+    if len(kinds) != len(value):
+        raise InputError(f"{where} is {value!r}; it must have {len(kinds)} entries.")
+    return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))

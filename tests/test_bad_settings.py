@@ -82,6 +82,13 @@ def command(tmp_path, monkeypatch):
         (["--config={}/none.py"], "get_config"),
         (["--config={}/steps.py"], "steps is 0"),
         ([], "--config and --workdir are needed"),
+        ([STAGE1, "run"], "unexpected 'run'; settings begin with --config."),  # --workdir=runs/my run
+        ([STAGE1, "run", "--config.steps=3"], "unexpected 'run'"),
+        ([STAGE1, "config.steps=10"], "unexpected 'config.steps=10'"),
+        ([STAGE1, "-config.steps=10"], "unexpected '-config.steps=10'"),
+        ([STAGE1, "--", "x"], "unexpected 'x'"),
+        ([STAGE1, "--config.model.encoder_channels=(1.5,)"], "encoder_channels[0] is 1.5; it must be of type int"),
+        ([STAGE1, "--config.freeze=(1,)"], "config.freeze[0] is 1; it must be of type str"),
     ],
 )
 def test_train_explains_what_it_refuses(command, tmp_path, capfd, flags, says):

@@ -1,5 +1,6 @@
 """Many jobs at once: each as it would be alone, finished ones skipped, bad ones said and no others spoiled."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -144,6 +145,35 @@ def test_finished_jobs_are_skipped_and_changed_ones_made_again(folder, capsys):
     assert [before[n] == after[n] for n in ("0.mp4", "1.mp4", "2.mp4")] == [True, False, False]
     assert not list((folder / "out").glob(".*"))
     assert read_track(folder / "out/1_track.npz").length == 7
+
+
+def test_a_model_that_was_trained_on_makes_all_jobs_anew(folder, demo, monkeypatch, capsys):
+    manifest(folder, job(0))
+    assert run(folder) == 0 and run(folder) == 0
+    assert "0 done, 0 failed, 1 skipped" in capsys.readouterr().out
+    before, encoder = read_track(folder / "out/0_track.npz").columns["yaw"], demo.fingerprint
+    flow = jax.tree.map(lambda p: p + 1e-2, demo.model.flow_params)
+    monkeypatch.setattr(demo, "model", dataclasses.replace(demo.model, flow_params=flow))
+    assert demo.fingerprint == encoder  # what codes mean is as it was
+    assert run(folder) == 0
+    assert "1 done, 0 failed, 0 skipped" in capsys.readouterr().out
+    assert (read_track(folder / "out/0_track.npz").columns["yaw"] != before).any()
+
+
+def test_no_job_replaces_what_a_line_reads(folder, capsys):
+    """The output folder is that of the inputs, and a line's video is what another is driven by."""
+    manifest(
+        folder, job(0), job(1, drive=["lip=1.mp4"]), job(2, out="4.mp4", drive=["pose=3_track.npz"]),
+        job(0, out="3.mp4"), job(0, out="5.mp4", track="5_track.csv"),
+    )  # fmt: skip
+    for name in ("1.mp4", "3_track.npz", "5_track.csv"):
+        (folder / name).write_text("here")
+    found = jobs.read_manifest(folder / "jobs.jsonl", folder)
+    says = [getattr(x, "error", "") for x in found]
+    assert [bool(text) for text in says] == [False, True, False, True, True]
+    assert "1.mp4 would be replaced, but line 2 reads it; give another out." in says[1]
+    assert "3_track.npz would be replaced, but line 3 reads it" in says[3]
+    assert "5_track.csv would be replaced, but line 5 reads it" in says[4]
 
 
 def test_one_program_serves_a_bucket(folder, demo):

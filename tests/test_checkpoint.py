@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import resource
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
 from demo_jax import sharding
-from demo_jax.checkpoint import NotSavedError, RunCheckpoints, export_model, fingerprint, load_model
+from demo_jax.checkpoint import DamagedError, NotSavedError, RunCheckpoints, export_model, fingerprint, load_model
 from demo_jax.config import MeshConfig, OptimizerConfig, Stage1Config
+from demo_jax.damage import not_damage
 from demo_jax.training.state import create, from_parts, make_optimizer, to_parts
 from demo_jax.typing import InputError
 
@@ -163,13 +167,56 @@ def test_a_published_model_with_a_changed_bit_is_refused(tmp_path, state):
         load_model(tmp_path / "public", "autoencoder")
 
 
+def test_what_is_not_damage_is_not_called_so(tmp_path, state):
+    """A machine that cannot read now: too many files are open."""
+    save(tmp_path, state)
+    load_model(tmp_path, "autoencoder")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))
+    try:
+        with pytest.raises(InputError, match=r"cannot be read \(.*Too many open files") as refused:
+            load_model(tmp_path, "autoencoder")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not isinstance(refused.value, DamagedError) and "damaged" not in str(refused.value)
+    load_model(tmp_path, "autoencoder")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError("a gigabyte"), "a gigabyte"),
+        (PermissionError(errno.EACCES, "Permission denied", "d/1"), "Permission denied"),
+        (ExceptionGroup("two", [ValueError("x"), OSError(errno.EIO, "Input/output error")]), "Input/output error"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "Out of memory"),
+        (ValueError("DATA_LOSS: checksum"), ""),
+        (FileNotFoundError(errno.ENOENT, "No such file", "d/1"), ""),
+    ],
+)
+def test_a_cause_outside_of_the_checkpoint_is_told_from_damage(tmp_path, error, says):
+    found = not_damage(error, epath.Path(tmp_path))
+    assert says in found and bool(found) == bool(says)
+    outer = RuntimeError("Orbax gave up")
+    outer.__cause__ = error
+    assert says in not_damage(outer, epath.Path(tmp_path))
+
+
+def test_a_failure_that_is_not_for_want_of_room_does_not_ask_for_room(tmp_path):
+    with (
+        RunCheckpoints(tmp_path) as checkpoints,
+        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command goes on"),
+        checkpoints._writing(),
+    ):
+        raise ValueError("Cannot rename: the destination already exists.")
+
+
 def test_what_cannot_be_written_is_said_and_costs_no_earlier_step(tmp_path, state):
     save(tmp_path, state)
     late = dataclasses.replace(state, step=state.step + 5)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # no file may be larger, as on a disk that is full
     try:
-        with pytest.raises(NotSavedError, match="a checkpoint could not be written"):
+        with pytest.raises(NotSavedError, match=r"could not be written \(.*\)\. Make room; the same"):
             save(tmp_path, late)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

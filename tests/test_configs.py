@@ -81,6 +81,12 @@ def test_wrong_settings_are_explained():
         from_config_dict({**values, "model": {**values["model"], "sise": 64}})
     with pytest.raises(InputError, match=r"config\.steps is 'many'; it must be of type int"):
         from_config_dict({**values, "steps": "many"})
+    with pytest.raises(InputError, match=r"freeze is 'basis'; it must be a tuple, such as \(\"basis\",\)"):
+        from_config_dict({**values, "freeze": "basis"})
+    with pytest.raises(InputError, match=r"levels\[1\] is \(16, 64, 1\); it must have 2 entries"):
+        from_config_dict({**values, "model": {**values["model"], "levels": ((8, 96), (16, 64, 1))}})
+    with pytest.raises(InputError, match=r"levels\[0\]\[1\] is '96'; it must be of type int"):
+        from_config_dict({**values, "model": {**values["model"], "levels": [[8, "96"]]}})
     with pytest.raises(InputError, match=r"config\.stage is 'decoder'"):
         from_config_dict({**values, "stage": "decoder"})
     with pytest.raises(InputError, match="lip needs at least 3"):

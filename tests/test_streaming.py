@@ -130,6 +130,13 @@ def test_a_failure_leaves_nothing(demo, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("nothing", [[], [np.zeros(0, np.int16)]])
+def test_a_stream_of_nothing_is_refused(demo, tmp_path, nothing):
+    with pytest.raises(InputError, match="no sound arrived"):
+        streaming.stream_video(demo, tiny_model.portrait(), nothing, tmp_path / "a.mp4", options=FAST)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_frames_of_another_size_are_a_mistake(tmp_path):
     with pytest.raises(ValueError, match="frame is"), LiveWriter(tmp_path / "a.mp4", (32, 32), {}) as writer:
         writer.write(np.zeros((16, 16, 3), np.uint8), np.zeros(640, np.int16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,29 @@ def test_what_cannot_be_sharded_is_named(folders: tuple[Path, Path], tmp_path: P
     with pytest.raises(InputError, match=r"b-0000\.npz has the features ipa, the first record logmel"):
         talking_portrait.build(str(tmp_path), str(tmp_path / "out"))
     assert list((tmp_path / "out").rglob("features.json")) == []  # nothing half-made is left to be found
+
+
+def test_records_count_before_shards_beside_them_for_reading_splits_and_fingerprint(
+    folders: tuple[Path, Path], tmp_path: Path
+):
+    records, shards = folders
+    shutil.copytree(records, tmp_path / "both")
+    shutil.copytree(shards / "talking_portrait", tmp_path / "both" / "talking_portrait")
+    both, train = tmp_path / "both", tmp_path / "both" / "train"
+    for path in (train / "clips").glob("b-*"):  # taken out after the shards were made
+        path.unlink()
+    shutil.rmtree(both / "val")
+    (train / "dataset_info.json").write_text(json.dumps({"fingerprint": "without b"}))
+    assert pipeline.splits_of(both) == ("train",)
+    assert pipeline.data_fingerprint(both, "train") == "without b"
+    keys = pipeline.open_records(both, "train").keys
+    assert keys and not any(key.startswith("b-") for key in keys)
+    with pytest.raises(InputError, match="has no split 'val'; it has train"):
+        pipeline.open_records(both, "val")
+    shutil.rmtree(train / "clips")  # now there are shards alone
+    assert pipeline.splits_of(both) == ("train", "val")
+    assert pipeline.data_fingerprint(both, "train") == "abc" and pipeline.data_fingerprint(both, "val") == "def"
+    assert any(key.startswith("b-") for key in pipeline.open_records(both, "train").keys)
 
 
 def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):

@@ -134,8 +134,31 @@ def test_a_work_directory_of_another_run_is_refused(tmp_path):
         train(make_job(CONFIG, data_fingerprint="xyz"), CONFIG, tmp_path, MESH)
     other = make_job(CONFIG, data_fingerprint="abc")
     other.meta["config"] = {"model": {"sizes": (1, 3)}}
-    with pytest.raises(InputError, match=r"another config\.model"):
+    with pytest.raises(InputError, match=r"config\.model\.sizes is \[1, 2\]; this one's is \[1, 3\]"):
         train(other, CONFIG, tmp_path, MESH)
+
+
+@pytest.mark.parametrize(
+    ("setting", "was", "now"),
+    [("loss.swap", 1.0, 0.0), ("seed", 0, 1), ("data.feature", "logmel", "hama"), ("low_rank", None, 8)],
+)
+def test_another_config_in_the_same_work_directory_is_refused(tmp_path, setting, was, now):
+    """What a second command with the same --workdir must not do is train on, or replace, the run of the first."""
+    name, _, field = setting.partition(".")
+
+    def job(value, steps):
+        made = make_job(CONFIG)
+        chosen = {} if value is None else {name: {field: value} if field else value}
+        made.meta["config"] |= {"steps": steps, "optimizer": {"learning_rate": steps / 1e4}} | chosen
+        return made
+
+    first = dataclasses.replace(CONFIG, steps=4)
+    train(job(was, 4), first, tmp_path, MESH)
+    before = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    with pytest.raises(InputError, match=rf"config\.{setting} is {was!r}; this one's is {now!r}\. Take"):
+        train(job(now, 12), CONFIG, tmp_path, MESH)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == before
+    assert int(train(job(was, 12), CONFIG, tmp_path, MESH).step) == 12  # more steps and another rate are the same run
 
 
 def test_it_says_what_it_costs_and_where_its_time_goes(tmp_path, capfd):

@@ -25,8 +25,9 @@ import numpy as np
 
 from data_pipelines.catalog import code_paths, corpus_name, data_fingerprint, open_records
 from data_pipelines.schema import PROBE, ClipRecord, CodeRecord, read_codes, write_atomically
+from demo_jax.bundled import resolve
 from demo_jax.checkpoint import BUNDLED, LoadedModel, fingerprint, load_any
-from demo_jax.compilation import enable_compilation_cache
+from demo_jax.devices import start_jax
 from demo_jax.evaluation import experiments, protocols, real, showing
 from demo_jax.evaluation.drawing import Drawer
 from demo_jax.evaluation.judge import BUNDLED_JUDGE, Judge, load_judge
@@ -300,10 +301,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--only", choices=every, action="append", help="measure only this; may be repeated")
     args = parser.parse_args(argv)
-    enable_compilation_cache()
+    start_jax()
     settings = Settings(data=args.data, split=args.split, clips=args.clips, people=args.people, frames=args.frames,
                         seed=args.seed)  # fmt: skip
-    report = write_report(args.checkpoint, settings, Path(args.out), Path(args.judge), args.codes, args.only)
+    report = write_report(args.checkpoint, settings, Path(args.out), Path(resolve(args.judge)), args.codes, args.only)
     for t in report["targets"]:
         value = "–" if t["value"] is None else f"{t['value']:.3f}"
         mark = {True: "reached", False: "missed", None: ""}[t["reached"]]

@@ -24,7 +24,7 @@ from data_pipelines.catalog import corpus_name, data_fingerprint, open_records
 from data_pipelines.schema import write_atomically
 from data_pipelines.sources import Records
 from demo_jax import rng
-from demo_jax.compilation import enable_compilation_cache
+from demo_jax.devices import start_jax
 from demo_jax.evaluation.judge import (
     EXPRESSION_COLUMNS,
     EXPRESSION_NAMES,
@@ -313,7 +313,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    enable_compilation_cache()
+    start_jax()
     settings = Settings(steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed)
     judge = train(args.data, Path(args.out), settings)
     accuracy = judge.config.accuracy

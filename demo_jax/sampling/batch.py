@@ -136,7 +136,7 @@ class BatchSampler:
         counts = {"done": 0, "failed": 0, "skipped": 0}
         done = finished(folder)
         waiting: dict[Bucket, list[tuple[Job, str]]] = {}
-        model = self._demo.fingerprint
+        model = self._demo.model_fingerprint
         with (
             (folder / RESULTS).open("a", encoding="utf-8") as results,
             tqdm(total=len(jobs), unit="job", disable=not progress) as bar,

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from demo_jax.compilation import enable_compilation_cache
+from demo_jax.devices import start_jax
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance, ode
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=1, metavar="B", help="windows sampled at once (1)")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="solver steps (10)")
     args = parser.parse_args(argv)
-    enable_compilation_cache()
+    start_jax()
     path = write(load(args.checkpoint), args.out, batch=args.batch, steps=args.steps)
     sys.stdout.write(f"{path}: {path.stat().st_size / 2**20:.1f} MiB\n")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_jax.sampling.options import Options
+from demo_jax.sampling.pipeline import output_names
 from demo_jax.text_files import check_flag, parse_json, read_lines
 from demo_jax.typing import InputError
 
@@ -53,9 +54,10 @@ class Job:
     controls: Mapping[str, Any]
 
     def fingerprint(self, model: str) -> str:
-        """What decides the video: the line, the contents of the files that it names, and the model. A file that cannot
-        be read counts as none: what is wrong with it is said when the job begins."""
-        digest = hashlib.sha256(json.dumps([self.said, model], sort_keys=True).encode())
+        """What decides the video: the line, the options (defaults too), the contents of the files that it names, and
+        the model. A file that cannot be read counts as none: what is wrong with it is said when the job begins."""
+        facts = [self.said, dataclasses.asdict(self.options), model]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for path in self.files:
             try:
                 digest.update(path.read_bytes())
@@ -101,7 +103,24 @@ def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Jo
             jobs.append(Refused(line=number, out=_name(line), error=str(error)))
     if not jobs:
         raise InputError(f"manifest {path} is empty; give one JSON object a line.")
-    return jobs
+    read = {_place(file): job for job in reversed(jobs) if isinstance(job, Job) for file in job.files}
+    return [_without_overwriting(job, read) if isinstance(job, Job) else job for job in jobs]
+
+
+def _without_overwriting(job: Job, read: Mapping[Path, Job]) -> Job | Refused:
+    """The job, unless it would replace a file that a line of the manifest reads: `read`, file -> the first such job."""
+    for path in output_names(job.out):
+        if user := read.get(_place(path)):
+            error = f"{path} would be replaced, but line {user.line} reads it; give another out."
+            return Refused(line=job.line, out=job.out.name, error=error)
+    return job
+
+
+def _place(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError):  # a name that no system takes; what is wrong with it is said when the job begins
+        return path
 
 
 def _name(line: str) -> str:

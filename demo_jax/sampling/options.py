@@ -46,6 +46,8 @@ class Options:
                 raise InputError(
                     f"{name} {scale:g}: it must lie between 0 (ignored) and {MAX_SCALE:g}; 1 to 3 are usual."
                 )
+        if self.emotion_scale != 1 and not self.emotion:
+            raise InputError(f"emotion scale {self.emotion_scale:g}: without an emotion there is nothing to scale.")
         self.emotions  # noqa: B018 (raises for what it cannot read)
 
     @property

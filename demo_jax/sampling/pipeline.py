@@ -82,6 +82,7 @@ class Pipeline:
                 f"version {features.version}. Train it on with codes that hold those: "
                 f"--config.start_from={model.path}, and see python -m data_pipelines.add_features --help."
             )
+        self._features_version = features.version
         self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
         autoencoder = AutoEncoder(model.autoencoder.model)
 
@@ -226,6 +227,8 @@ class Pipeline:
         options: Options = DEFAULTS,
     ) -> Iterator[np.ndarray]:
         """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own, raw."""
+        if not len(speech):
+            raise InputError("the audio is empty (0 samples); silence(seconds) makes some in which nobody speaks.")
         controls.check_length(len(speech) // SAMPLES_PER_FRAME)
         return self._motion(self.model.flow_params, portrait_code, [speech], controls, options, self._motion.whole)
 
@@ -260,9 +263,7 @@ class Pipeline:
         Raises InputError for anything unusable: portrait, audio, output folder, controls.
         """
         video, *tracks = output_paths(out)
-        for path in (portrait, audio):
-            if not isinstance(path, np.ndarray) and media.check_input(path).resolve() == video.resolve():
-                raise InputError(f"output {out} is also an input; give another name.")
+        refuse_overwriting((video, *tracks), [p for p in (portrait, audio) if not isinstance(p, np.ndarray)])
         sound = audio if isinstance(audio, np.ndarray) else media.read_recording(audio, warn)
         speech = sound if isinstance(sound, np.ndarray) else sound.speech
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
@@ -324,19 +325,38 @@ class Pipeline:
         """Of the motion encoder: what codes mean."""
         return str(self.model.meta.get("encoder_fingerprint", ""))
 
+    @property
+    def model_fingerprint(self) -> str:
+        """Of all that makes a video: with another one videos differ, also where `fingerprint` is the same."""
+        return self.model.fingerprint(self._features_version)
+
     def metadata(self, options: Options) -> dict[str, str]:
         """What a video says of itself: that it is synthetic, and which model made it."""
         name = Path(self.model.path).name
-        label = f"{SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip() + f"; seed {options.seed}."
+        label = f"{SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip()
+        label += f"; model {self.model_fingerprint}; seed {options.seed}."
         return {"comment": label, "description": label}
 
 
 def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
     """The files that `generate` makes for the video `out`: video, track npz, track csv. Raises InputError if one of
     them cannot be made."""
-    video = media.check_output(out)
-    npz, csv = (video.with_name(f"{video.stem}_track{suffix}") for suffix in (".npz", ".csv"))
+    video, npz, csv = output_names(media.check_output(out))
     return video, media.check_output(npz, (".npz",)), media.check_output(csv, (".csv",))
+
+
+def output_names(video: Path) -> tuple[Path, Path, Path]:
+    """The video, and what its tracks are called."""
+    npz, csv = (video.with_name(f"{video.stem}_track{suffix}") for suffix in (".npz", ".csv"))
+    return video, npz, csv
+
+
+def refuse_overwriting(outputs: Iterable[str | os.PathLike], files: Iterable[str | os.PathLike]) -> None:
+    """Raises InputError if a file that is read would be replaced by one that is written."""
+    made = {Path(path).resolve() for path in outputs}
+    for file in files:
+        if Path(file).resolve() in made:
+            raise InputError(f"{file} is an input and would be replaced by the output; give another output name.")
 
 
 def silence(seconds: float) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from demo_jax.flow import guidance, ode
 from demo_jax.flow.condition import Condition, VelocityFn
@@ -28,5 +29,5 @@ def sample_window(
     """
     batch, length, size = condition.given.shape
     chex.assert_shape(keys, (batch,))
-    noise = jax.vmap(lambda key: jax.random.normal(key, (length, size)))(keys)
+    noise = jax.vmap(lambda key: jax.random.normal(key, (length, size), jnp.float32))(keys)  # also where x64 is enabled
     return ode.solve(guidance.guide(velocity_fn, scales), noise, condition, steps, solver)[0]

@@ -146,6 +146,8 @@ def stream_video(
             lateness.append(time.monotonic() - arrived)
             if paths:
                 codes.append(code)
+        if not lateness:
+            raise InputError("no sound arrived: the stream is empty, so there is nothing to make a video of.")
     if paths:
         track = demo.track(np.stack(codes))
         for path in paths[1:]:

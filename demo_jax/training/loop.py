@@ -168,17 +168,35 @@ def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, con
 
 
 def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.PathLike) -> None:
-    for name in ("kind", "schema", "data_fingerprint", "encoder_fingerprint"):
-        if old.get(name) != new.get(name):
+    for name in ("kind", "schema", "data_fingerprint", "encoder_fingerprint", "space_fingerprint"):
+        if name in old and old[name] != new.get(name):
             raise InputError(
                 f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
                 "Take another --workdir, or the data the run began with."
             )
-    for name in ("model", "low_rank", "freeze"):  # which decide what is stored
-        # A run from before there was a setting has its default, which is nothing.
-        was, now = (_plain(config.get(name)) or None for config in (old["config"], new["config"]))
-        if was != now:
-            raise InputError(f"{workdir} holds a run with another config.{name}; take another --workdir.")
+    for name, (was, now) in _changes(old["config"], new["config"]).items():
+        if name.split(".")[0] in _FIXED or name == "data.feature":
+            raise InputError(
+                f"{workdir} holds a run whose config.{name} is {was!r}; this one's is {now!r}. Take another --workdir."
+            )
+
+
+# What a run keeps from its first step to its last, beside its data. Steps, rates, sizes and intervals may change.
+_FIXED = ("model", "low_rank", "freeze", "seed", "loss", "augment", "condition", "coupling")
+
+
+def _changes(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    """Setting -> its old and new value, where these differ."""
+    old, new = _plain(old), _plain(new)
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in old.keys() & new.keys():
+            found |= _changes(old[key], new[key], f"{name}.{key}" if name else key)
+        # A run from before there was a setting has its default, which for these is nothing.
+        for key in new.keys() - old.keys() if not name else ():
+            found |= {key: (None, new[key])} if new[key] and not isinstance(new[key], dict) else {}
+        return found
+    return {} if old == new else {name: (old, new)}
 
 
 def _plain(value: Any) -> Any:

@@ -35,8 +35,8 @@ def create(params: PyTree, optimizer: optax.GradientTransformation) -> TrainStat
 def make_optimizer(
     config: OptimizerConfig, steps: int, holds: Callable[[str], bool] = lambda group: False
 ) -> optax.GradientTransformation:
-    """AdamW, global-norm clipping, linear warm-up, cosine decay to a tenth; biases and norms do not decay. A group that
-    `holds` names does not change, and has no moments."""
+    """AdamW, global-norm clipping (unless clip_norm is 0), linear warm-up, cosine decay to a tenth; biases and norms do
+    not decay. A group that `holds` names does not change, and has no moments."""
     warmup = min(config.warmup_steps, max(steps // 10, 1))
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, warmup, max(steps, warmup + 1), config.learning_rate / 10
@@ -49,7 +49,7 @@ def make_optimizer(
         return {name: "held" if holds(name) else "learns" for name in params}
 
     learns = optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
+        optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
         optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay, mask=decays),
     )
     return optax.partition({"learns": learns, "held": optax.set_to_zero()}, labels)

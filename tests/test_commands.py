@@ -1,0 +1,230 @@
+"""What every command shares: JAX's devices are asked for first, one process writes to a folder at a time, and bundled
+files are found from any folder."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import synthetic
+import tiny_model
+from living import wait_for
+
+import train
+from data_pipelines.schema import write_clip
+from demo_jax import bundled, devices
+from demo_jax.checkpoint import describe, load_any, load_model
+from demo_jax.config import DataConfig, OptimizerConfig, Stage1Config, as_config_dict, from_config_dict
+from demo_jax.locks import LOCK, locked
+from demo_jax.training import processes
+from demo_jax.training.state import create, make_optimizer
+from demo_jax.typing import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WITHOUT_A_DEVICE = """
+import contextlib, io, sys
+import jax, sample, train
+from data_pipelines import encode, train_phonetic
+from demo_jax.evaluation import report, train_judge
+from demo_jax.sampling import export
+
+def trained(arguments):
+    try:
+        train.run(train._parse(["train.py", "--config=configs/puppet_flow.py"])  and train.CONFIG.value, "w")
+    except train.InputError as error:
+        print("error:", error, file=sys.stderr)
+        return 2
+
+sys.argv = ["train.py", "--config=configs/puppet_flow.py"]
+for platform in ("tpu", "cuda"):
+    jax.config.update("jax_platforms", platform)
+    for main, arguments in (
+        (sample.main, ["--portrait", "p.png", "--silence", "1", "--out", "x.mp4"]),
+        (sample.main, ["--portrait", "p.png", "--audio", "-", "--stream", "--out", "-"]),
+        (sample.main, ["--manifest", "m.jsonl", "--out", "videos"]),
+        (encode.main, ["--autoencoder", "puppet-v1", "--data", "d", "--out", "o"]),
+        (export.main, ["--out", "o.zip"]),
+        (report.main, ["--data", "d", "--out", "o"]),
+        (train_judge.main, ["--data", "d", "--out", "o"]),
+        (train_phonetic.main, ["--out", "o.npz"]),
+        (trained, []),
+    ):
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            code = main(arguments)
+        print(platform, main.__module__, code, said.getvalue(), end="")
+"""
+
+
+def test_a_device_that_is_not_there_is_one_sentence_of_every_command(tmp_path):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_A_DEVICE], env=environment, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 18, done.stderr
+    for line in lines:
+        platform, module, code, said = line.split(" ", 3)
+        assert code == "2", line
+        expected = f'JAX finds no {platform} device (JAX_PLATFORMS={platform}); install ".[{platform}]", or unset it.'
+        assert said == f"error: {expected}", module
+    assert [p.name for p in tmp_path.iterdir() if p.name not in ("configs", "videos")] == []
+
+
+def test_the_name_of_no_platform_is_refused_too(monkeypatch):
+    def no_backend():
+        raise RuntimeError("Unable to initialize backend 'cdua': Backend 'cdua' is not in the list of known backends")
+
+    monkeypatch.setattr(jax, "devices", no_backend)
+    before = jax.config.jax_platforms
+    try:
+        jax.config.update("jax_platforms", "cpu,cdua")
+        with pytest.raises(InputError, match=r"no cdua device \(JAX_PLATFORMS=cpu,cdua\); unset it\."):
+            devices.require_devices()
+    finally:
+        jax.config.update("jax_platforms", before)
+
+
+def test_a_command_computes_in_32_bits_and_says_so(capsys):
+    jax.config.update("jax_enable_x64", True)
+    try:
+        devices.start_jax()
+        assert not jax.config.jax_enable_x64
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert "warning: JAX_ENABLE_X64 is set" in capsys.readouterr().err
+
+
+# one at a time --------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_process_in_a_folder_is_named_and_the_folder_free_again_afterwards(tmp_path):
+    with (
+        locked(tmp_path, "training"),
+        pytest.raises(InputError, match=rf"another run, process {os.getpid()} on .*, is training in {tmp_path}; wait"),
+        locked(tmp_path, "training"),
+    ):
+        pytest.fail("two at a time")
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path, "training"):
+        pass
+
+
+def test_a_lock_ends_with_a_process_that_is_killed(tmp_path):
+    code = (
+        "import sys, time\nfrom demo_jax.locks import locked\n"
+        "with locked(sys.argv[1], 'training'):\n    time.sleep(600)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
+    try:
+        assert wait_for(lambda: (tmp_path / LOCK).exists() and (tmp_path / LOCK).read_text() != "", 60)
+        with pytest.raises(InputError, match=f"process {other.pid} "), locked(tmp_path, "training"):
+            pytest.fail("two at a time")
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    assert (tmp_path / LOCK).exists()  # left behind, and in nobody's way
+    with locked(tmp_path, "training"):
+        assert str(os.getpid()) in (tmp_path / LOCK).read_text()
+
+
+@pytest.fixture
+def one_person(tmp_path):
+    """A corpus of one clip, all of it to train on, and a config of stage 1 for it."""
+    write_clip(tmp_path / "data" / "train", synthetic.clip("a_01", length=20))
+    data = DataConfig(path=str(tmp_path / "data"), batch_size=8, set_batch_size=0)
+    return Stage1Config(steps=1, model=tiny_model.STAGE1.model, data=data)
+
+
+def test_two_runs_in_one_work_directory(one_person, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "train", lambda *arguments: "trained")  # the loop has its own tests
+    values = as_config_dict(one_person)
+    with locked(tmp_path / "run", "training"):
+        with pytest.raises(InputError, match=r"another run, process \d+ on .*, is training in"):
+            train.run(values, str(tmp_path / "run"))
+        monkeypatch.setattr(processes, "first", lambda: False)
+        assert train.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
+    monkeypatch.undo()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == []
+
+
+def test_a_corpus_without_a_val_split_is_said(one_person, tmp_path, capsys):
+    train.autoencoder_job(one_person, str(tmp_path / "run"))
+    line = f"no val split in {tmp_path / 'data'}: evaluating on clips that are trained on.\n"
+    assert capsys.readouterr().out == line
+    write_clip(tmp_path / "data" / "val", synthetic.clip("b_01", length=20))
+    train.autoencoder_job(one_person, str(tmp_path / "run"))
+    assert "no val split" not in capsys.readouterr().out
+
+
+# bundled files --------------------------------------------------------------------------------------------------------
+
+CONFIGS = ["real_autoencoder", "finetune:autoencoder", "finetune:flow"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs_that_start_from_the_bundled_model_work_from_any_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    module, _, argument = name.partition(":")
+    get_config = importlib.import_module(f"configs.{module}").get_config
+    config = from_config_dict(get_config(*filter(None, [argument])))
+    assert config.start_from == "puppet-v1"
+    assert describe(config.start_from)[0]["kind"] == "flow"
+
+
+def test_what_is_there_goes_before_what_is_bundled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = bundled.ASSETS / "puppet-v1"
+    assert Path(bundled.resolve("puppet-v1")) == there == bundled.BUNDLED
+    assert Path(bundled.resolve("demo_jax/assets/puppet-v1")) == there
+    assert Path(bundled.resolve(str(there))) == there
+    assert Path(bundled.resolve("judge")) == bundled.ASSETS / "judge"
+    for unknown in ("puppet-v9", "runs/puppet-v1", "/puppet-v1", "../assets/puppet-v1", ""):
+        assert str(bundled.resolve(unknown)) == str(Path(unknown))
+    (tmp_path / "puppet-v1").mkdir()
+    with pytest.raises(InputError, match="puppet-v1 is not a checkpoint of this project"):
+        load_any("puppet-v1")
+    with pytest.raises(InputError, match="does not exist; name a work directory of"):
+        load_model("puppet-v9")
+
+
+# settings -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_group_comes_whole_or_not_at_all():
+    config = Stage1Config(freeze=("decoder",))
+
+    def params():
+        return {"decoder": {"a": np.zeros(2), "b": np.zeros(3)}, "basis": {"c": np.zeros(4)}}
+
+    with pytest.raises(InputError, match=r"freeze names decoder, but without config\.start_from"):
+        train._given(config, params, dict)
+    config = Stage1Config(freeze=("decoder",), start_from="runs/x")
+    for other in ({"a": np.ones(2)}, {"a": np.ones(2), "b": np.ones(5)}):
+        with pytest.raises(InputError, match="decoder is frozen, but only 1 of its 2 arrays are in runs/x"):
+            train._given(config, params, lambda other=other: {"decoder": other})
+    whole = train._given(config, params, lambda: {"decoder": {"a": np.ones(2), "b": np.ones(3)}})
+    assert set(whole) == {"['decoder']['a']", "['decoder']['b']"}  # basis learns, and may begin anew
+
+
+def test_clip_norm_0_does_not_clip():
+    params = {"group": {"w": np.ones(3, np.float32)}}
+    gradients = {"group": {"w": np.full(3, 1e3, np.float32)}}
+
+    def first_moment(clip_norm: float) -> np.ndarray:
+        optimizer = make_optimizer(OptimizerConfig(clip_norm=clip_norm), 10)
+        _, state = optimizer.update(gradients, create(params, optimizer).opt_state, params)
+        return max((np.asarray(x) for x in jax.tree.leaves(state) if np.shape(x) == (3,)), key=lambda x: x[0])
+
+    np.testing.assert_array_equal(first_moment(0.0), first_moment(1e9))
+    assert (first_moment(1.0) < first_moment(0.0)).all()
