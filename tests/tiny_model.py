@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from PIL import Image
 from data_pipelines.extraction.audio import LogMel
 from data_pipelines.schema import CodeRecord
 from demo_jax import codes
-from demo_jax.checkpoint import SCHEMA, LoadedModel
+from demo_jax.checkpoint import SCHEMA, LoadedModel, RunCheckpoints, space_checkpointable
 from demo_jax.config import AutoEncoderConfig, DataConfig, FlowTransformerConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition
@@ -83,6 +84,16 @@ def _random(shapes: PyTree, rng: np.random.Generator) -> PyTree:
         return jnp.asarray(rng.normal(size=leaf.shape) / np.sqrt(inputs), leaf.dtype)
 
     return jax.tree.map(draw, shapes)
+
+
+def save(folder: Path) -> Path:
+    """The model as a work directory of train.py."""
+    tiny = model()
+    settings = {"config": dataclasses.asdict(tiny.flow), "autoencoder_config": dataclasses.asdict(tiny.autoencoder)}
+    parts = {"ema": tiny.flow_params, "autoencoder": tiny.autoencoder_params, "space": space_checkpointable(tiny.space)}
+    with RunCheckpoints(folder) as run:
+        run.save(7, parts, {**tiny.meta, **settings})
+    return folder
 
 
 def speech(frames: int, seed: int = 0) -> np.ndarray:
