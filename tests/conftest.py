@@ -7,8 +7,6 @@ import gc
 import os
 from pathlib import Path
 
-PROGRAMS = Path(__file__).resolve().parents[1] / ".jax_cache" / "tests"
-
 os.environ["JAX_PLATFORMS"] = "cpu"
 # XLA's emitters for fused loops make code no test here is timed by, and take a third of the time compiling takes.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -18,9 +16,9 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_cpu_use_fusion_emitters=false",
     ]
 ).strip()
-# Compiled programs are shared by pytest's workers, the processes that tests start, and the next run; `make clean` and
-# deleting the folder only cost time.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
+# Compiled programs are shared by pytest's workers, the processes that tests start, and the next run; without the folder
+# all is only slower.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache" / "tests")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
@@ -38,17 +36,19 @@ gc.set_threshold(50_000, 20, 100)
 
 # Files by the time they take, longest first; a worker takes the next file when it is free. Others follow by size.
 LONGEST = (
-    "batch_sampling", "configs", "disentanglement", "end_to_end", "coupling", "sampling", "streaming", "training",
-    "models", "judge", "losses", "export", "bad_input", "conditioning", "batches", "augment",
+    "batch_sampling", "configs", "end_to_end", "coupling", "generation_benchmark", "judge", "stage1_terms", "sampling",
+    "streaming", "training", "models", "losses", "export", "bad_input", "landmarks", "conditioning", "augment",
 )  # fmt: skip
 MAX_CACHE = 2**30  # bytes of programs kept; more are of code long changed
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and PROGRAMS.is_dir():
-        if sum(file.stat().st_size for file in PROGRAMS.iterdir()) > MAX_CACHE:
-            for file in PROGRAMS.iterdir():
-                file.unlink(missing_ok=True)
+    if hasattr(config, "workerinput"):
+        return
+    programs = list(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).glob("*"))
+    if sum(file.stat().st_size for file in programs) > MAX_CACHE:
+        for file in programs:
+            file.unlink()
 
 
 @pytest.hookimpl(trylast=True)
