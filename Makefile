@@ -27,7 +27,7 @@ demo: $(INSTALLED)  ## the bundled portrait says the bundled recording: out/demo
 	$(PY) sample.py --portrait demo_jax/assets/portrait.png --audio demo_jax/assets/speech.wav --out out/demo.mp4
 
 test: $(INSTALLED)  ## run the tests
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: $(INSTALLED)  ## lint, format, types, then the tests
 	$(PY) -m ruff check .

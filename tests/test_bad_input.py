@@ -22,6 +22,7 @@ from data_pipelines import encode, media, prepare
 from demo_jax.checkpoint import RunCheckpoints, space_checkpointable
 from demo_jax.sampling import pipeline
 
+pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 1
 

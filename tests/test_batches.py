@@ -16,6 +16,7 @@ from living import alive, wait_for
 from data_pipelines import batches as module
 from data_pipelines.batches import Batches, Patience, WorkersLostError
 
+pytestmark = pytest.mark.slow
 # A worker takes some seconds to start, on a busy machine many more.
 PATIENCE = {signal.SIGKILL: Patience(slow=30.0, dead=100.0), signal.SIGSTOP: Patience(slow=1.0, dead=25.0)}
 ONCE = Patience(slow=30.0, dead=100.0, times=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +14,7 @@ from demo_jax.config import Stage1LossConfig
 from demo_jax.factors import FACTORS, FactorLayout, columns_of
 from demo_jax.losses.contrastive import gaze_contrast, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
-from demo_jax.losses.perceptual import LAYERS
 from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.models.discriminator import Discriminator
 from demo_jax.training import stage1
 from demo_jax.training.blocks import Blocks, swap_factor, true_control, undo_shift
 from demo_jax.typing import InputError
@@ -195,103 +192,6 @@ def test_a_block_says_nothing_of_other_factors_expressions():
     assert changed == {"gaze"}
 
 
-def batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
-    """A random batch for the tiny model, as data_pipelines.pipeline.stage1_batches gives it."""
-    rng = np.random.default_rng(seed)
-    s, w = tiny_model.SIZE, tiny_model.STAGE1.model.lip_window
-
-    def pictures(*shape: int) -> np.ndarray:
-        return rng.integers(0, 256, (*shape, s, s, 3)).astype(np.uint8)
-
-    boxes = np.array([[8, 20, 24, 28], [4, 8, 28, 14]], np.float32)
-    out = {
-        "source": pictures(rows), "driving": pictures(rows, w), "target": pictures(rows),
-        "driving_boxes": np.tile(boxes, (rows, 1, 1)), "driving_shift": np.zeros((rows, 3), np.float32),
-        "audio": rng.normal(size=(rows, w, 160)).astype(np.float32), "clip_hash": np.arange(rows, dtype=np.int32),
-        "time": np.zeros(rows, np.int32), "voiced": np.ones(rows, bool), "phoneme": np.full(rows, -1, np.int32),
-        "set_factor": (np.arange(sets) % 4).astype(np.int32), "set_boxes": np.tile(boxes, (sets, 1, 1)),
-    }  # fmt: skip
-    out |= {name: pictures(sets) for name in stage1.SET_PICTURES}
-    truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(stage1.SET_PICTURES, (sets,))
-    out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
-    out |= {f"{name}_expression": rng.uniform(size=(*shape, 52)).astype(np.float32) for name, shape in truths.items()}
-    out |= {
-        f"{name}_landmarks": rng.uniform(0, s, (shape[0], 68, 2)).astype(np.float32)
-        for name, shape in truths.items()
-        if name != "driving"
-    }
-    return jax.tree.map(jnp.asarray, out)
-
-
-@functools.cache
-def trained_params() -> dict:
-    """The tiny model's, with a discriminator."""
-    pictures = jnp.zeros((1, tiny_model.SIZE, tiny_model.SIZE, 3))
-    discriminator = jax.jit(Discriminator().init)(jax.random.key(4), pictures)["params"]
-    return tiny_model.model().autoencoder_params | {"discriminator": discriminator}
-
-
-@functools.cache
-def vgg() -> dict[str, jax.Array]:
-    rng, out = np.random.default_rng(3), {}
-    for number, channels, size in LAYERS:
-        out[f"{number}.kernel"] = rng.normal(0, 0.1, (3, 3, channels, size)).astype(np.float32)
-        out[f"{number}.bias"] = rng.normal(0, 0.1, size).astype(np.float32)
-    return jax.tree.map(jnp.asarray, out)
-
-
-@functools.cache
-def all_terms(loss: Stage1LossConfig) -> dict[str, float]:
-    config = dataclasses.replace(tiny_model.STAGE1, loss=loss)
-    losses = functools.partial(stage1.stage1_losses, AutoEncoder(config.model), config, vgg=vgg())
-    terms = jax.jit(losses)(trained_params(), batch(), jax.random.key(1))
-    return {name: float(value) for name, value in terms.items()}
-
-
-NOT_TERMS = [
-    "structure",
-    "sharpness",
-    "region",
-    "temperature",
-    "true_control",
-    "true_lips",
-    "false_free",
-    "merged",
-    "vgg16",
-]
-TERMS = tuple(f.name for f in dataclasses.fields(Stage1LossConfig) if f.name not in NOT_TERMS)
-
-
-def test_the_loss_is_the_weighted_sum_of_its_terms():
-    weights = Stage1LossConfig(cycle=0.3, cosine=0.7, perceptual=0.2, vgg16="given", adversarial=0.1)
-    terms = all_terms(weights)
-    assert set(TERMS) <= set(terms) and all(np.isfinite(v) for v in terms.values())
-    wanted = sum(getattr(weights, name) * terms[name] for name in TERMS) + terms["discriminator"]
-    assert terms["loss"] == pytest.approx(wanted, rel=1e-5)
-
-
-def test_the_discriminator_and_what_it_judges_learn_apart():
-    params, (made, true) = trained_params()["discriminator"], np.random.default_rng(0).uniform(-1, 1, (2, 2, 32, 32, 3))
-
-    def gradients(term: str) -> tuple[float, float]:
-        of_params, of_pictures = jax.grad(
-            lambda p, x: stage1.adversarial_terms(p, x, jnp.asarray(true, jnp.float32))[term], (0, 1)
-        )(params, jnp.asarray(made, jnp.float32))
-        return tuple(sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(g)) for g in (of_params, of_pictures))
-
-    (a, b), (c, d) = gradients("adversarial"), gradients("discriminator")
-    assert a == 0 and b > 0 and c > 0 and d == 0
-
-
-def test_a_term_without_weight_is_not_there_and_changes_no_other():
-    full = all_terms(Stage1LossConfig(cycle=0.3, cosine=0.7))
-    few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=20.0,
-                                        true_control=0.5, true_lips=0.25, false_free=0.15, identity=0.1))  # fmt: skip
-    assert set(few) == {"reconstruction", "psnr", "identity", "loss"}
-    assert few["identity"] == pytest.approx(full["identity"], rel=1e-5)
-    assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)
-
-
 class _NoNet:
     def __call__(self, *args):
         raise AssertionError("this term needs no network")
@@ -309,7 +209,7 @@ def planted(leak: float, **weights: float) -> dict[str, float]:
     codes = {name: jnp.asarray(code) for name, code in codes.items()} | {"driving": codes["source"]}
     loss = dataclasses.replace(OFF, **weights)
     window = jnp.repeat(codes["source"][:, None], 5, 1)
-    terms = stage1.code_terms(_NoNet(), loss, BLOCKS, batch(), codes, window)
+    terms = stage1.code_terms(_NoNet(), loss, BLOCKS, tiny_model.stage1_batch(), codes, window)
     return {name: float(value) for name, value in terms.items()}
 
 
@@ -323,22 +223,6 @@ def test_consistency_sees_a_planted_leak_and_only_that():
 def test_identity_sees_a_code_that_knows_who_it_is():
     assert planted(0.0, identity=1.0) == {"identity": 0}
     assert planted(0.2, identity=1.0)["identity"] > 0.03
-
-
-def test_cycle_teaches_the_decoder_and_not_the_encoder():
-    config = dataclasses.replace(tiny_model.STAGE1, loss=Stage1LossConfig(cycle=1.0))
-    model, blocks = AutoEncoder(config.model), Blocks(layout=config.model.layout)
-    params = tiny_model.model().autoencoder_params
-
-    def loss(params, some):
-        net = stage1.Net(model=model, params=params)
-        pictures = {"source": stage1.to_float(some["source"])}
-        codes, _ = stage1.encode(net, pictures, some["driving"])
-        return stage1.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
-
-    gradients = jax.device_get(jax.jit(jax.grad(loss))(params, batch()))
-    size = {name: sum(np.abs(x).sum() for x in jax.tree.leaves(g)) for name, g in gradients.items()}
-    assert size["motion_encoder"] == 0 and size["decoder"] > 0 and size["source_encoder"] > 0
 
 
 def test_factors_that_cannot_be_merged_are_refused():

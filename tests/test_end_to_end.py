@@ -31,6 +31,7 @@ from demo_jax.sampling.pipeline import load as load_pipeline
 from demo_jax.typing import InputError
 from tests import tiny_model
 
+pytestmark = pytest.mark.unoptimised
 # Two steps of each stage: what is learnt is nothing, but every part hands over to the next as in a real run.
 SHORT = {"steps": 2, "log_every": 1, "eval_every": 2, "save_every": 1, "mesh": MeshConfig(data=8)}
 

@@ -17,6 +17,8 @@ from demo_jax.sampling import export
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
+
 
 @pytest.fixture(scope="module")
 def demo():

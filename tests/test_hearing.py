@@ -11,6 +11,8 @@ from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
+
 
 @pytest.fixture(scope="module")
 def demo():

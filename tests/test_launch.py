@@ -46,6 +46,7 @@ def by_ours(rank: int, port: int) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [by_slurm, by_ours])
 def test_two_processes_find_each_other(variables):
     port = slurm_port()

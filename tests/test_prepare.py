@@ -322,6 +322,7 @@ def test_no_identity_is_in_two_splits() -> None:
     assert splits.identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
 
 
+@pytest.mark.slow
 def test_a_video_whose_process_dies_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "process", dies_of_the_bad)  # what a library's crash does
     common = {"identity": "a", "split": "train", "out": str(tmp_path), "key": "", "corpus": "", "language": ""}

@@ -14,6 +14,7 @@ from data_pipelines.schema import pack, write_atomically
 from demo_jax import codes
 from demo_jax.checkpoint import SCHEMA, RunCheckpoints, code_fingerprint
 
+pytestmark = [pytest.mark.slow, pytest.mark.unoptimised]
 SETTINGS = [
     "model.width=16", "model.depth=1", "model.heads=2", "model.window=12", "model.context=4", "model.look_ahead=3",
     "data.feature=logmel", "condition.group=4", "mesh.fsdp=4",  # rows and parameters both lie across the processes

@@ -96,6 +96,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_workers_die_with_their_parent(tmp_path, how):
     script, pids = tmp_path / "work.py", tmp_path / "pids"
@@ -125,6 +126,7 @@ def _contents(folder: Path) -> dict[str, dict[str, bytes]]:
     return out
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_in_other_processes_it_is_the_same_corpus(tmp_path, capsys):
     flags = ["--hours", "0.0015", "--size", "32", "--people", "2,1,1", "--set-frames", "2", "--set-share", "0.1"]
     folder, whole = tmp_path / "killed", tmp_path / "whole"

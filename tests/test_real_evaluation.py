@@ -16,6 +16,7 @@ from demo_jax.evaluation.targets import targets
 from demo_jax.factors import FactorLayout
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
 SIZE = 128
 LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=0)
 

@@ -25,6 +25,7 @@ from demo_jax.sampling.sampler import sample_window
 from demo_jax.sampling.track import MotionTrack, read_track, write_track
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
 WHERE = dict(zip(CALIBRATED_NAMES, tiny_model.LAYOUT.calibrated, strict=True))
 FAST = Options(steps=2)

@@ -22,6 +22,7 @@ from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.track import read_track
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
 FAST = Options(steps=2)
 FRAMES = 31
 
@@ -215,6 +216,7 @@ def test_what_cannot_be_done_ends_with_2_and_one_sentence(folder, capsys, argume
     assert not list((folder / "out").iterdir())
 
 
+@pytest.mark.slow
 def test_standard_input_to_standard_output(tmp_path):
     """The bundled model, as a user would pipe it: what comes out is a whole video, though nothing could seek."""
     root = Path(__file__).resolve().parents[1]

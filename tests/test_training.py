@@ -20,6 +20,8 @@ from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step
 from demo_jax.typing import InputError
 
+pytestmark = pytest.mark.unoptimised
+
 
 def batches(start: int, act=lambda step: None):
     @contextlib.contextmanager

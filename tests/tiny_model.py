@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,12 +17,13 @@ from PIL import Image
 from data_pipelines.extraction.audio import LogMel
 from data_pipelines.schema import CodeRecord
 from demo_jax import codes
-from demo_jax.checkpoint import SCHEMA, LoadedModel
+from demo_jax.checkpoint import SCHEMA, LoadedModel, RunCheckpoints, space_checkpointable
 from demo_jax.config import AutoEncoderConfig, DataConfig, FlowTransformerConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
+from demo_jax.training.stage1 import SET_PICTURES
 from demo_jax.typing import PyTree
 
 SIZE, WINDOW, CONTEXT, LOOK_AHEAD = 32, 12, 4, 3
@@ -83,6 +85,44 @@ def _random(shapes: PyTree, rng: np.random.Generator) -> PyTree:
         return jnp.asarray(rng.normal(size=leaf.shape) / np.sqrt(inputs), leaf.dtype)
 
     return jax.tree.map(draw, shapes)
+
+
+def save(folder: Path) -> Path:
+    """The model as a work directory of train.py."""
+    tiny = model()
+    settings = {"config": dataclasses.asdict(tiny.flow), "autoencoder_config": dataclasses.asdict(tiny.autoencoder)}
+    parts = {"ema": tiny.flow_params, "autoencoder": tiny.autoencoder_params, "space": space_checkpointable(tiny.space)}
+    with RunCheckpoints(folder) as run:
+        run.save(7, parts, {**tiny.meta, **settings})
+    return folder
+
+
+def stage1_batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
+    """A random batch, as data_pipelines.pipeline.stage1_batches gives it."""
+    rng = np.random.default_rng(seed)
+    s, w = SIZE, STAGE1.model.lip_window
+
+    def pictures(*shape: int) -> np.ndarray:
+        return rng.integers(0, 256, (*shape, s, s, 3)).astype(np.uint8)
+
+    boxes = np.array([[8, 20, 24, 28], [4, 8, 28, 14]], np.float32)
+    out = {
+        "source": pictures(rows), "driving": pictures(rows, w), "target": pictures(rows),
+        "driving_boxes": np.tile(boxes, (rows, 1, 1)), "driving_shift": np.zeros((rows, 3), np.float32),
+        "audio": rng.normal(size=(rows, w, 160)).astype(np.float32), "clip_hash": np.arange(rows, dtype=np.int32),
+        "time": np.zeros(rows, np.int32), "voiced": np.ones(rows, bool), "phoneme": np.full(rows, -1, np.int32),
+        "set_factor": (np.arange(sets) % 4).astype(np.int32), "set_boxes": np.tile(boxes, (sets, 1, 1)),
+    }  # fmt: skip
+    out |= {name: pictures(sets) for name in SET_PICTURES}
+    truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(SET_PICTURES, (sets,))
+    out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
+    out |= {f"{name}_expression": rng.uniform(size=(*shape, 52)).astype(np.float32) for name, shape in truths.items()}
+    out |= {
+        f"{name}_landmarks": rng.uniform(0, s, (shape[0], 68, 2)).astype(np.float32)
+        for name, shape in truths.items()
+        if name != "driving"
+    }
+    return jax.tree.map(jnp.asarray, out)
 
 
 def speech(frames: int, seed: int = 0) -> np.ndarray:
