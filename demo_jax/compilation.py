@@ -21,9 +21,13 @@ def enable_compilation_cache() -> None:
 
     The folder is JAX_COMPILATION_CACHE_DIR, or else demo_jax/programs in XDG_CACHE_HOME or ~/.cache.
     JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off. A folder that cannot be written costs one warning on stderr and
-    leaves the cache off.
+    leaves the cache off. Several CPU processes of one run keep nothing: JAX lets only the first of them write, which at
+    the next start runs ahead of those that still compile for longer than Gloo's collectives wait, half a minute.
     """
     if not jax.config.jax_enable_compilation_cache:
+        return
+    if jax.distributed.is_initialized() and jax.default_backend() == "cpu":
+        jax.config.update("jax_enable_compilation_cache", False)  # also where the environment names a folder
         return
     folder = jax.config.jax_compilation_cache_dir or ""
     try:

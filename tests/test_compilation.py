@@ -69,6 +69,13 @@ def test_a_cache_folder_that_cannot_be_written_costs_one_warning(settings, tmp_p
     assert not settings.jax_enable_compilation_cache and settings.jax_compilation_cache_dir is None
 
 
+def test_several_cpu_processes_of_a_run_keep_nothing(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    enable_compilation_cache()
+    assert not settings.jax_enable_compilation_cache and not any(tmp_path.iterdir())
+
+
 def portrait(folder):
     Image.fromarray(tiny_model.portrait()).save(folder / "p.png")
     (folder / "p.json").write_text('{"cropped": true, "corpus": "puppet"}')
