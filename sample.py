@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.constants import FPS
+from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS, FACTORS, GAZE_NAMES, LIPS_NAMES, POSE_NAMES
-from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
 
 if TYPE_CHECKING:
     import numpy as np
@@ -229,8 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _manifest(args: argparse.Namespace) -> int:
     from demo_jax.devices import start_jax
-    from demo_jax.locks import locked
-    from demo_jax.sampling import batch, jobs, pipeline
+    from demo_jax.media.locks import locked
+    from demo_jax.sampling import batch, manifest, pipeline
 
     if args.stream:
         raise InputError("with --manifest there is no --stream.")
@@ -246,7 +248,7 @@ def _manifest(args: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
     start_jax()
-    listed = jobs.read_manifest(args.manifest, folder)
+    listed = manifest.read_manifest(args.manifest, folder)
     sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
     try:
         with locked(folder, "making videos"):
@@ -254,7 +256,8 @@ def _manifest(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on.", file=sys.stderr)
         return 130
-    print(f"{folder}: {', '.join(f'{n} {name}' for name, n in counts.items())}; {folder / jobs.RESULTS} says the rest.")
+    summary = ", ".join(f"{n} {name}" for name, n in counts.items())
+    print(f"{folder}: {summary}; {folder / manifest.RESULTS} says the rest.")
     return 1 if counts["failed"] else 0
 
 

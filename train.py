@@ -26,38 +26,35 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags, logging
 from etils import epath
+from jaxtyping import PyTree
 from ml_collections import config_flags
 
-from data_pipelines import pipeline
-from data_pipelines.augment import Augment
-from data_pipelines.batches import WorkersLostError
-from data_pipelines.extraction.audio import extractor
-from demo_jax import low_rank, rng, sharding
-from demo_jax.checkpoint import (
-    SCHEMA,
-    NotSavedError,
-    code_fingerprint,
-    fingerprint,
-    load_any,
-    load_model,
-    space_checkpointable,
-)
+from data_pipelines.loading import batches as pipeline
+from data_pipelines.loading.augmentation import Augment
+from data_pipelines.loading.iterator import WorkersLostError
+from demo_jax import rng, sharding
+from demo_jax.audio.registry import extractor
+from demo_jax.checkpoint.fingerprints import code_fingerprint, fingerprint
+from demo_jax.checkpoint.load import SCHEMA, load_any, load_model
+from demo_jax.checkpoint.save import NotSavedError, space_checkpointable
+from demo_jax.cli import say_error
 from demo_jax.codes import load_space
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.devices import start_jax
-from demo_jax.evaluation.validation import clip_writer, stage1_validation, stage2_validation
-from demo_jax.locks import locked
+from demo_jax.errors import InputError
+from demo_jax.jobs.validation import clip_writer, stage1_validation, stage2_validation
+from demo_jax.losses.vgg16 import load_vgg16
+from demo_jax.media.locks import locked
+from demo_jax.models import low_rank
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.training import processes
+from demo_jax.training import distributed
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.loop import Job, TrainingStopped, train
-from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.stage1_losses import stage1_losses
 from demo_jax.training.state import create, make_optimizer, matching, replace
 from demo_jax.training.steps import make_stage2_step, make_step
-from demo_jax.typing import InputError, PyTree, say_error
-from demo_jax.vgg16 import load_vgg16
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
 flags.DEFINE_bool(  # read by _join_early
@@ -247,7 +244,7 @@ def _held_out(path: str) -> str:
     splits = pipeline.splits_of(path)
     if "val" in splits:
         return "val"
-    if processes.first():
+    if distributed.first():
         print(f"no val split in {path}: evaluating on clips that are trained on.", flush=True)
     return "train" if "train" in splits else splits[0]
 
@@ -267,7 +264,7 @@ def run(values, workdir: str, profile: int = 0):
             job = flow_job(config, workdir)
     _check_writable(workdir)
     # One process of a run has the lock for all of them.
-    with locked(workdir, "training") if processes.first() else contextlib.nullcontext():
+    with locked(workdir, "training") if distributed.first() else contextlib.nullcontext():
         return train(job, config, workdir, mesh, profile)
 
 
@@ -344,7 +341,7 @@ def _join_early(arguments: list[str]) -> None:
     flags.DEFINE_bool("distributed", False, "", flag_values=early)
     early(arguments, known_only=True)
     if early["distributed"].value:
-        processes.join()
+        distributed.join()
 
 
 def _fail(error: object, code: int) -> NoReturn:

@@ -30,18 +30,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.ablation_autoencoder import VARIANTS
-from data_pipelines.catalog import open_records
-from data_pipelines.pipeline import stage1_batches
-from data_pipelines.schema import write_atomically
-from data_pipelines.transforms import decode_frame
-from demo_jax.checkpoint import LoadedModel, load_model
+from data_pipelines.loading.batches import stage1_batches
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.catalog import open_records
+from demo_jax.checkpoint.load import LoadedModel, load_model
 from demo_jax.config import Stage1LossConfig
-from demo_jax.evaluation.validation import reconstruct
 from demo_jax.factors import calibrated_code
+from demo_jax.jobs.validation import reconstruct
 from demo_jax.losses.reconstruction import box_mask, psnr
+from demo_jax.media.files import write_atomically
 from demo_jax.models.autoencoder import AutoEncoder, to_float
-from demo_jax.training.blocks import PARTS
-from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.code_blocks import PARTS
+from demo_jax.training.stage1_losses import stage1_losses
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES, ROWS = 8, 8  # of test pictures

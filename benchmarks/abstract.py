@@ -18,7 +18,7 @@ from demo_jax.factors import FactorLayout
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
-from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.stage1_losses import stage1_losses
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import StepFn, make_stage2_step, make_step
 
@@ -41,7 +41,7 @@ def blank_space(layout: FactorLayout) -> codes.CodeSpace:
 
 
 def stage1_shapes(c: Stage1Config) -> Shapes:
-    """A batch of data_pipelines.pipeline.stage1_batches on a puppet corpus."""
+    """A batch of data_pipelines.loading.batches.stage1_batches on a puppet corpus."""
     b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
     batch = {
         "source": shape(b, s, s, 3, dtype=jnp.uint8),
@@ -71,7 +71,7 @@ def stage1_shapes(c: Stage1Config) -> Shapes:
 
 
 def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
-    """A batch of data_pipelines.pipeline.stage2_batches with codes of k coordinates."""
+    """A batch of data_pipelines.loading.batches.stage2_batches with codes of k coordinates."""
     b, m = c.data.batch_size, c.model
     seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
     return {

@@ -44,7 +44,7 @@ from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.layers import portable
 from demo_jax.sampling.sampler import sample_window
 from demo_jax.training.conditioning import make_condition
-from demo_jax.training.stage1 import stage1_losses
+from demo_jax.training.stage1_losses import stage1_losses
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step, stage2_losses
 

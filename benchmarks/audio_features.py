@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from benchmarks.natural_speech import (
     PERCENTILE,
@@ -30,12 +31,14 @@ from benchmarks.natural_speech import (
     puppet_clips,
     random_instants,
 )
-from data_pipelines.catalog import code_paths
-from data_pipelines.extraction.audio import extractor
 from data_pipelines.extraction.forced_alignment import Aligned, read_aligned
-from data_pipelines.schema import read_codes, write_atomically
-from demo_jax.evaluation.protocols import APERTURE
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME, CommandParser, PyTree, exits_with_two
+from data_pipelines.records.catalog import code_paths
+from data_pipelines.records.schema import read_codes
+from demo_jax.audio.registry import extractor
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.evaluation.generation import APERTURE
+from demo_jax.media.files import write_atomically
 
 CONTEXT = 10  # frames on either side
 EXCERPT, BATCH, STEPS = 60, 16, 2500

@@ -27,10 +27,11 @@ from typing import Any
 
 import jax
 
-from data_pipelines import media
-from data_pipelines.catalog import code_paths
-from data_pipelines.schema import read_codes, write_atomically
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME
+from data_pipelines.records.catalog import code_paths
+from data_pipelines.records.schema import read_codes
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.media import audio
+from demo_jax.media.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -53,7 +54,7 @@ def prepare_jobs(codes: str, count: int, folder: Path) -> tuple[list[dict[str, A
     for i, path in enumerate(code_paths(codes, "test")[:count]):
         record, seconds = read_codes(path), 2 + 6 * (i % 5) / 4
         speech = record.waveform[: round(seconds * FPS) * SAMPLES_PER_FRAME]
-        media.write_wav(folder / f"{i}.wav", speech)
+        audio.write_wav(folder / f"{i}.wav", speech)
         (folder / f"{i}.jpg").write_bytes(record.portrait.tobytes())
         (folder / f"{i}.json").write_text(json.dumps({"cropped": True}))
         jobs.append({"portrait": str(folder / f"{i}.jpg"), "audio": str(folder / f"{i}.wav"), "out": f"{i}.mp4"})

@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from benchmarks.abstract import abstract_step, count_operations, settings
-from data_pipelines.catalog import open_records, splits_of
-from data_pipelines.pipeline import Batches, stage1_batches, stage2_batches
-from data_pipelines.schema import write_atomically
-from data_pipelines.transforms import decode_frame
+from data_pipelines.loading.batches import Batches, stage1_batches, stage2_batches
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.catalog import open_records, splits_of
+from demo_jax.media.files import write_atomically
 
 PER_ROW, PER_SET = 6, 5  # pictures: a source and five to drive it; a set's
 

@@ -19,15 +19,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.catalog import open_records, splits_of
-from data_pipelines.schema import write_atomically, write_clip
-from demo_jax.checkpoint import BUNDLED, load_any
+from data_pipelines.records.catalog import open_records, splits_of
+from data_pipelines.records.schema import write_clip
+from demo_jax.checkpoint.load import BUNDLED, load_any
+from demo_jax.cli import exits_with_two
+from demo_jax.errors import InputError
 from demo_jax.evaluation import experiments
-from demo_jax.evaluation.drawing import Drawer
-from demo_jax.evaluation.judge import BUNDLED_JUDGE, load_judge
+from demo_jax.evaluation.judge.regressor import BUNDLED_JUDGE, load_judge
 from demo_jax.evaluation.puppets import Puppets, read_probes
-from demo_jax.evaluation.report import plain
-from demo_jax.typing import InputError, exits_with_two
+from demo_jax.evaluation.reenactor import Drawer
+from demo_jax.evaluation.report.build import plain
+from demo_jax.media.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = {"train": 20, "val": 2, "test": 6}  # of about 8.7 seconds
@@ -42,9 +44,9 @@ SECTIONS = {
 
 def draw_person(out: Path, number: int) -> None:
     """A corpus of one puppet of the default corpus' test split."""
-    from data_pipelines.puppet.build import fingerprint, records
-    from data_pipelines.puppet.clips import probe_take, speech_clip
-    from data_pipelines.puppet.plan import Parameters
+    from data_pipelines.puppet.corpus.build import fingerprint, records
+    from data_pipelines.puppet.corpus.clips import probe_take, speech_clip
+    from data_pipelines.puppet.corpus.plan import Parameters
 
     parameters = Parameters()
     people, seed = parameters.people_in("test"), parameters.seed

@@ -34,12 +34,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 from tqdm import tqdm
 
 from benchmarks import flow_kinds
-from data_pipelines.catalog import code_paths
-from data_pipelines.pipeline import stage2_batches
-from data_pipelines.schema import CodeRecord, read_codes, write_atomically
+from data_pipelines.loading.batches import stage2_batches
+from data_pipelines.records.catalog import code_paths
+from data_pipelines.records.schema import CodeRecord, read_codes
 from demo_jax import codes as code_space
 from demo_jax import rng
 from demo_jax.config import ConditionConfig, FlowTransformerConfig, OptimizerConfig
@@ -48,12 +49,12 @@ from demo_jax.evaluation.metrics.distribution import frechet_to_truth
 from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter, somebody_speaks
 from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
 from demo_jax.flow import condition as conditions
+from demo_jax.media.files import write_atomically
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
 from demo_jax.training.conditioning import coupling_features, make_condition
 from demo_jax.training.state import apply_gradients, create, make_optimizer
 from demo_jax.training.steps import make_coupling
-from demo_jax.typing import PyTree
 
 MODEL = FlowTransformerConfig(width=96, depth=4, heads=4)
 BATCH = 64  # and the coupling's group

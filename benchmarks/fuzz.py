@@ -34,11 +34,12 @@ from tqdm import tqdm
 import sample
 from benchmarks.fuzz_inputs import ASSETS, NAMES, NUMBERS, Case, picture, sound, track
 from data_pipelines import prepare
-from data_pipelines.schema import write_atomically
-from data_pipelines.video_writer import VideoWriter
-from demo_jax.checkpoint import BUNDLED, fingerprint, load_model
+from demo_jax.checkpoint.fingerprints import fingerprint
+from demo_jax.checkpoint.load import BUNDLED, load_model
+from demo_jax.errors import InputError
+from demo_jax.media.files import write_atomically
+from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling import pipeline
-from demo_jax.typing import InputError
 
 LIMIT = 120  # seconds of a case
 SHARES = {

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 import sample
-from data_pipelines import media
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, FACTORS
+from demo_jax.media import ffmpeg
 
 ASSETS = Path(sample.__file__).resolve().parent / "demo_jax" / "assets"
 NUMBERS = ("0", "1", "-1", "0.5", "nan", "inf", "-inf", "1e308", "1e-320", "", "x", "1,5", "0x10", "٣", "1" * 400)
@@ -165,7 +165,19 @@ def sound(case: Case) -> str:
     if case.chance(0.4) and length:
         suffix = case.pick((".mp3", ".m4a", ".ogg", ".flac", ".aac"))
         encoded = case.given / f"encoded{suffix}"
-        command = [media._ffmpeg(), "-nostdin", "-y", "-loglevel", "quiet", "-f", "wav", "-i", "pipe:0", "-t", "2"]
+        command = [
+            ffmpeg.ffmpeg_program(),
+            "-nostdin",
+            "-y",
+            "-loglevel",
+            "quiet",
+            "-f",
+            "wav",
+            "-i",
+            "pipe:0",
+            "-t",
+            "2",
+        ]
         subprocess.run([*command, f"file:{encoded}"], input=data, check=False)
         data = encoded.read_bytes() if encoded.exists() else data
         encoded.unlink(missing_ok=True)

@@ -39,18 +39,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.catalog import code_paths
-from data_pipelines.schema import CodeRecord, read_codes, write_atomically
-from data_pipelines.transforms import decode_frame
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.catalog import code_paths
+from data_pipelines.records.schema import CodeRecord, read_codes
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
 from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, correlation, mean_and_error, somebody_speaks
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
+from demo_jax.media.files import write_atomically
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import FREE, Controls
-from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import Options
-from demo_jax.sampling.track import MotionTrack
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME
+from demo_jax.sampling.session import STREAM_HOP
+from demo_jax.sampling.tracks import MotionTrack
 
 Rows = list[np.ndarray]
 MINUTES, PORTRAITS = 10, 8  # of the length section

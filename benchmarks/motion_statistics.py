@@ -1,7 +1,7 @@
 """Numbers that say how a person moves, from 25 fps tracks: the same estimators for measured people and for puppets.
 
 A statistic belongs to a person: their clips are taken together, because a clip of a few seconds holds one blink or
-none. Measured tracks are noisy and filtered (data_pipelines/extraction/measures.py). So that puppets need not imitate
+none. Measured tracks are noisy and filtered (demo_jax/faces/measures.py). So that puppets need not imitate
 the landmarker, `as_measured` passes their tracks through the same filters and adds its noise before they are compared.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
 from scipy.signal import find_peaks, peak_widths, welch
 
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.factors import GAZE_NAMES, LIPS_NAMES, POSE_NAMES
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME
 
 SHORTEST = 40  # frames of a clip that says anything
 SPECTRUM_SEGMENT = 64  # frames

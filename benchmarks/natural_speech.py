@@ -23,15 +23,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.catalog import code_paths, open_records
 from data_pipelines.extraction.forced_alignment import Aligned, read_aligned, read_table, seconds
-from data_pipelines.schema import read_codes, write_atomically
+from data_pipelines.records.catalog import code_paths, open_records
+from data_pipelines.records.schema import read_codes
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
+from demo_jax.evaluation.generation import APERTURE
 from demo_jax.evaluation.metrics.motion import best_lag, correlation, mean_and_error
-from demo_jax.evaluation.protocols import APERTURE
+from demo_jax.media.files import write_atomically
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME, CommandParser, InputError, exits_with_two
 
 Lips = Callable[[np.ndarray], np.ndarray]  # waveform [T * 640] int16 -> aperture [T]
 Video = tuple[np.ndarray, np.ndarray, Aligned | None]

@@ -34,9 +34,9 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from tqdm import tqdm
 
 from benchmarks.abstract import abstract_step, operations, settings
-from data_pipelines.schema import write_atomically
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, Stage1Config
+from demo_jax.media.files import write_atomically
 
 MESHES = ((1, 1), (8, 1), (1, 8), (256, 1), (32, 8))  # data, fsdp
 PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.schema import write_atomically
+from demo_jax.media.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = 4

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.motion_statistics import SHORTEST, Track, as_measured, noise_floor, spectrum, statistics
-from data_pipelines.puppet.build import person
-from data_pipelines.puppet.clips import speech_clip
-from data_pipelines.puppet.render import measure
-from data_pipelines.schema import read_clip
+from data_pipelines.puppet.corpus.build import person
+from data_pipelines.puppet.corpus.clips import speech_clip
+from data_pipelines.puppet.render.renderer import measure
+from data_pipelines.records.schema import read_clip
 
 MEASURED_BADLY = 0.6  # confidence below which a frame says nothing
 SHOWN = (

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.extraction.face import FaceFinder
-from data_pipelines.puppet.articulation import contact_frame
-from data_pipelines.puppet.build import person
-from data_pipelines.puppet.clips import Take, speech_clip
-from data_pipelines.puppet.plan import Parameters
-from data_pipelines.puppet.render import Renderer, measure
-from data_pipelines.schema import write_atomically
+from data_pipelines.puppet.corpus.build import person
+from data_pipelines.puppet.corpus.clips import Take, speech_clip
+from data_pipelines.puppet.corpus.plan import Parameters
+from data_pipelines.puppet.motion.articulation import contact_frame
+from data_pipelines.puppet.render.renderer import Renderer, measure
+from demo_jax.faces.landmarker import FaceFinder
 from demo_jax.factors import columns_of
+from demo_jax.media.files import write_atomically
 
 SEED = 0
 CLOSED = 0.01  # of the eye span; an open [a] is about 0.3

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.puppet.identity import random_identity
-from data_pipelines.puppet.render import Renderer
+from data_pipelines.puppet.person.identity import random_identity
+from data_pipelines.puppet.render.renderer import Renderer
 
 SIZES = (64, 128, 256, 512)
 

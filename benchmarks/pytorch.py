@@ -31,11 +31,11 @@ import numpy as np
 import optax
 
 from benchmarks.abstract import AUDIO, blank_space, count_operations, filled, settings, stage2_shapes
-from data_pipelines.schema import write_atomically
 from demo_jax.factors import FactorLayout
+from demo_jax.media.files import write_atomically
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.models.warp import identity_grid, warp
+from demo_jax.models.geometry.warp import identity_grid, warp
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_stage2_step

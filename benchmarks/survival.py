@@ -36,10 +36,11 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.processes import flow_arguments
-from data_pipelines import media
-from data_pipelines.catalog import open_records, splits_of
-from data_pipelines.schema import write_atomically
-from demo_jax.checkpoint import fingerprint, load_model
+from data_pipelines.records.catalog import open_records, splits_of
+from demo_jax.checkpoint.fingerprints import fingerprint
+from demo_jax.checkpoint.load import load_model
+from demo_jax.media import video
+from demo_jax.media.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "demo_jax" / "assets"
@@ -137,7 +138,7 @@ def read_batch(folder: Path) -> dict[str, Any]:
         with np.load(folder / f"{i}_track.npz") as arrays:
             rows[f"codes of {i}"] = arrays["codes"].tobytes()
             length = len(arrays["codes"])
-        rows[f"frames of {i}"] = sum(1 for _ in media.read_video(folder / f"{i}.mp4")[1])
+        rows[f"frames of {i}"] = sum(1 for _ in video.read_video(folder / f"{i}.mp4")[1])
         if rows[f"frames of {i}"] != length:
             rows[f"frames of {i}"] = f"{rows[f'frames of {i}']} of {length}"
     return rows

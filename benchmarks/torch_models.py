@@ -105,7 +105,7 @@ class Modulated(nn.Module):
 
 
 def head_flow(size: int, turns: tuple[Tensor, Tensor], depth: Tensor) -> tuple[Tensor, Tensor]:
-    """As demo_jax.models.rigid.head_flow, for heads in the middle: grid [B, r, r, 2], inside [B, r, r]."""
+    """As demo_jax.models.geometry.rigid.head_flow, for heads in the middle: grid [B, r, r, 2], inside [B, r, r]."""
     axes, centre = torch.tensor([0.6, 0.8, 0.66]), torch.tensor([0.0, 0.08, -0.05])
     line = (torch.arange(size) + 0.5) * 2 / size - 1
     view = 0.5 * torch.stack(torch.meshgrid(line, -line, indexing="xy"), -1)[None] / 0.45
@@ -123,7 +123,7 @@ def head_flow(size: int, turns: tuple[Tensor, Tensor], depth: Tensor) -> tuple[T
 
 
 def shift(points: tuple[Tensor, Tensor], size: int) -> Tensor:
-    """As demo_jax.models.landmarks.shift, of points [B, 70, 2] that are projected already: [B, r, r, 2]."""
+    """As demo_jax.models.geometry.landmarks.shift, of points [B, 70, 2] that are projected already: [B, r, r, 2]."""
     source, driving = points
     line = (torch.arange(size) + 0.5) * 2 / size - 1
     across, down = (torch.exp(-0.5 * ((line - driving[..., i, None]) / 0.1).square()) for i in (0, 1))

@@ -18,7 +18,7 @@ by the truth in the records (loss.supervision, loss.true_control), and the flow 
 
 import dataclasses
 
-from demo_jax.checkpoint import BUNDLED, describe
+from demo_jax.checkpoint.load import BUNDLED, describe
 from demo_jax.config import (
     AugmentConfig,
     DataConfig,
@@ -28,7 +28,7 @@ from demo_jax.config import (
     Stage2Config,
     as_config_dict,
 )
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
 
 
 def get_config(argument: str = "autoencoder"):

@@ -6,7 +6,7 @@ python train.py --config=configs/puppet_128_autoencoder.py --workdir=runs/puppet
 The last of three: configs/puppet_autoencoder.py, configs/puppet_encoder.py, this. A step at 64 px costs little more
 than half of one at 128 px, and all but the finest level is learned there. Stage 2 needs codes, and codes need a motion
 encoder that no longer changes: encode with runs/puppet_encoder, and train stage 2 while the decoder learns here.
-demo_jax.checkpoint.export_model(flow_run, out, autoencoder=this_run) joins them.
+demo_jax.checkpoint.load.export_model(flow_run, out, autoencoder=this_run) joins them.
 
 With the encoder held nothing is asked of the codes, and of a window its middle frame is enough. To train both at once,
 and from nothing, give --config.freeze="()" and the weights of Stage1LossConfig.

@@ -6,7 +6,7 @@ python train.py --config=configs/puppet_gpu_autoencoder.py:decoder --workdir=run
     --config.data.path=data/many --config.start_from=runs/puppet_both
 
 The second run holds the encoder, so that its codes stay valid: meanwhile they can be written (data_pipelines.encode
-with runs/puppet_both) and stage 2 trained on them. demo_jax.checkpoint.export_model(flow_run, out,
+with runs/puppet_both) and stage 2 trained on them. demo_jax.checkpoint.load.export_model(flow_run, out,
 autoencoder=runs/puppet_ae) joins the two. The network is larger than that of the bundled checkpoint, which two CPU
 cores trained: 6.2 million parameters and 1.3 GFLOP a frame. docs/adr/0019 has the reasons and what was measured: 9,000
 steps in eight minutes, compilation included.
@@ -25,7 +25,7 @@ from demo_jax.config import (
     Stage1LossConfig,
     as_config_dict,
 )
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
 
 MODEL = AutoEncoderConfig(
     size=128,

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipelines.catalog import code_paths, codes_info, remove_unlisted_codes, splits_of
-from data_pipelines.extraction.audio import AudioFeatures, extractor
-from data_pipelines.schema import CodeRecord, pack, read_codes, write_atomically
-from demo_jax.typing import CommandParser, InputError, exits_with_two
+from data_pipelines.records.catalog import code_paths, codes_info, remove_unlisted_codes, splits_of
+from data_pipelines.records.schema import CodeRecord, pack, read_codes
+from demo_jax.audio.registry import AudioFeatures, extractor
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.errors import InputError
+from demo_jax.media.files import write_atomically
 
 
 def with_features(record: CodeRecord, features: AudioFeatures) -> CodeRecord:

@@ -17,17 +17,20 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.add_features import with_features
-from data_pipelines.catalog import remove_unlisted_codes
-from data_pipelines.extraction.audio import AudioFeatures, extractor
-from data_pipelines.pipeline import codes_info, data_fingerprint, decode_frame, open_records, splits_of
-from data_pipelines.schema import ClipRecord, CodeRecord, pack, write_atomically
+from data_pipelines.loading.batches import codes_info, data_fingerprint, decode_frame, open_records, splits_of
+from data_pipelines.records.catalog import remove_unlisted_codes
+from data_pipelines.records.schema import ClipRecord, CodeRecord, pack
 from demo_jax import codes
-from demo_jax.checkpoint import LoadedModel, code_fingerprint, load_any
+from demo_jax.audio.registry import AudioFeatures, extractor
+from demo_jax.checkpoint.fingerprints import code_fingerprint
+from demo_jax.checkpoint.load import LoadedModel, load_any
+from demo_jax.cli import CommandParser, exits_with_two
 from demo_jax.devices import start_jax
+from demo_jax.errors import InputError
 from demo_jax.factors import calibrated_code
-from demo_jax.locks import locked
+from demo_jax.media.files import write_atomically
+from demo_jax.media.locks import locked
 from demo_jax.models.autoencoder import AutoEncoder, to_float
-from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder compiles once
 

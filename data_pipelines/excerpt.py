@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipelines import media
-from data_pipelines.catalog import corpus_name, open_records, splits_of
-from data_pipelines.schema import write_atomically
-from demo_jax.typing import CommandParser, exits_with_two
+from data_pipelines.records.catalog import corpus_name, open_records, splits_of
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.media import audio
+from demo_jax.media.files import write_atomically
 
 
 def write_excerpt(data: str, out: str) -> None:
@@ -34,7 +34,7 @@ def write_excerpt(data: str, out: str) -> None:
     write_atomically(folder / "portrait.png", _png(pieces[0].frames[0]))
     sidecar = {"cropped": True, "corpus": corpus_name(data, split)}
     write_atomically(folder / "portrait.json", json.dumps(sidecar).encode())
-    media.write_wav(folder / "speech.wav", np.concatenate([piece.waveform for piece in pieces]))
+    audio.write_wav(folder / "speech.wav", np.concatenate([piece.waveform for piece in pieces]))
 
 
 def _png(jpeg: bytes) -> bytes:

@@ -20,12 +20,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.media import PLAYLISTS, VIDEO_SUFFIXES, check_input
-from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, write_atomically, write_clip
-from data_pipelines.splits import assign_splits, name_identities, parse_split
-from data_pipelines.worker_processes import leave_with_parent
-from demo_jax.locks import locked
-from demo_jax.typing import FPS, CommandParser, InputError, exits_with_two
+from data_pipelines.loading.workers import leave_with_parent
+from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, write_clip
+from data_pipelines.records.splits import assign_splits, name_identities, parse_split
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.constants import FPS
+from demo_jax.errors import InputError
+from demo_jax.media.files import PLAYLISTS, check_input, write_atomically
+from demo_jax.media.locks import locked
+from demo_jax.media.video import VIDEO_SUFFIXES
 
 NAMED = 5  # of the files passed over
 _HELP = """
@@ -95,8 +98,8 @@ def checksum(path: str | os.PathLike) -> str:
 def process(job: Job) -> dict[str, Any]:
     """Does one video in a process of its own and returns its state: accepted pieces and reasons. Never raises for what
     is wrong with a video; nothing of a rejected or interrupted video stays in the output."""
-    from data_pipelines.extraction.audio import LogMel
     from data_pipelines.extraction.video import Labels, Outcome, extract
+    from demo_jax.audio.log_mel import LogMel
 
     labels = Labels(clip_id=job.clip_id, speaker_id=job.identity, corpus=job.corpus, language=job.language)
     pieces: list[str] = []
@@ -132,7 +135,7 @@ def _finder(model: str | None) -> Any:
     """One face finder per process: starting it takes as long as 20 frames."""
     global _open_finder
     if _open_finder is None:
-        from data_pipelines.extraction.face import FaceFinder
+        from demo_jax.faces.landmarker import FaceFinder
 
         _open_finder = FaceFinder(model)
     return _open_finder
@@ -332,9 +335,9 @@ def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[
 
 @exits_with_two
 def main(arguments: Sequence[str] | None = None) -> int:
-    from data_pipelines.extraction.audio import LogMel
-    from data_pipelines.extraction.face import FaceFinder
     from data_pipelines.extraction.video import parameters as extraction_parameters
+    from demo_jax.audio.log_mel import LogMel
+    from demo_jax.faces.landmarker import FaceFinder
 
     args = _arguments(arguments)
     parse_split(args.split)

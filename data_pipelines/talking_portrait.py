@@ -5,7 +5,7 @@
          and datasheet, as they came) and pieces-<split>.json (what sampling must know of each record)
 
 Each array of the clip record is a field of its own, stored as raw bytes; frames are one byte string with offsets. The
-dataset opens with data_pipelines.pipeline, or with tfds.builder_from_directory(...).as_data_source(split).
+dataset opens with data_pipelines.loading.batches, or with tfds.builder_from_directory(...).as_data_source(split).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import tensorflow_datasets as tfds
 from etils import epath
 from tqdm import tqdm
 
-from data_pipelines.catalog import data_fingerprint, open_records, splits_of
-from data_pipelines.schema import SCHEMA_VERSION, ClipRecord, read_clip
-from data_pipelines.sources import ClipFolder, describe, from_example, index_name
-from demo_jax.typing import CommandParser, InputError, exits_with_two
+from data_pipelines.records.catalog import data_fingerprint, open_records, splits_of
+from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, read_clip
+from data_pipelines.records.sources import ClipFolder, describe, from_example, index_name
+from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.errors import InputError
 
 VERSION = f"{SCHEMA_VERSION}.0.0"
 

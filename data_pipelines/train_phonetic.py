@@ -1,7 +1,7 @@
 """`python -m data_pipelines.train_phonetic --out FILE.npz`: trains the network of the phonetic features.
 
-Speaks sentences with synthetic voices and disguises each utterance once (`data_pipelines.puppet.heard`), then learns
-which kind of sound each step of 20 ms belongs to, with bands hidden, shifted and stretched anew in each batch. No
+Speaks sentences with synthetic voices and disguises each utterance once
+(`data_pipelines.puppet.speech.phonetic_corpus`), then learns which kind of sound each step of 20 ms belongs to, with bands hidden, shifted and stretched anew in each batch. No
 recordings are needed. Takes about half an hour on one shared core, half of it for the speech.
 """
 
@@ -18,20 +18,13 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from data_pipelines.extraction.audio import MEL_BANDS, LogMel
-from data_pipelines.extraction.phonetic import (
-    COLUMNS,
-    INPUTS,
-    KINDS,
-    TAPS,
-    Parameters,
-    levelled,
-    network,
-)
-from data_pipelines.puppet import heard
-from data_pipelines.schema import write_atomically
+from data_pipelines.puppet.speech import phonetic_corpus
+from demo_jax.audio.log_mel import MEL_BANDS, LogMel
+from demo_jax.audio.phonetic import COLUMNS, INPUTS, KINDS, TAPS, Parameters, levelled, network
+from demo_jax.cli import CommandParser, exits_with_two
 from demo_jax.devices import start_jax
-from demo_jax.typing import CommandParser, InputError, exits_with_two
+from demo_jax.errors import InputError
+from demo_jax.media.files import write_atomically
 
 CLIPS = {"espeak": 6000, "flite": 1600, "hibari": 1600}
 SHARES = {"espeak": 5, "flite": 4, "hibari": 3}  # of the excerpts of a batch of twelve
@@ -42,15 +35,15 @@ QUIETEST_SPEECH = -1.37  # as phonetic.levelled has it: which columns tell the u
 Utterance = tuple[np.ndarray, np.ndarray]  # log-mel [C, 40] float16, kinds [C / 2] int32
 
 
-def utterances(name: str, speak: heard.Speaker, count: int, seed: int) -> list[Utterance]:
+def utterances(name: str, speak: phonetic_corpus.Speaker, count: int, seed: int) -> list[Utterance]:
     """`count` disguised utterances of a speaker."""
     found = []
     for i in tqdm(range(count), desc=name, unit="clip"):
         rng = np.random.default_rng([seed, list(CLIPS).index(name), i])
         said = speak(rng)
-        waveform, times = heard.disguised(rng, said)
+        waveform, times = phonetic_corpus.disguised(rng, said)
         bands = LogMel()(waveform).reshape(-1, MEL_BANDS)
-        found.append((bands, heard.kinds_of(said, times, len(bands) // COLUMNS)))
+        found.append((bands, phonetic_corpus.kinds_of(said, times, len(bands) // COLUMNS)))
     return found
 
 
@@ -160,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     start_jax()
     sources = {
         name: utterances(name, speak, max(round(CLIPS[name] * args.clips), 1), args.seed)
-        for name, speak in heard.speakers(args.voices).items()
+        for name, speak in phonetic_corpus.speakers(args.voices).items()
     }
     usual = usual_colour(list(sources.values()))
     parameters = train(sources, usual, steps=args.steps, seed=args.seed)

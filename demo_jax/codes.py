@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
+from demo_jax.errors import InputError
 from demo_jax.factors import FACTORS, FactorLayout
-from demo_jax.typing import InputError
 
 # A free direction with less than this share of its block's mean variance is left small instead of scaled to 1.
 VARIANCE_FLOOR = 1e-2

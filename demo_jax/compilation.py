@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-from demo_jax.typing import on_object_storage
+from demo_jax.paths import on_object_storage
 
 MIN_COMPILE_TIME = "jax_persistent_cache_min_compile_time_secs"
 

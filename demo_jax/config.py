@@ -12,8 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from demo_jax.errors import InputError
 from demo_jax.factors import FACTORS, FactorLayout
-from demo_jax.typing import InputError
 
 T = TypeVar("T")
 DTYPES = ("float32", "bfloat16", "float16")

@@ -8,7 +8,7 @@ import sys
 import jax
 
 from demo_jax.compilation import enable_compilation_cache
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
 
 _EXTRAS = {"cuda": "cuda", "gpu": "cuda", "tpu": "tpu"}  # platform -> the extra of this package that brings it
 

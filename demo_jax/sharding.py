@@ -15,9 +15,10 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import PyTree
 
 from demo_jax.config import MeshConfig
-from demo_jax.typing import InputError, PyTree
+from demo_jax.errors import InputError
 
 AXES = ("data", "fsdp", "tensor")
 BATCH = P(("data", "fsdp"))
@@ -90,9 +91,10 @@ def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
 
 
 def shards_here(mesh: Mesh) -> dict[str, Any]:
-    """Which of the equal shards of a batch's rows this process's devices hold, as data_pipelines.pipeline takes it:
-    `shards`, in order, of `shard_count`. They may be apart, as a TPU slice's topology has it, and with a tensor axis
-    that crosses hosts several processes hold the same."""
+    """Which of the equal shards of a batch's rows this process's devices hold: `shards`, in order, of `shard_count`.
+
+    They may be apart, as a TPU slice's topology has it, and with a tensor axis that crosses hosts several processes
+    hold the same."""
     owners = mesh.devices.reshape(-1, mesh.shape["tensor"])
     mine = [i for i, row in enumerate(owners) if any(d.process_index == jax.process_index() for d in row)]
     return {"shards": tuple(mine), "shard_count": len(owners)}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines import media
-from demo_jax.typing import FPS, SAMPLE_RATE
+from demo_jax.constants import FPS, SAMPLE_RATE
+from demo_jax.media import ffmpeg, video
 
 CLOCK = "lt(mod(t-0.5+10,1),0.08)"  # true for two frames from every half second on
 FLASHES = f"color=black:s=64x64:r=25:d=4,drawbox=c=white:t=fill:enable='{CLOCK}'"
@@ -19,7 +19,7 @@ SOUND = "sine=440:d=1"
 
 def make(path: Path, *arguments: str) -> Path:
     """Runs ffmpeg; its last argument is `path`."""
-    command = [media._ffmpeg(), "-nostdin", "-v", "error", "-y", *arguments, str(path)]
+    command = [ffmpeg.ffmpeg_program(), "-nostdin", "-v", "error", "-y", *arguments, str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return path
 
@@ -30,7 +30,7 @@ def source(*graphs: str) -> list[str]:
 
 def flashes(path: Path) -> np.ndarray:
     """When the picture turns white, in seconds."""
-    light = np.array([frame.mean() for frame in media.read_video(path)[1]])
+    light = np.array([frame.mean() for frame in video.read_video(path)[1]])
     return (np.flatnonzero((light[1:] > 128) & (light[:-1] <= 128)) + 1) / FPS
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_pipelines.schema import ClipRecord, CodeRecord
-from demo_jax.typing import SAMPLES_PER_FRAME
+from data_pipelines.records.schema import ClipRecord, CodeRecord
+from demo_jax.constants import SAMPLES_PER_FRAME
 
 
 def jpeg(picture: np.ndarray) -> bytes:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from data_pipelines.extraction.audio import HOP, MEL_BANDS, SUB_FRAMES, LogMel
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError
+from demo_jax.audio.log_mel import HOP, MEL_BANDS, SUB_FRAMES, LogMel
+from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
 
 logmel = LogMel()
 

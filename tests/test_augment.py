@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import synthetic
 
-from data_pipelines import augment, transforms
-from data_pipelines.augment import Augment
-from data_pipelines.puppet.identity import random_identity
-from data_pipelines.puppet.render import Renderer, measure
+from data_pipelines.loading import augmentation, examples
+from data_pipelines.loading.augmentation import Augment
+from data_pipelines.puppet.person.identity import random_identity
+from data_pipelines.puppet.render.renderer import Renderer, measure
 from demo_jax.factors import ARKIT_INDEX, ARKIT_MIRROR, CALIBRATED_NAMES, FACTORS, calibrated_code, mirror_calibrated
 
 SIZE = 64
@@ -38,13 +38,13 @@ def code(identity, pose, expression, eyes) -> np.ndarray:
 
 def test_mirroring_twice_changes_nothing():
     rng = np.random.default_rng(0)
-    record = transforms.stack([{"set_driving": rng.integers(0, 256, (8, 8, 3)).astype(np.uint8),
+    record = examples.stack([{"set_driving": rng.integers(0, 256, (8, 8, 3)).astype(np.uint8),
                                 "set_driving_calibrated": rng.normal(size=13).astype(np.float32),
                                 "set_source_landmarks": rng.uniform(0, 8, (68, 2)).astype(np.float32),
                                 "set_boxes": rng.uniform(0, 8, (2, 4)).astype(np.float32)}])  # fmt: skip
-    once = augment.mirror_example(record, 8)
+    once = augmentation.mirror_example(record, 8)
     assert all((once[name] != record[name]).any() for name in record)
-    for name, array in augment.mirror_example(once, 8).items():
+    for name, array in augmentation.mirror_example(once, 8).items():
         np.testing.assert_allclose(array, record[name], atol=1e-6)
 
 
@@ -61,9 +61,13 @@ def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
     frontal = dataclasses.replace(identity, light=(0.0, *identity.light[1:]))  # or its shadows would change sides
     renderer = Renderer(frontal, SIZE)
     picture, again = renderer.render(pose, expression, eyes), renderer.render(*mirrored)
-    face = augment.mirror_example({"b_boxes": measure(identity, pose, expression, eyes, SIZE).boxes}, SIZE)["b_boxes"]
+    face = augmentation.mirror_example({"b_boxes": measure(identity, pose, expression, eyes, SIZE).boxes}, SIZE)[
+        "b_boxes"
+    ]
     np.testing.assert_allclose(face, measure(identity, *mirrored, SIZE).boxes, atol=1.0)  # px, for the same reason
-    marks = augment.mirror_example({"b_landmarks": measure(identity, pose, expression, eyes, SIZE).landmarks}, SIZE)
+    marks = augmentation.mirror_example(
+        {"b_landmarks": measure(identity, pose, expression, eyes, SIZE).landmarks}, SIZE
+    )
     np.testing.assert_allclose(marks["b_landmarks"], measure(identity, *mirrored, SIZE).landmarks, atol=1.0)
     (x0, y0), (x1, y1) = np.floor(face[0, :, :2].min(0)).astype(int), np.ceil(face[0, :, 2:].max(0)).astype(int)
     inside = np.s_[y0:y1, x0:x1]
@@ -72,7 +76,7 @@ def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
         return float(np.abs(a[0][inside].astype(float) - again[0][inside]).mean())
 
     # Hair and background are not symmetric; a picture that is not mirrored is several times further away.
-    assert differ(augment.mirror_picture(picture)) < 0.5 * differ(picture)
+    assert differ(augmentation.mirror_picture(picture)) < 0.5 * differ(picture)
 
 
 @pytest.mark.parametrize("shift", [(0.06, -0.04, 0.0), (0.0, 0.0, 0.2), (-0.05, 0.03, -0.15)])
@@ -80,7 +84,7 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
     shift = np.array(shift, np.float32)
     pose, expression, eyes = motion()
     before, after = code(identity, pose, expression, eyes), None
-    after = augment.shift_truth(before, shift)
+    after = augmentation.shift_truth(before, shift)
     moved = pose.copy()
     moved[:, 3:] = after[:, 6:9] * 0.1
     np.testing.assert_allclose(code(identity, moved, expression, eyes), after, atol=1e-5)
@@ -91,7 +95,7 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
     # And so are the pixels of the face (the shoulders follow the head only in part).
     renderer = Renderer(identity, SIZE)
     picture, truth = renderer.render(pose, expression, eyes)[0], renderer.render(moved, expression, eyes)[0]
-    made = augment.shift_picture(picture, shift)
+    made = augmentation.shift_picture(picture, shift)
     (x0, y0), (x1, y1) = np.ceil(new.landmarks[0, 17:].min(0)), np.floor(new.landmarks[0, 17:].max(0))
     inside = np.s_[int(y0) : int(y1), int(x0) : int(x1)]
     error = np.abs(made[inside].astype(float) - truth[inside]).mean()
@@ -102,8 +106,8 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
 def test_no_shift_is_the_picture_itself_and_borders_repeat():
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(augment.shift_picture(picture, np.zeros(3, np.float32)), picture)
-    right = augment.shift_picture(picture, np.array([0.25, 0, 0], np.float32))
+    np.testing.assert_array_equal(augmentation.shift_picture(picture, np.zeros(3, np.float32)), picture)
+    right = augmentation.shift_picture(picture, np.array([0.25, 0, 0], np.float32))
     np.testing.assert_array_equal(right[:, 4:], picture[:, :-4])
     np.testing.assert_array_equal(right[:, :4], np.repeat(picture[:, :1], 4, 1))
 
@@ -121,8 +125,8 @@ def test_a_composite_is_close_to_the_true_render(identity):
         return picture.reshape(64, 2, 64, 2, 3).mean((1, 3))  # alignment is good to about a pixel
 
     for factor, box in (("lip", 0), ("gaze", 1)):
-        made = augment.compose(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
-        marks = augment.compose_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
+        made = augmentation.compose(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
+        marks = augmentation.compose_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
         redrawn = expression[:1].copy()
         columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
         redrawn[:, columns] = expression[1:, columns]
@@ -140,16 +144,16 @@ def test_a_composite_is_close_to_the_true_render(identity):
 
 def test_colour_is_one_change_for_a_whole_window_and_keeps_order():
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (2, 4, 256, 3)).reshape(2, 4, 256, 3)
-    made = augment.recolour(np.random.default_rng(1), ramp, 0.2)
+    made = augmentation.recolour(np.random.default_rng(1), ramp, 0.2)
     np.testing.assert_array_equal(made[0], made[1])
     assert (np.diff(made[0, 0].astype(int), axis=0) >= 0).all()
     assert 2 < np.abs(made.astype(int) - ramp).mean() < 40
-    np.testing.assert_array_equal(augment.recolour(np.random.default_rng(1), ramp, 0.0), ramp)
+    np.testing.assert_array_equal(augmentation.recolour(np.random.default_rng(1), ramp, 0.0), ramp)
 
 
 def composite(record, seed: int, **kinds: float) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return transforms.composite_example(rng, record.to_arrays(), size=32, augment=Augment(**kinds))
+    return examples.composite_example(rng, record.to_arrays(), size=32, augment=Augment(**kinds))
 
 
 def test_composites_change_the_truth_of_one_factor_only():
@@ -172,9 +176,9 @@ def test_the_lender_is_turned_alike_and_differs_in_its_region():
     rotation[5:] = 20
     value = np.arange(10.0)[:, None]  # of the near ones, 1 to 4, the half that differs most are 3 and 4
     rng = np.random.default_rng(0)
-    assert {augment.lender(rng, rotation, value, usable, 0) for _ in range(20)} == {3, 4}
+    assert {augmentation.lender(rng, rotation, value, usable, 0) for _ in range(20)} == {3, 4}
     usable[3:5] = False
-    assert {augment.lender(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
+    assert {augmentation.lender(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
 
 
 def test_frames_without_a_face_lend_nothing():
@@ -196,7 +200,7 @@ def test_a_plain_example_is_augmented_alike_in_picture_and_truth():
     arrays, options = record.to_arrays(), {"size": 32, "lip_window": 5, "feature": "logmel"}
 
     def example(**kinds: float):
-        return transforms.plain_example(np.random.default_rng(5), arrays, arrays, augment=Augment(**kinds), **options)
+        return examples.plain_example(np.random.default_rng(5), arrays, arrays, augment=Augment(**kinds), **options)
 
     plain, moved, mirrored = example(), example(shift=0.1, zoom=0.1), example(mirror=1.0)
     np.testing.assert_array_equal(plain["target"], plain["driving"][2])
@@ -204,7 +208,7 @@ def test_a_plain_example_is_augmented_alike_in_picture_and_truth():
     assert not plain["driving_shift"].any() and moved["driving_shift"].all()
     np.testing.assert_array_equal(moved["target"], plain["target"])
     np.testing.assert_allclose(
-        moved["driving_calibrated"], augment.shift_truth(plain["driving_calibrated"], moved["driving_shift"])
+        moved["driving_calibrated"], augmentation.shift_truth(plain["driving_calibrated"], moved["driving_shift"])
     )
     np.testing.assert_array_equal(mirrored["source"], plain["source"][:, ::-1])
     np.testing.assert_allclose(mirrored["driving_calibrated"], mirror_calibrated(plain["driving_calibrated"]))

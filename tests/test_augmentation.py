@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_pipelines import augmentation
-from data_pipelines.augmentation import augment_speech
-from demo_jax.typing import SAMPLE_RATE
+from data_pipelines.extraction import speech_augmentation
+from data_pipelines.extraction.speech_augmentation import augment_speech
+from demo_jax.constants import SAMPLE_RATE
 
 MILLISECOND = SAMPLE_RATE // 1000
 
@@ -60,10 +60,10 @@ def test_a_room_neither_shifts_the_onset_nor_changes_the_energy_of_its_response(
     wave = np.zeros(SAMPLE_RATE)
     wave[5000:] = np.random.default_rng(0).standard_normal(SAMPLE_RATE - 5000)
     for seed in range(8):
-        response = augmentation.impulse_response(np.random.default_rng(seed))
+        response = speech_augmentation.impulse_response(np.random.default_rng(seed))
         assert np.square(response).sum() == pytest.approx(1)
         assert np.argmax(np.abs(response)) == 0
-        heard = augmentation.reverberated(np.random.default_rng(seed), wave)
+        heard = speech_augmentation.reverberated(np.random.default_rng(seed), wave)
         assert np.abs(heard[:5000]).max() < 1e-9  # of rounding in the FFT
         assert np.abs(heard[5000:5004]).max() > 0.1
 
@@ -72,9 +72,9 @@ def test_a_room_neither_shifts_the_onset_nor_changes_the_energy_of_its_response(
 def test_noise_has_the_level_that_was_asked_for(speech, snr):
     wave = speech / 32768
     for seed in range(8):
-        noise = augmentation.noise_for(np.random.default_rng(seed), wave, snr)
+        noise = speech_augmentation.noise_for(np.random.default_rng(seed), wave, snr)
         level = np.sqrt(np.square(noise).mean())
-        assert 20 * np.log10(augmentation.speech_level(wave) / level) == pytest.approx(snr, abs=0.01)
+        assert 20 * np.log10(speech_augmentation.speech_level(wave) / level) == pytest.approx(snr, abs=0.01)
         assert abs(np.corrcoef(noise, wave)[0, 1]) < 0.2  # babble is no copy of the speech
 
 
@@ -85,15 +85,15 @@ def _power(wave: np.ndarray, low: float, high: float) -> float:
 
 def test_a_telephone_keeps_its_band_only():
     wave = np.random.default_rng(1).standard_normal(SAMPLE_RATE)
-    heard = augmentation.band_limited(wave, 300, 3400)
+    heard = speech_augmentation.band_limited(wave, 300, 3400)
     assert _power(heard, 500, 2800) == pytest.approx(_power(wave, 500, 2800), rel=1e-6)
     assert _power(heard, 4300, 8000) < 1e-6 * _power(wave, 4300, 8000)
     assert _power(heard, 0, 200) < 1e-6 * _power(wave, 0, 200)
 
 
-@pytest.mark.parametrize("codec", [augmentation.mu_law, augmentation.transform_coded])
+@pytest.mark.parametrize("codec", [speech_augmentation.mu_law, speech_augmentation.transform_coded])
 def test_codecs_lose_something_but_not_the_speech(speech, codec):
-    wave = augmentation.band_limited(speech / 32768, 0, 3000)  # within what 8 kHz can carry
+    wave = speech_augmentation.band_limited(speech / 32768, 0, 3000)  # within what 8 kHz can carry
     for seed in range(4):
         heard = codec(np.random.default_rng(seed), wave)
         error = np.square(heard - wave).sum() / np.square(wave).sum()

@@ -18,8 +18,11 @@ import tiny_model
 from PIL import Image
 
 import sample
-from data_pipelines import encode, media, prepare
-from demo_jax.checkpoint import RunCheckpoints, space_checkpointable
+from data_pipelines import encode, prepare
+from demo_jax.checkpoint.save import RunCheckpoints, space_checkpointable
+from demo_jax.media import audio as audio_files
+from demo_jax.media import ffmpeg as ffmpeg_files
+from demo_jax.media import video
 from demo_jax.sampling import pipeline
 
 pytestmark = pytest.mark.unoptimised
@@ -28,7 +31,9 @@ SECONDS = 1
 
 
 def ffmpeg(*arguments):
-    subprocess.run([media._ffmpeg(), "-nostdin", "-y", *map(str, arguments)], capture_output=True, check=True)
+    subprocess.run(
+        [ffmpeg_files.ffmpeg_program(), "-nostdin", "-y", *map(str, arguments)], capture_output=True, check=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +84,8 @@ def inputs(tmp_path_factory):
     noise.resize((16, 16)).save(root / "tiny.png")
     Image.new("RGB", (160, 160), (120, 110, 100)).save(root / "nobody.png")
 
-    media.write_wav(root / "speech.wav", tiny_model.speech(25 * SECONDS))
-    media.write_wav(root / "zero.wav", np.zeros(0, np.int16))
+    audio_files.write_wav(root / "speech.wav", tiny_model.speech(25 * SECONDS))
+    audio_files.write_wav(root / "zero.wav", np.zeros(0, np.int16))
     for name, options in {
         "telephone.wav": ["-ar", "8000"],
         "stereo.wav": ["-ac", "2", "-ar", "44100"],
@@ -186,16 +191,16 @@ def test_bad_recordings(run, capfd, audio, says):
 )
 def test_any_common_recording_just_works(run, capfd, audio):
     assert run(audio=audio) == 0, capfd.readouterr().err
-    _, frames = media.read_video(run.out / "a.mp4")
+    _, frames = video.read_video(run.out / "a.mp4")
     # Lossy codecs add at most a frame of theirs (1152 samples, two video frames).
     assert 0 <= len(list(frames)) - 25 * SECONDS <= 2
 
 
 @pytest.mark.parametrize("samples", [1, 639, 641])
 def test_a_very_short_recording_works(run, tmp_path, capfd, samples):
-    media.write_wav(tmp_path / "short.wav", np.full(samples, 500, np.int16))
+    audio_files.write_wav(tmp_path / "short.wav", np.full(samples, 500, np.int16))
     assert run(audio=tmp_path / "short.wav") == 0, capfd.readouterr().err
-    assert len(list(media.read_video(run.out / "a.mp4")[1])) == -(-samples // 640)
+    assert len(list(video.read_video(run.out / "a.mp4")[1])) == -(-samples // 640)
 
 
 @pytest.mark.parametrize("name", ["list.m3u8", "list.m3u", "list.pls", "hidden.wav", "hidden.mp4", "concat.wav"])

@@ -13,10 +13,10 @@ from absl.testing import flagsaver
 
 import train
 from data_pipelines import prepare
-from data_pipelines.schema import write_clip
-from data_pipelines.video_writer import VideoWriter
+from data_pipelines.records.schema import write_clip
 from demo_jax.config import DataConfig, MeshConfig, Stage1Config, Stage2Config, as_config_dict
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
+from demo_jax.media.video_writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE1, STAGE2 = (f"--config={ROOT}/configs/puppet_{name}.py" for name in ("autoencoder", "flow"))

@@ -17,15 +17,17 @@ from media_files import make
 from PIL import Image
 
 import sample
-from data_pipelines import media
-from data_pipelines.probe import read_facts
-from data_pipelines.video_writer import VideoWriter
-from demo_jax.sampling import batch, jobs, pipeline
+from demo_jax.errors import InputError
+from demo_jax.media import audio as audio_files
+from demo_jax.media import video
+from demo_jax.media.probe import read_facts
+from demo_jax.media.video_writer import VideoWriter
+from demo_jax.sampling import batch, pipeline
+from demo_jax.sampling import manifest as jobs
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.track import read_track
-from demo_jax.typing import InputError
+from demo_jax.sampling.tracks import read_track
 
 pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +46,7 @@ def folder(tmp_path, demo, monkeypatch):
         Image.fromarray(tiny_model.portrait(i)).save(tmp_path / f"p{i}.png")
         (tmp_path / f"p{i}.json").write_text('{"cropped": true, "corpus": "puppet"}')
     for i, frames in enumerate(LENGTHS):
-        media.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
+        audio_files.write_wav(tmp_path / f"s{i}.wav", tiny_model.speech(frames, seed=i))
     make(tmp_path / "stereo.wav", "-i", str(tmp_path / "s3.wav"), "-af", "pan=stereo|c0=c0|c1=c0")
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
     return tmp_path
@@ -94,7 +96,7 @@ def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
         with np.load(folder / f"out/{i}_track.npz") as made:
             # In a batch sums are taken in another order.
             np.testing.assert_allclose(made["codes"], alone, atol=2e-4)
-        info, frames = media.read_video(folder / f"out/{i}.mp4")
+        info, frames = video.read_video(folder / f"out/{i}.mp4")
         assert len(list(frames)) == len(alone) and info.has_audio
         audio = read_facts(folder / f"out/{i}.mp4", "video").audio
         assert audio is not None and audio.channels == (2 if i == 3 else 1)  # the recording's own
@@ -133,7 +135,7 @@ def test_finished_jobs_are_skipped_and_changed_ones_made_again(folder, capsys):
     manifest(folder, job(0), job(1), job(2))
     assert run(folder) == 0
     before = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.mp4")}
-    media.write_wav(folder / "s1.wav", tiny_model.speech(7, seed=9))  # another recording
+    audio_files.write_wav(folder / "s1.wav", tiny_model.speech(7, seed=9))  # another recording
     (folder / "out/2.mp4").unlink()
     (folder / "out/.2.123.tmp.mp4").write_bytes(b"half")  # of a call that was killed
     with (folder / "out/results.jsonl").open("a") as file:
@@ -269,5 +271,5 @@ def test_killed_and_called_again_it_goes_on(tmp_path):
         "0.mp4", "1.mp4", "2.mp4",
     ]  # fmt: skip
     for i, frames in enumerate((5, 225, 225)):
-        assert len(list(media.read_video(tmp_path / f"out/{i}.mp4")[1])) == frames
+        assert len(list(video.read_video(tmp_path / f"out/{i}.mp4")[1])) == frames
     assert not list((tmp_path / "out").glob(".*")) and list((tmp_path / "cache").rglob("*"))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from living import alive, wait_for
 
-from data_pipelines import batches as module
-from data_pipelines.batches import Batches, Patience, WorkersLostError
+from data_pipelines.loading import iterator as module
+from data_pipelines.loading.iterator import Batches, Patience, WorkersLostError
 
 pytestmark = pytest.mark.slow
 # A worker takes some seconds to start, on a busy machine many more.

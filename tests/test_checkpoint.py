@@ -14,11 +14,15 @@ import pytest
 from etils import epath
 
 from demo_jax import sharding
-from demo_jax.checkpoint import DamagedError, NotSavedError, RunCheckpoints, export_model, fingerprint, load_model
+from demo_jax.checkpoint.damage import not_damage
+from demo_jax.checkpoint.fingerprints import fingerprint
+from demo_jax.checkpoint.load import load_model
+from demo_jax.checkpoint.orbax_io import DamagedError
+from demo_jax.checkpoint.publish import export_model
+from demo_jax.checkpoint.save import NotSavedError, RunCheckpoints
 from demo_jax.config import MeshConfig, OptimizerConfig, Stage1Config
-from demo_jax.damage import not_damage
+from demo_jax.errors import InputError
 from demo_jax.training.state import create, from_parts, make_optimizer, to_parts
-from demo_jax.typing import InputError
 
 META = {
     "schema": 1,

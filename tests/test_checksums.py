@@ -5,7 +5,8 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from demo_jax import checksums, sharding
+from demo_jax import sharding
+from demo_jax.checkpoint import checksums
 from demo_jax.config import MeshConfig
 
 

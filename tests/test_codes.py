@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from demo_jax import codes
+from demo_jax.errors import InputError
 from demo_jax.factors import FactorLayout
-from demo_jax.typing import InputError
 
 LAYOUT = FactorLayout()
 

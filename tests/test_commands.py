@@ -18,14 +18,14 @@ import tiny_model
 from living import wait_for
 
 import train
-from data_pipelines.schema import write_clip
-from demo_jax import bundled, devices
-from demo_jax.checkpoint import describe, load_any, load_model
+from data_pipelines.records.schema import write_clip
+from demo_jax import devices, paths
+from demo_jax.checkpoint.load import describe, load_any, load_model
 from demo_jax.config import DataConfig, OptimizerConfig, Stage1Config, as_config_dict, from_config_dict
-from demo_jax.locks import LOCK, locked
-from demo_jax.training import processes
+from demo_jax.errors import InputError
+from demo_jax.media.locks import LOCK, locked
+from demo_jax.training import distributed
 from demo_jax.training.state import create, make_optimizer
-from demo_jax.typing import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -122,7 +122,7 @@ def test_a_second_process_in_a_folder_is_named_and_the_folder_free_again_afterwa
 
 def test_a_lock_ends_with_a_process_that_is_killed(tmp_path):
     code = (
-        "import sys, time\nfrom demo_jax.locks import locked\n"
+        "import sys, time\nfrom demo_jax.media.locks import locked\n"
         "with locked(sys.argv[1], 'training'):\n    time.sleep(600)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
@@ -152,7 +152,7 @@ def test_two_runs_in_one_work_directory(one_person, tmp_path, monkeypatch):
     with locked(tmp_path / "run", "training"):
         with pytest.raises(InputError, match=r"another run, process \d+ on .*, is training in"):
             train.run(values, str(tmp_path / "run"))
-        monkeypatch.setattr(processes, "first", lambda: False)
+        monkeypatch.setattr(distributed, "first", lambda: False)
         assert train.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "run").iterdir()] == []
@@ -184,13 +184,13 @@ def test_configs_that_start_from_the_bundled_model_work_from_any_folder(tmp_path
 
 def test_what_is_there_goes_before_what_is_bundled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    there = bundled.ASSETS / "puppet-v1"
-    assert Path(bundled.resolve("puppet-v1")) == there == bundled.BUNDLED
-    assert Path(bundled.resolve("demo_jax/assets/puppet-v1")) == there
-    assert Path(bundled.resolve(str(there))) == there
-    assert Path(bundled.resolve("judge")) == bundled.ASSETS / "judge"
+    there = paths.ASSETS / "puppet-v1"
+    assert Path(paths.resolve("puppet-v1")) == there == paths.BUNDLED
+    assert Path(paths.resolve("demo_jax/assets/puppet-v1")) == there
+    assert Path(paths.resolve(str(there))) == there
+    assert Path(paths.resolve("judge")) == paths.ASSETS / "judge"
     for unknown in ("puppet-v9", "runs/puppet-v1", "/puppet-v1", "../assets/puppet-v1", ""):
-        assert str(bundled.resolve(unknown)) == str(Path(unknown))
+        assert str(paths.resolve(unknown)) == str(Path(unknown))
     (tmp_path / "puppet-v1").mkdir()
     with pytest.raises(InputError, match="puppet-v1 is not a checkpoint of this project"):
         load_any("puppet-v1")

@@ -12,8 +12,8 @@ import pytest
 import tiny_model
 from PIL import Image
 
-from data_pipelines import media
 from demo_jax.compilation import MIN_COMPILE_TIME, enable_compilation_cache
+from demo_jax.media import audio
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
@@ -134,7 +134,7 @@ sys.exit(status)
 
 def test_a_second_process_compiles_nothing(tmp_path):
     portrait(tmp_path)
-    media.write_wav(tmp_path / "s.wav", tiny_model.speech(13))
+    audio.write_wav(tmp_path / "s.wav", tiny_model.speech(13))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")} | {
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -15,9 +15,9 @@ import configs
 from benchmarks.abstract import AUDIO, abstract_step, shape, stage1_shapes
 from demo_jax import config
 from demo_jax.config import Stage1Config, Stage2Config, as_config_dict, from_config_dict
+from demo_jax.errors import InputError
 from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.training.stage1 import stage1_losses
-from demo_jax.typing import InputError
+from demo_jax.training.stage1_losses import stage1_losses
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, TRACK_COLUMNS, FactorLayout, rotation_matrix
 from demo_jax.sampling.controls import BLINK, Controls, Drive, Setting, gaze_at_camera, resolve
-from demo_jax.sampling.track import MotionTrack, read_codes, read_keyframes, read_track, write_track
-from demo_jax.typing import InputError
+from demo_jax.sampling.tracks import MotionTrack, read_codes, read_keyframes, read_track, write_track
 
 LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
 PORTRAIT = np.linspace(-1, 1, LAYOUT.size, dtype=np.float32)

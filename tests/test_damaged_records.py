@@ -7,10 +7,11 @@ import pytest
 import synthetic
 from etils import epath
 
-from data_pipelines import pipeline, talking_portrait
-from data_pipelines.schema import write_clip
-from data_pipelines.sources import read_members
-from demo_jax.typing import InputError
+from data_pipelines import talking_portrait
+from data_pipelines.loading import batches as pipeline
+from data_pipelines.records.schema import write_clip
+from data_pipelines.records.sources import read_members
+from demo_jax.errors import InputError
 
 
 def make(root: Path, batch_size: int = 8) -> pipeline.Batches:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import synthetic
 
-from data_pipelines import catalog, pipeline
-from data_pipelines.schema import pack, write_atomically, write_clip
+from data_pipelines.loading import batches
+from data_pipelines.records import catalog
+from data_pipelines.records.schema import pack, write_clip
+from demo_jax.media.files import write_atomically
 
 STAGE1 = {"batch_size": 4, "set_batch_size": 2, "seed": 3, "start_step": 0, "size": 16}
 STAGE2 = {"batch_size": 4, "seed": 3, "start_step": 0}
@@ -27,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def first(root):
-    with pipeline.stage1_batches(root, "train", **STAGE1) as one, pipeline.stage2_batches(root, **STAGE2) as two:
+    with batches.stage1_batches(root, "train", **STAGE1) as one, batches.stage2_batches(root, **STAGE2) as two:
         return next(one) | {f"codes/{name}": value for name, value in next(two).items()}
 
 

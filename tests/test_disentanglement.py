@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines.augment import shift_truth
+from data_pipelines.loading.augmentation import shift_truth
 from demo_jax.config import Stage1LossConfig
+from demo_jax.errors import InputError
 from demo_jax.factors import FACTORS, FactorLayout, columns_of
 from demo_jax.losses.contrastive import gaze_contrast, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.models.autoencoder import AutoEncoder
-from demo_jax.training import stage1
-from demo_jax.training.blocks import Blocks, swap_factor, true_control, undo_shift
-from demo_jax.typing import InputError
+from demo_jax.training import stage1_losses
+from demo_jax.training.code_blocks import Blocks, swap_factor, true_control, undo_shift
 from tests import tiny_model
 
 LAYOUT = FactorLayout(lip=4, pose=6, gaze=5, residual=2)
@@ -165,16 +165,18 @@ def test_supervision_is_the_mean_error_of_factors_and_skips_the_unknown():
     codes = jnp.zeros((2, LAYOUT.size))
     truth = jnp.concatenate([jnp.full((2, 3), 1.0), jnp.full((2, 6), 2.0), jnp.full((2, 4), 3.0)], 1)
     truth = truth.at[1, :3].set(jnp.nan)
-    assert float(stage1.supervision(codes, truth, BLOCKS)) == pytest.approx((1 + 2 + 3) / 3)
+    assert float(stage1_losses.supervision(codes, truth, BLOCKS)) == pytest.approx((1 + 2 + 3) / 3)
     without = Blocks(layout=LAYOUT, merged=("pose",))
-    assert float(stage1.supervision(codes, truth, without)) == pytest.approx((1 + 3) / 2)
+    assert float(stage1_losses.supervision(codes, truth, without)) == pytest.approx((1 + 3) / 2)
 
 
 def test_expressions_are_compared_where_known_and_factors_weigh_alike():
     truth = jnp.zeros((2, 52)).at[1, columns_of("lip")].set(jnp.nan)
     lip, residual = (jnp.ones((2, len(columns_of(f)))) for f in ("lip", "residual"))
-    assert float(stage1.expression_error({"lip": lip, "residual": 3 * residual}, truth)) == pytest.approx((1 + 9) / 2)
-    assert float(stage1.expression_error({"lip": lip}, jnp.full((2, 52), jnp.nan))) == 0
+    assert float(stage1_losses.expression_error({"lip": lip, "residual": 3 * residual}, truth)) == pytest.approx(
+        (1 + 9) / 2
+    )
+    assert float(stage1_losses.expression_error({"lip": lip}, jnp.full((2, 52), jnp.nan))) == 0
 
 
 def test_a_block_says_nothing_of_other_factors_expressions():
@@ -209,7 +211,7 @@ def planted(leak: float, **weights: float) -> dict[str, float]:
     codes = {name: jnp.asarray(code) for name, code in codes.items()} | {"driving": codes["source"]}
     loss = dataclasses.replace(OFF, **weights)
     window = jnp.repeat(codes["source"][:, None], 5, 1)
-    terms = stage1.code_terms(_NoNet(), loss, BLOCKS, tiny_model.stage1_batch(), codes, window)
+    terms = stage1_losses.code_terms(_NoNet(), loss, BLOCKS, tiny_model.stage1_batch(), codes, window)
     return {name: float(value) for name, value in terms.items()}
 
 

@@ -8,12 +8,12 @@ import pytest
 import tiny_model
 from PIL import Image
 
-from data_pipelines.extraction.driving import face_frames, fill_gaps, find_gaps
-from data_pipelines.video_writer import VideoWriter
+from demo_jax.errors import InputError
+from demo_jax.faces.driving import face_frames, fill_gaps, find_gaps
+from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import Controls, resolve
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import InputError
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")

@@ -11,11 +11,14 @@ import pytest
 import synthetic
 import tiny_model
 
-from data_pipelines import add_features, catalog, encode, pipeline
-from data_pipelines.extraction.audio import LogMel
-from data_pipelines.schema import write_clip
-from demo_jax.checkpoint import SCHEMA, RunCheckpoints
-from demo_jax.typing import InputError
+from data_pipelines import add_features, encode
+from data_pipelines.loading import batches
+from data_pipelines.records import catalog
+from data_pipelines.records.schema import write_clip
+from demo_jax.audio.log_mel import LogMel
+from demo_jax.checkpoint.load import SCHEMA
+from demo_jax.checkpoint.save import RunCheckpoints
+from demo_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +46,11 @@ def encoded(root, data="data"):
 
 
 def speakers(codes):
-    return {pipeline.read_codes(path).speaker_id for path in catalog.code_paths(codes, "train")}
+    return {batches.read_codes(path).speaker_id for path in catalog.code_paths(codes, "train")}
 
 
 def hashes(codes):
-    with pipeline.stage2_batches(codes, batch_size=4, window=12, context=4, look_ahead=3, seed=0, start_step=0) as it:
+    with batches.stage2_batches(codes, batch_size=4, window=12, context=4, look_ahead=3, seed=0, start_step=0) as it:
         return [next(it)["codes"].tobytes() for _ in range(3)]
 
 
@@ -66,7 +69,7 @@ def test_a_person_who_withdrew_is_not_trained_on(world, tmp_path):
         "cyd_0.npz",
         "cyd_1.npz",
     ]
-    assert speakers(root / "codes") == {"ada"} and pipeline.splits_of(root / "codes") == ("train", "val")
+    assert speakers(root / "codes") == {"ada"} and batches.splits_of(root / "codes") == ("train", "val")
     listed = json.loads((root / "codes/codes.json").read_text())["clips"]
     assert listed == {"train": ["ada_0", "ada_1"], "val": ["cyd_0", "cyd_1"]}
     # Nor when their codes come back by some other way, such as a copy of the old folder.
@@ -98,4 +101,4 @@ def test_codes_from_before_they_were_listed_are_read(world, tmp_path):
     (tmp_path / "codes/codes.json").write_text(json.dumps(info))
     assert catalog.splits_of(tmp_path / "codes") == ("train", "val")
     assert [p.stem for p in catalog.code_paths(tmp_path / "codes", "val")] == ["cyd_0", "cyd_1"]
-    assert np.isfinite(pipeline.first_codes(tmp_path / "codes", "train").codes).all()
+    assert np.isfinite(batches.first_codes(tmp_path / "codes", "train").codes).all()

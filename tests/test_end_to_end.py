@@ -16,19 +16,22 @@ import pytest
 import sample
 import train
 from benchmarks import ablations
-from data_pipelines import encode, excerpt, images, media
+from data_pipelines import encode, excerpt
+from data_pipelines.loading.examples import decode_frame
 from data_pipelines.puppet import __main__ as puppet
-from data_pipelines.puppet import example
-from data_pipelines.schema import read_clip
-from data_pipelines.transforms import decode_frame
-from demo_jax.checkpoint import RunCheckpoints, export_model, load_any, load_model
+from data_pipelines.puppet.corpus import example
+from data_pipelines.records.schema import read_clip
+from demo_jax.checkpoint.load import load_any, load_model
+from demo_jax.checkpoint.publish import export_model
+from demo_jax.checkpoint.save import RunCheckpoints
 from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
-from demo_jax.evaluation import judge as judges
-from demo_jax.evaluation import report
-from demo_jax.evaluation.metrics.pictures import psnr
+from demo_jax.errors import InputError
+from demo_jax.evaluation.judge import regressor as judges
+from demo_jax.evaluation.metrics.images import psnr
+from demo_jax.evaluation.report import build
 from demo_jax.factors import TRACK_COLUMNS
+from demo_jax.media import audio, images, video
 from demo_jax.sampling.pipeline import load as load_pipeline
-from demo_jax.typing import InputError
 from tests import tiny_model
 
 pytestmark = pytest.mark.unoptimised
@@ -59,8 +62,8 @@ def world(tmp_path_factory):
     train.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
     assert example.main(["--out", str(root / "example")]) == 0
     # Two seconds are enough.
-    speech = media.read_audio(root / "example" / "speech.wav")[:32_000]
-    media.write_wav(root / "short.wav", speech)
+    speech = audio.read_audio(root / "example" / "speech.wav")[:32_000]
+    audio.write_wav(root / "short.wav", speech)
     return root
 
 
@@ -80,9 +83,9 @@ def test_stage2_alone_is_enough_to_sample(world, capsys):
     common = ["--portrait", world / "example" / "portrait.png", "--audio", world / "short.wav", "--steps", "2"]
     code = sample.main([str(a) for a in [*common, "--out", out, "--checkpoint", world / "flow", "--hold", "pose"]])
     assert code == 0, capsys.readouterr().err
-    info, frames = media.read_video(out)
+    info, frames = video.read_video(out)
     assert len(list(frames)) == 50 and (info.width, info.height) == (32, 32)
-    assert abs(len(media.read_audio(out)) - 32_000) < 2 * 1024  # the speech; AAC frames are 1024 samples
+    assert abs(len(audio.read_audio(out)) - 32_000) < 2 * 1024  # the speech; AAC frames are 1024 samples
     with np.load(world / "out" / "talk_track.npz") as track:
         assert set(TRACK_COLUMNS) <= set(track.files) and len(track["time"]) == 50
         assert np.ptp(track["yaw"]) == 0  # held
@@ -159,16 +162,16 @@ def test_the_report_of_an_autoencoder(world, judge, capsys):
     out = world / "report"
     few = ["--clips", "1", "--people", "2", "--frames", "8", "--judge", judge]
     command = ["--checkpoint", world / "autoencoder", "--data", world / "corpus", "--out", out, *few]
-    assert report.main([str(a) for a in command]) == 0, capsys.readouterr().err
+    assert build.main([str(a) for a in command]) == 0, capsys.readouterr().err
     assert str(out / "report.html") in capsys.readouterr().out
 
     def refuse(name: str) -> float:
         raise AssertionError(f"report.json holds {name}, which is no JSON")
 
     found = json.loads((out / "report.json").read_text(), parse_constant=refuse)
-    assert list(found["results"]) == list(report.PUPPET)
+    assert list(found["results"]) == list(build.PUPPET)
     # Figures by hand: the copying baseline of the one piece, and the matrix's shape.
-    (record,) = report.clip_records(str(world / "corpus"), "test", 1)
+    (record,) = build.clip_records(str(world / "corpus"), "test", 1)
     frames = [decode_frame(f, 32) for f in record.frames]
     copy = np.mean([psnr(frames[0], f) for f in frames[1:]])
     assert found["results"]["reconstruction"]["psnr_frame_copy"]["mean"] == pytest.approx(copy)
@@ -182,23 +185,23 @@ def test_the_report_of_an_autoencoder(world, judge, capsys):
     assert float(rows["reconstruction/psnr_frame_copy/mean"]) == pytest.approx(copy)
     # One page, nothing loaded from elsewhere.
     text, pictures = re.subn('data:image/webp;base64,[^"]*', "", (out / "report.html").read_text())
-    assert pictures >= 3 and text.count("<section>") == len(report.PUPPET) + 3
+    assert pictures >= 3 and text.count("<section>") == len(build.PUPPET) + 3
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "") and not re.search(r"\bnan\b", text)
     ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
     # Sections are kept: a second report measures nothing again.
     parts = sorted((out / "parts").iterdir())
     times = [p.stat().st_mtime_ns for p in parts]
-    assert len(parts) == len(report.PUPPET)
-    assert report.main([str(a) for a in command]) == 0
+    assert len(parts) == len(build.PUPPET)
+    assert build.main([str(a) for a in command]) == 0
     assert [p.stat().st_mtime_ns for p in sorted((out / "parts").iterdir())] == times
 
 
 def test_the_report_of_what_stage_2_generates(world):
     out = world / "report2"
     command = ["--checkpoint", world / "flow", "--data", world / "corpus", "--codes", world / "codes", "--out", out]
-    assert report.main([str(a) for a in [*command, "--clips", "2", "--only", "lip_sync"]]) == 0
+    assert build.main([str(a) for a in [*command, "--clips", "2", "--only", "lip_sync"]]) == 0
     sync = json.loads((out / "report.json").read_text())["results"]["lip_sync"]
-    spoken = report.code_records(str(world / "codes"), "test", 2)
+    spoken = build.code_records(str(world / "codes"), "test", 2)
     assert -1 <= sync["aperture_correlation"]["mean"] <= 1 and sync["aperture_correlation"]["count"] == len(spoken)
 
 
@@ -221,7 +224,7 @@ def test_a_report_that_cannot_be_made_says_why(world, judge, capsys):
         "not a checkpoint": [*common, str(world / "corpus")],
     }
     for words, arguments in cases.items():
-        assert report.main(arguments) == 2
+        assert build.main(arguments) == 2
         assert words in capsys.readouterr().err
 
 
@@ -242,7 +245,7 @@ def test_an_excerpt_can_be_sampled(world):
     assert excerpt.main(["--data", str(world / "corpus"), "--out", str(out)]) == 0
     records = [read_clip(path) for path in sorted((world / "corpus" / "test" / "clips").glob("*.npz"))]
     first = [r for r in records if r.clip_id == min(r.clip_id for r in records if not r.variant)]
-    sound = media.read_audio(out / "speech.wav")
+    sound = audio.read_audio(out / "speech.wav")
     np.testing.assert_array_equal(sound, np.concatenate([r.waveform for r in first]))
     picture = images.read_image(out / "portrait.png")
     np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 128))

@@ -11,13 +11,13 @@ import tiny_model
 from PIL import Image
 
 import sample
-from data_pipelines import media
+from demo_jax.errors import InputError
+from demo_jax.media import audio
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import Controls, Drive, Setting
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.track import MotionTrack
-from demo_jax.typing import InputError
+from demo_jax.sampling.tracks import MotionTrack
 
 FRAMES = 14  # two windows
 MOVING = np.random.default_rng(0).uniform(0.3, 0.7, (FRAMES, tiny_model.LAYOUT.size)).astype(np.float32)
@@ -114,7 +114,7 @@ def folder(tmp_path, demo, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(tiny_model.portrait()).save("p.png")
     (tmp_path / "p.json").write_text('{"cropped": true, "corpus": "puppet"}')
-    media.write_wav(tmp_path / "s.wav", tiny_model.speech(FRAMES))
+    audio.write_wav(tmp_path / "s.wav", tiny_model.speech(FRAMES))
     return tmp_path
 
 

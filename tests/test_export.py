@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import tiny_model
 
+from demo_jax.errors import InputError
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance, ode
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import export
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import InputError
 
 pytestmark = pytest.mark.unoptimised
 

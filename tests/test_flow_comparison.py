@@ -10,10 +10,11 @@ import pytest
 import synthetic
 
 from benchmarks import flow_comparison, flow_kinds
-from data_pipelines.schema import pack, write_atomically
+from data_pipelines.records.schema import pack
 from demo_jax import codes
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
+from demo_jax.media.files import write_atomically
 
 LAYOUT = FactorLayout()
 

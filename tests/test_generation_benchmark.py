@@ -7,7 +7,8 @@ import pytest
 import tiny_model
 
 from benchmarks import generation
-from data_pipelines.schema import pack, write_atomically
+from data_pipelines.records.schema import pack
+from demo_jax.media.files import write_atomically
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline

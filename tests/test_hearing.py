@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tiny_model
 
+from demo_jax.errors import InputError
 from demo_jax.sampling.controls import FREE
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import InputError
 
 pytestmark = pytest.mark.unoptimised
 

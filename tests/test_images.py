@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from data_pipelines.images import PICTURE_FORMATS, read_image
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
+from demo_jax.media.images import PICTURE_FORMATS, read_image
 
 SIZE = (48, 40)  # width, height
 COLOUR = (200, 90, 40)

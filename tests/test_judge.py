@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines.puppet.identity import random_identity
-from data_pipelines.puppet.motion import Motion
-from data_pipelines.puppet.render import measure
-from demo_jax.evaluation import experiments, train_judge
-from demo_jax.evaluation.judge import (
+from data_pipelines.puppet.motion.face_motion import Motion
+from data_pipelines.puppet.person.identity import random_identity
+from data_pipelines.puppet.render.renderer import measure
+from demo_jax.errors import InputError
+from demo_jax.evaluation import experiments
+from demo_jax.evaluation.judge import train
+from demo_jax.evaluation.judge.regressor import (  # fmt: skip
     COARSE,
     EXPRESSION_COLUMNS,
     EXPRESSION_NAMES,
@@ -29,10 +31,9 @@ from demo_jax.evaluation.judge import (
     load_judge,
     nearest,
     save_judge,
-)  # fmt: skip
+)
 from demo_jax.evaluation.puppets import Probes
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FactorLayout, columns_of
-from demo_jax.typing import InputError
 
 E = len(EXPRESSION_NAMES)
 
@@ -128,24 +129,24 @@ def tiny_batch(count: int = 8) -> dict[str, np.ndarray]:
 
 
 def test_training_learns_and_a_stopped_run_goes_on(tmp_path):
-    settings = train_judge.Settings(steps=20, batch=8, learning_rate=3e-3)
-    state = train_judge.init_state(settings, config(), people=2)
-    step, batch = train_judge.make_step(settings, config()), tiny_batch()
+    settings = train.Settings(steps=20, batch=8, learning_rate=3e-3)
+    state = train.init_state(settings, config(), people=2)
+    step, batch = train.make_step(settings, config()), tiny_batch()
     losses = []
     for number in range(20):
         if number == 10:
-            train_judge._save(tmp_path / "state.npz", state, number, "run")
+            train._save(tmp_path / "state.npz", state, number, "run")
         state, loss, _ = step(state, batch, jnp.int32(number))
         losses.append(float(loss))
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
-    template = train_judge.init_state(settings, config(), people=2)
-    again, first = train_judge._resume(tmp_path / "state.npz", template, "run")
+    template = train.init_state(settings, config(), people=2)
+    again, first = train._resume(tmp_path / "state.npz", template, "run")
     assert first == 10
     for number in range(first, 20):
         again, loss, _ = step(again, batch, jnp.int32(number))
     assert float(loss) == losses[-1]
     with pytest.raises(InputError, match="other settings"):
-        train_judge._resume(tmp_path / "state.npz", template, "another run")
+        train._resume(tmp_path / "state.npz", template, "another run")
 
 
 # Experiments with a world in which pictures are the numbers themselves, so that the answers are known.

@@ -15,7 +15,7 @@ from demo_jax.sampling import windows
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.track import MotionTrack
+from demo_jax.sampling.tracks import MotionTrack
 from demo_jax.training.conditioning import make_condition
 
 LAYOUT = FactorLayout(lip=4, pose=7, gaze=4, residual=2)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines.puppet import surface
+from data_pipelines.puppet.person import surface
 from demo_jax.factors import LANDMARK_MIRROR, POSE_SCALE, rotation_matrix
-from demo_jax.models import landmarks, rigid
-from demo_jax.training.stage1 import landmark_error
+from demo_jax.models.geometry import landmarks, rigid
+from demo_jax.training.stage1_losses import landmark_error
 
 POSE = np.array([20.0, -10.0, 8.0, 0.05, -0.03, 0.75])
 SIZES = {"lip": 20, "gaze": 6, "residual": 10}
@@ -36,8 +36,8 @@ def test_the_mean_face_is_symmetric_and_one_face_wide() -> None:
 def test_the_mean_face_lies_on_a_puppets() -> None:
     """Before any training the points are those of a stranger at rest to 4 % of the face width, whatever the pose."""
     pytest.importorskip("numba")
-    from data_pipelines.puppet.identity import random_identity
-    from data_pipelines.puppet.render import measure
+    from data_pipelines.puppet.person.identity import random_identity
+    from data_pipelines.puppet.render.renderer import measure
 
     identity = random_identity(np.random.default_rng(0))
     truth = measure(identity, POSE[None], np.zeros((1, 52)), np.zeros((1, 3)), 128).landmarks[0]

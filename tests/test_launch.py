@@ -12,7 +12,7 @@ import yaml
 import train
 from configs import full_flow
 from demo_jax.config import from_config_dict
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
 
 LAUNCH = Path(__file__).parents[1] / "docs" / "launch"
 JOIN = """

@@ -11,12 +11,12 @@ import jax
 import numpy as np
 import tiny_model
 
+from demo_jax.constants import FPS
 from demo_jax.factors import CALIBRATED_NAMES
 from demo_jax.sampling.controls import Controls
-from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.typing import FPS
+from demo_jax.sampling.session import STREAM_HOP
 
 WINDOWS = 2 * 60 * FPS // STREAM_HOP
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from demo_jax.errors import InputError
 from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, lip_info_nce
 from demo_jax.losses.perceptual import LAYERS, perceptual, vgg_features
@@ -20,8 +21,7 @@ from demo_jax.losses.reconstruction import (
     ssim,
     weighted_l1,
 )
-from demo_jax.typing import InputError
-from demo_jax.vgg16 import load_vgg16
+from demo_jax.losses.vgg16 import load_vgg16
 
 
 def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demo_jax import low_rank
 from demo_jax.config import OptimizerConfig, RunConfig, Stage1Config, Stage1LossConfig
+from demo_jax.errors import InputError
+from demo_jax.models import low_rank
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step
-from demo_jax.typing import InputError
 
 SHAPES = {"conv": (3, 3, 6, 8), "stacked": (2, 6, 7), "thin": (1, 5)}
 RANK = 2

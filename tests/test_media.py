@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import media
-from data_pipelines.images import read_image
-from data_pipelines.media import check_output, read_audio, read_video
-from data_pipelines.video_writer import VideoWriter
-from demo_jax.typing import SAMPLE_RATE, InputError
+from demo_jax.constants import SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.media import audio
+from demo_jax.media import ffmpeg as ffmpeg_files
+from demo_jax.media.audio import read_audio
+from demo_jax.media.files import check_output
+from demo_jax.media.images import read_image
+from demo_jax.media.video import read_video
+from demo_jax.media.video_writer import VideoWriter
 
 
 def ffmpeg(*arguments: str) -> str:
-    command = [media._ffmpeg(), "-nostdin", "-hide_banner", "-y", *arguments]
+    command = [ffmpeg_files.ffmpeg_program(), "-nostdin", "-hide_banner", "-y", *arguments]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     return done.stderr
 
@@ -29,7 +33,7 @@ def tone(seconds: float = 1.0, hz: float = 440.0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "tone.wav"
-    media.write_wav(path, tone())
+    audio.write_wav(path, tone())
     return path
 
 
@@ -76,7 +80,7 @@ def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
     if kind == "empty":
         path.write_bytes(b"")
     elif kind == "zero-length":
-        media.write_wav(path, np.zeros(0, np.int16))
+        audio.write_wav(path, np.zeros(0, np.int16))
     elif kind == "cut":
         path.write_bytes(wav.read_bytes()[:9000])
     elif kind == "cut m4a":
@@ -226,7 +230,7 @@ def test_ffmpegs_failure_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     script = tmp_path / "ffmpeg"
     script.write_text("#!/bin/sh\necho '[out @ 0x12ab] Error writing trailer: No space left on device' >&2\nexit 1\n")
     script.chmod(0o755)
-    monkeypatch.setattr(media, "_ffmpeg", lambda: str(script))
+    monkeypatch.setattr(ffmpeg_files, "ffmpeg_program", lambda: str(script))
 
     def write() -> None:
         with VideoWriter(tmp_path / "x.mp4", (512, 512)) as video:

@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from media_files import SOUND, make, source
 
-from data_pipelines import media, prepare
+from data_pipelines import prepare
 from data_pipelines.extraction.faults import LEAST_RATE, Faults, find_faults
-from data_pipelines.schema import read_clip
-from data_pipelines.transforms import decode_frame
-from data_pipelines.video_writer import VideoWriter
-from demo_jax.typing import InputError
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.schema import read_clip
+from demo_jax.errors import InputError
+from demo_jax.media import audio
+from demo_jax.media import video as video_files
+from demo_jax.media.video_writer import VideoWriter
 
 MOVING = "testsrc2=s=128x128:r={rate}:d=4"
 
 
 def faults(path: Path) -> Faults:
-    return find_faults(path, len(list(media.read_video(path)[1])), 5)
+    return find_faults(path, len(list(video_files.read_video(path)[1])), 5)
 
 
 def film(path: Path, *options: str, rate: int = 25) -> Path:
@@ -60,26 +62,26 @@ def test_a_picture_that_stands_still(tmp_path: Path) -> None:
 
 def test_what_damage_smears(tmp_path: Path) -> None:
     """Packets that a receiver lost, and zeros on a disk: smeared from there to the next key picture."""
-    clean = np.stack(list(media.read_video(film(tmp_path / "a.mp4"))[1])).astype(int)
+    clean = np.stack(list(video_files.read_video(film(tmp_path / "a.mp4"))[1])).astype(int)
     data = bytearray((tmp_path / "a.mp4").read_bytes())
     data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
     (tmp_path / "zeros.mp4").write_bytes(data)
     (fault,) = faults(tmp_path / "zeros.mp4").unusable
-    shown = np.stack(list(media.read_video(tmp_path / "zeros.mp4")[1])).astype(int)
+    shown = np.stack(list(video_files.read_video(tmp_path / "zeros.mp4")[1])).astype(int)
     smeared = np.flatnonzero(np.abs(shown - clean).mean((1, 2, 3)) > 1)
     assert len(smeared) and fault.first <= smeared[0] and smeared[-1] < fault.last and fault.last % 25 == 0
 
-    clean = np.stack(list(media.read_video(film(tmp_path / "a.ts"))[1])).astype(int)
+    clean = np.stack(list(video_files.read_video(film(tmp_path / "a.ts"))[1])).astype(int)
     packets = (tmp_path / "a.ts").read_bytes()
     middle = len(packets) // 188 // 2
     (tmp_path / "hole.ts").write_bytes(packets[: 188 * middle] + packets[188 * (middle + 30) :])
     (fault,) = faults(tmp_path / "hole.ts").unusable
     assert fault.reason == "picture damaged" and fault.last - fault.first < 45
-    shown = np.stack(list(media.read_video(tmp_path / "hole.ts")[1])).astype(int)
+    shown = np.stack(list(video_files.read_video(tmp_path / "hole.ts")[1])).astype(int)
     unlike = np.array([np.abs(clean - frame).mean((1, 2, 3)).min() > 1 for frame in shown])
     assert unlike[fault.first : fault.last].any() and not unlike[: fault.first].any()
     assert not unlike[fault.last :].any()
-    assert len(media.read_audio(tmp_path / "hole.ts")) > 0  # damage in a stream is no cut
+    assert len(audio.read_audio(tmp_path / "hole.ts")) > 0  # damage in a stream is no cut
 
 
 @functools.cache

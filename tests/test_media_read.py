@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from media_files import PICTURE, SOUND, make, source
 
-from data_pipelines import media
-from data_pipelines.ffmpeg_process import Running
-from demo_jax.typing import SAMPLE_RATE, InputError
+from demo_jax.constants import SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.media import audio, ffmpeg, video
+from demo_jax.media.ffmpeg_process import Running
 
 GREYS = "color=gray:s=128x64:r=25:d=0.2,format=gray,geq='lum=X*2'"  # a ramp from black to white
 BARS = "smptebars=s=128x{height}:r=25:d=0.2"
 
 
 def first_frame(path: Path) -> np.ndarray:
-    return next(media.read_video(path)[1]).astype(int)
+    return next(video.read_video(path)[1]).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def first_frame(path: Path) -> np.ndarray:
     ],
 )
 def test_more_than_eight_bits_are_read(tmp_path: Path, name: str, options: list[str]) -> None:
-    frames = list(media.read_video(make(tmp_path / name, *source(GREYS), *options))[1])
+    frames = list(video.read_video(make(tmp_path / name, *source(GREYS), *options))[1])
     assert len(frames) == 5 and frames[0].dtype == np.uint8
     assert np.abs(frames[2].astype(int) - 2 * np.arange(128)[None, :, None]).mean() < 4  # lossy coding
 
@@ -70,7 +71,7 @@ def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
     bar = "color=black:s=128x64:r=50:d=1,geq=lum='if(between(X,mod(N*8,112),mod(N*8,112)+16),235,16)':cb=128:cr=128"
     graph = f"{bar},interlace=scan=tff:lowpass=off"
     path = make(tmp_path / "i.mpg", *source(graph), "-c:v", "mpeg2video", "-q:v", "1", "-flags", "+ildct+ilme")
-    frames = np.stack(list(media.read_video(path)[1])).astype(int)
+    frames = np.stack(list(video.read_video(path)[1])).astype(int)
     assert len(frames) == 25
     combed = np.abs(frames[5:20, 11:51:2] - frames[5:20, 10:50:2]).mean()  # neighbouring rows, of different fields
     assert combed < 8  # left as it is, a quarter of the bar differs by white: 16 columns of 128 by 200
@@ -79,7 +80,7 @@ def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
 def test_a_video_of_one_picture(tmp_path: Path) -> None:
     for options in ([], ["-c:v", "mpeg2video", "-vf", "interlace", "-flags", "+ildct+ilme"]):
         path = make(tmp_path / "a.mkv", *source(PICTURE), *options, "-frames:v", "1")
-        assert len(list(media.read_video(path)[1])) in (1, 2)  # of an interlaced one either field may count
+        assert len(list(video.read_video(path)[1])) in (1, 2)  # of an interlaced one either field may count
 
 
 def test_the_track_marked_default_is_read(tmp_path: Path) -> None:
@@ -100,8 +101,8 @@ def test_the_track_marked_default_is_read(tmp_path: Path) -> None:
         ),
     )
     told: list[str] = []
-    assert media.read_audio(path, told.append).std() > 5000
-    _, frames = media.read_video(path, warn=told.append)
+    assert audio.read_audio(path, told.append).std() > 5000
+    _, frames = video.read_video(path, warn=told.append)
     assert next(frames).mean() > 240
     frames.close()
     assert [("2 audio tracks" in told[0]), ("2 video tracks" in told[1]), len(told)] == [True, True, 2]
@@ -115,15 +116,15 @@ def test_titles_that_look_like_messages_change_nothing(tmp_path: Path, name: str
     lines = "\n    Stream #0:5: Audio: mp3\n  Duration: 00:00:09.00\nOutput #0\n[error] Packet corrupt\n" + LINES
     marks = [w for key in ("title", "comment", "service_name") for w in ("-metadata", f"{key}={lines}")]
     path = make(tmp_path / name, *source(PICTURE), *marks)
-    info, frames = media.read_video(path)
+    info, frames = video.read_video(path)
     assert (info.width, info.height, info.fps, info.has_audio, len(list(frames))) == (64, 64, 25, False, 25)
     assert abs(info.duration - 1) < 0.05
     with pytest.raises(InputError, match="has no sound"):
-        media.read_audio(path)
+        audio.read_audio(path)
     sound = make(tmp_path / "Packet corrupt partial file.mp3", *source(SOUND), *marks)
-    assert abs(len(media.read_audio(sound)) / SAMPLE_RATE - 1) < 0.1
+    assert abs(len(audio.read_audio(sound)) / SAMPLE_RATE - 1) < 0.1
     with pytest.raises(InputError, match="no picture"):
-        media.read_video(sound)
+        video.read_video(sound)
 
 
 def _wav(path: Path, **sizes: int) -> Path:
@@ -137,7 +138,7 @@ def _wav(path: Path, **sizes: int) -> Path:
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000100, 0])
 def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path, size: int) -> None:
-    sound = media.read_audio(_wav(tmp_path / "x.wav", size=size))
+    sound = audio.read_audio(_wav(tmp_path / "x.wav", size=size))
     assert len(sound) == SAMPLE_RATE and 2500 < sound.std() < 3500
 
 
@@ -146,13 +147,13 @@ def test_other_containers_of_unknown_length(tmp_path: Path) -> None:
     for form, options in (("wav", ["-rf64", "always"]), ("au", []), ("flac", []), ("matroska", [])):
         path = tmp_path / f"x.{form}"
         path.write_bytes(_piped(form, options))
-        assert abs(len(media.read_audio(path)) - SAMPLE_RATE) <= 32, form
+        assert abs(len(audio.read_audio(path)) - SAMPLE_RATE) <= 32, form
 
 
 def _piped(form: str, options: list[str]) -> bytes:
     import subprocess
 
-    command = [media._ffmpeg(), "-nostdin", "-v", "error", *source(SOUND), *options, "-f", form, "pipe:1"]
+    command = [ffmpeg.ffmpeg_program(), "-nostdin", "-v", "error", *source(SOUND), *options, "-f", form, "pipe:1"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
@@ -160,7 +161,7 @@ def test_a_wav_that_is_cut_is_still_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "x.wav", *source(SOUND))
     path.write_bytes(path.read_bytes()[:40_000])
     with pytest.raises(InputError, match="is cut"):
-        media.read_audio(path)
+        audio.read_audio(path)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +172,10 @@ def test_a_wav_that_is_cut_is_still_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -> None:
-    mono = media.read_audio(make(tmp_path / "mono.wav", *source(SOUND), "-af", "volume=4")).astype(float).std()
+    mono = audio.read_audio(make(tmp_path / "mono.wav", *source(SOUND), "-af", "volume=4")).astype(float).std()
     path = make(tmp_path / "x.wav", *source(SOUND), "-af", f"volume=4,pan={channels}")
     told: list[str] = []
-    recording = media.read_recording(path, told.append)
+    recording = audio.read_recording(path, told.append)
     assert abs(20 * np.log10(recording.waveform.astype(float).std() / mono / kept)) < 0.5  # dB
     own = np.frombuffer(Running(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
     assert abs(20 * np.log10(own.astype(float).std(0).max() / mono)) < 0.5
@@ -184,7 +185,7 @@ def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -
 @pytest.mark.parametrize("layout", ["5.1(side)", "7.1", "2.1", "octagonal"])
 def test_layouts_with_odd_names(tmp_path: Path, layout: str) -> None:
     path = make(tmp_path / "x.mkv", *source(SOUND), "-af", f"aformat=channel_layouts={layout}", "-c:a", "pcm_s16le")
-    recording = media.read_recording(path)
+    recording = audio.read_recording(path)
     own = np.frombuffer(Running(recording.command).read_all(), "<i2").reshape(-1, 2)
     loudest = 2048 if layout == "2.1" else 2896  # ffmpeg puts it into the middle, or at -3 dB on two sides
     assert abs(recording.waveform.std() / loudest - 1) < 0.05 and abs(own.std() / loudest - 1) < 0.05
@@ -192,21 +193,21 @@ def test_layouts_with_odd_names(tmp_path: Path, layout: str) -> None:
 
 def test_two_voices_on_two_channels_are_both_there(tmp_path: Path) -> None:
     path = make(tmp_path / "x.wav", *source("sine=300:d=1", "sine=500:d=1"), "-filter_complex", "amerge=inputs=2")
-    spectrum = np.abs(np.fft.rfft(media.read_audio(path)))
+    spectrum = np.abs(np.fft.rfft(audio.read_audio(path)))
     assert 0.9 < spectrum[300] / spectrum[500] < 1.1
 
 
 def test_digital_silence_is_warned_of(tmp_path: Path) -> None:
     told: list[str] = []
-    media.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), told.append)
+    audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), told.append)
     assert len(told) == 1 and "digital silence" in told[0] and "1.00 s" in told[0]
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xfc.mkv"))
     make(path, *source(PICTURE, SOUND))
-    assert len(media.read_audio(path)) == SAMPLE_RATE
-    assert len(list(media.read_video(path)[1])) == 25
+    assert len(audio.read_audio(path)) == SAMPLE_RATE
+    assert len(list(video.read_video(path)[1])) == 25
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_every_suffix_that_ffmpeg_reads(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *source(PICTURE, SOUND), *options)
-    assert path.suffix.lower() in media.VIDEO_SUFFIXES
-    info, frames = media.read_video(path)
+    assert path.suffix.lower() in video.VIDEO_SUFFIXES
+    info, frames = video.read_video(path)
     assert info.has_audio and len(list(frames)) in (25, 26)  # some containers round the time of the last one
-    assert abs(len(media.read_audio(path)) / SAMPLE_RATE - 1) < 0.1
+    assert abs(len(audio.read_audio(path)) / SAMPLE_RATE - 1) < 0.1

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from media_files import CLICKS, FLASHES, clicks, flashes, make, source
 
-from data_pipelines import media
-from data_pipelines.video_writer import VideoWriter
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.media import audio
+from demo_jax.media import video as video_files
+from demo_jax.media.video_writer import VideoWriter
 
 FRAME = 1 / FPS
 
@@ -25,7 +26,7 @@ FRAME = 1 / FPS
 )
 def test_flash_and_click_are_in_step(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *source(FLASHES, CLICKS), "-g", "25", *options)
-    seen, heard = flashes(path), clicks(media.read_audio(path))
+    seen, heard = flashes(path), clicks(audio.read_audio(path))
     assert len(seen) == len(heard) == 4
     assert np.abs(seen - heard).max() <= FRAME + 0.005  # a frame; lossy sound begins up to 5 ms early
 
@@ -37,7 +38,7 @@ def test_a_stream_that_starts_later_stays_later(tmp_path: Path, name: str, late:
     offset = ["-itsoffset", "0.6"]
     inputs = [*(offset if late == "picture" else []), *source(FLASHES), *(offset if late == "sound" else [])]
     path = make(tmp_path / name, *inputs, *source(CLICKS), "-g", "12", "-shortest")
-    seen, heard = flashes(path), clicks(media.read_audio(path))
+    seen, heard = flashes(path), clicks(audio.read_audio(path))
     count = min(len(seen), len(heard))
     behind = seen[:count] - heard[:count]
     assert count >= 3 and np.abs(behind - (0.6 if late == "picture" else -0.6)).max() <= FRAME + 0.005
@@ -49,7 +50,7 @@ def test_other_rates_are_in_step(tmp_path: Path, rate: str) -> None:
     graph = FLASHES.replace("r=25", f"r={'60' if rate == 'variable' else rate}")
     thinned = ["-vf", "select='not(mod(n,3)*mod(n,5))'", "-fps_mode", "vfr"] if rate == "variable" else []
     path = make(tmp_path / "a.mp4", *source(graph, CLICKS), *thinned, "-ar", "44100", "-ac", "2")
-    seen, heard = flashes(path), clicks(media.read_audio(path))
+    seen, heard = flashes(path), clicks(audio.read_audio(path))
     assert len(seen) == len(heard) == 4 and np.abs(seen - heard).max() <= FRAME + 0.005
 
 
@@ -65,14 +66,14 @@ def test_a_video_keeps_its_recordings_time(tmp_path: Path, seconds: float, form:
     at = min(0.5, seconds / 2)
     tone = f"aevalsrc='if(lt(mod(t-{at}+10,1),0.08),sin(2*PI*1000*t),0)':s=48000:d={seconds}"
     name = "in.m4a" if "aac" in form else "in.wav"
-    recording = media.read_recording(make(tmp_path / name, *source(tone), *form))
+    recording = audio.read_recording(make(tmp_path / name, *source(tone), *form))
     assert abs(len(recording.waveform) / SAMPLE_RATE - seconds) <= (1024 / 48_000 if "aac" in form else 0.001)
     loud = np.abs(recording.speech.reshape(-1, SAMPLES_PER_FRAME).astype(int)).max(1) > 3000
     with VideoWriter(tmp_path / "out.mp4", (64, 64), waveform=recording) as video:
         for white in loud:
             video.write(np.full((64, 64, 3), 255 if white else 0, np.uint8))
-    back = media.read_audio(tmp_path / "out.mp4")
-    assert len(list(media.read_video(tmp_path / "out.mp4")[1])) == len(loud) == -(-len(recording.waveform) // 640)
+    back = audio.read_audio(tmp_path / "out.mp4")
+    assert len(list(video_files.read_video(tmp_path / "out.mp4")[1])) == len(loud) == -(-len(recording.waveform) // 640)
     assert abs(len(back) / SAMPLE_RATE - len(loud) / FPS) <= FRAME
     given, kept = clicks(recording.waveform), clicks(back)
     assert len(given) == len(kept) >= 1 and np.abs(given - kept).max() <= 0.01  # AAC's pre-echo

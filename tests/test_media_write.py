@@ -12,12 +12,15 @@ from media_files import SOUND, make, source
 from PIL import Image
 
 import sample
-from data_pipelines import media
-from data_pipelines.probe import MediaFacts, read_facts
-from data_pipelines.video_writer import LiveWriter, VideoWriter
+from demo_jax.constants import FPS, SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.media import audio as audio_files
+from demo_jax.media import ffmpeg, files
+from demo_jax.media import video as video_files
+from demo_jax.media.probe import MediaFacts, read_facts
+from demo_jax.media.video_writer import LiveWriter, VideoWriter
 from demo_jax.sampling import pipeline, streaming
 from demo_jax.sampling.options import Options
-from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 
 FAST = Options(steps=1)
 
@@ -46,7 +49,7 @@ def heard(path: Path) -> np.ndarray:
     """The sound of a video as it is, [S, C]."""
     audio = facts(path).audio
     assert audio is not None
-    command = [media._ffmpeg(), "-nostdin", "-v", "error", "-i", str(path), "-f", "s16le", "pipe:1"]
+    command = [ffmpeg.ffmpeg_program(), "-nostdin", "-v", "error", "-i", str(path), "-f", "s16le", "pipe:1"]
     done = subprocess.run(command, check=True, capture_output=True)
     return np.frombuffer(done.stdout, "<i2").reshape(-1, audio.channels)
 
@@ -62,15 +65,15 @@ def check_own_sound(path: Path) -> None:
     assert abs(len(sound) / 48_000 - 13 / FPS) <= 2 * 1024 / 48_000  # whole AAC frames
     for side, hz, other in ((0, 1000, 12_000), (1, 12_000, 1000)):
         assert strength(sound[:, side], 48_000, hz) > 20 * strength(sound[:, side], 48_000, other)
-    given = media.read_audio(path.parents[1] / "A.WAV").std()
-    assert abs(20 * np.log10(media.read_audio(path)[:8000].std() / given)) < 0.5  # dB
+    given = audio_files.read_audio(path.parents[1] / "A.WAV").std()
+    assert abs(20 * np.log10(audio_files.read_audio(path)[:8000].std() / given)) < 0.5  # dB
 
 
 def test_names_in_capitals_and_the_recordings_own_sound(demo: pipeline.Pipeline, folder: Path) -> None:
     result = demo.generate(folder / "ME.JPG", folder / "A.WAV", folder / "out/OUT.MP4", options=FAST)
     assert result.frames == 13
     check_own_sound(folder / "out/OUT.MP4")
-    assert len(list(media.read_video(folder / "out/OUT.MP4")[1])) == 13
+    assert len(list(video_files.read_video(folder / "out/OUT.MP4")[1])) == 13
 
 
 def test_an_array_stays_16_khz_mono(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_both_writers_tag_the_colours(tmp_path: Path, live: bool) -> None:
             video.write(frame)
     track = facts(path).video
     assert track is not None and (track.matrix, track.primaries, track.transfer) == (1, 1, 1)  # BT.709
-    assert np.abs(next(media.read_video(path)[1]).astype(int) - frame).max() <= 3
+    assert np.abs(next(video_files.read_video(path)[1]).astype(int) - frame).max() <= 3
 
 
 @pytest.mark.parametrize("name", ["n" * 236 + ".mp4", "ä" * 120 + ".mp4", os.fsdecode(b"caf\xe9.mp4")])
@@ -126,7 +129,7 @@ def test_a_link_is_written_through(demo: pipeline.Pipeline, folder: Path) -> Non
     for name in ("a.mp4", "b.mp4"):
         demo.generate(folder / "ME.JPG", folder / "A.WAV", folder / "out" / name, options=FAST)
         assert (folder / "out" / name).is_symlink()
-        assert len(list(media.read_video(folder / "out" / name)[1])) == 13
+        assert len(list(video_files.read_video(folder / "out" / name)[1])) == 13
     assert sorted(p.name for p in kept.iterdir()) == ["new.bin", "new.npz", "old.bin"]
     assert not (folder / "out/b_track.npz").is_symlink()
 
@@ -137,16 +140,16 @@ def test_links_and_devices_that_cannot_be_written(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for name, says in (("loop", "leads to itself"), ("lost", "does not exist"), ("pipe", "device or pipe")):
         with pytest.raises(InputError, match=says):
-            media.check_output(tmp_path / f"{name}.mp4")
+            files.check_output(tmp_path / f"{name}.mp4")
 
 
 def test_no_room_for_temporary_files(folder: Path, demo: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is put there, so that it may be full, missing or not writable."""
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
-    speech = media.read_audio(folder / "A.WAV")[: 640 * 12]
+    speech = audio_files.read_audio(folder / "A.WAV")[: 640 * 12]
     for number, sound in enumerate((folder / "A.WAV", speech)):
         demo.generate(folder / "ME.JPG", sound, folder / f"out/{number}.mp4", options=FAST)
-        assert len(list(media.read_video(folder / f"out/{number}.mp4")[1])) == 13 - number
+        assert len(list(video_files.read_video(folder / f"out/{number}.mp4")[1])) == 13 - number
 
 
 @pytest.mark.parametrize("kind", ["missing", "not executable", "no program"])
@@ -185,7 +188,7 @@ def test_raw_sound_may_begin_with_anything(tmp_path: Path) -> None:
 
 def test_an_error_ends_the_recordings_decoder(tmp_path: Path) -> None:
     """Of a recording that is longer than all pipes hold."""
-    recording = media.read_recording(make(tmp_path / "x.wav", *source("sine=440:d=60:r=48000")))
+    recording = audio_files.read_recording(make(tmp_path / "x.wav", *source("sine=440:d=60:r=48000")))
     video = VideoWriter(tmp_path / "x.mp4", (64, 64), waveform=recording)
     video.write(np.zeros((64, 64, 3), np.uint8))
     decoder = video._sound and video._sound._decoder

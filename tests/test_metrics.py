@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from demo_jax.evaluation.metrics import control, disentanglement, motion, pictures
+from demo_jax.evaluation.metrics import control, disentanglement, images, motion
 
 
 def picture(seed: int = 0, size: int = 48) -> np.ndarray:
@@ -19,9 +19,9 @@ def test_psnr_is_the_closed_form_and_only_of_its_box():
     a = np.zeros((8, 8, 3), np.uint8)
     b = a.copy()
     b[:4, :4] = 51  # a fifth of the range
-    assert pictures.psnr(b, a, np.array([0, 0, 4, 4.0])) == pytest.approx(20 * np.log10(5))
-    assert pictures.psnr(b, a) == pytest.approx(20 * np.log10(5) + 10 * np.log10(4))
-    assert pictures.psnr(b, a, np.array([4, 4, 8.0, 9])) > 80
+    assert images.psnr(b, a, np.array([0, 0, 4, 4.0])) == pytest.approx(20 * np.log10(5))
+    assert images.psnr(b, a) == pytest.approx(20 * np.log10(5) + 10 * np.log10(4))
+    assert images.psnr(b, a, np.array([4, 4, 8.0, 9])) > 80
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -31,15 +31,15 @@ def test_ssim_agrees_with_scikit_image(seed):
     wanted = structural_similarity(
         a, mixed, data_range=255, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    assert pictures.ssim(mixed, a) == pytest.approx(wanted, abs=1e-9)
-    assert pictures.ssim(a, a) == pytest.approx(1)
+    assert images.ssim(mixed, a) == pytest.approx(wanted, abs=1e-9)
+    assert images.ssim(a, a) == pytest.approx(1)
 
 
 def test_sharpness_falls_with_contrast_squared():
     a = picture()
     half = (a // 2).astype(np.uint8)
-    assert pictures.sharpness_ratio(a, a) == 1
-    assert pictures.sharpness_ratio(half, a) == pytest.approx(0.25, rel=0.02)
+    assert images.sharpness_ratio(a, a) == 1
+    assert images.sharpness_ratio(half, a) == pytest.approx(0.25, rel=0.02)
 
 
 def test_flicker_is_of_the_still_part_alone():
@@ -48,8 +48,8 @@ def test_flicker_is_of_the_still_part_alone():
     made = truth.copy()
     made[::2, 8:] += 3  # the still half goes up and down by 3
     made[:, :8] = 0
-    assert pictures.flicker(made, truth) == pytest.approx((3, 0))
-    assert np.isnan(pictures.flicker(made[:1], truth[:1])).all()
+    assert images.flicker(made, truth) == pytest.approx((3, 0))
+    assert np.isnan(images.flicker(made[:1], truth[:1])).all()
 
 
 def test_a_probe_finds_what_is_linear_and_holds_for_other_people():

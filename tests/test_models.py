@@ -16,6 +16,7 @@ from demo_jax.flow import condition as conditions
 from demo_jax.models import layers
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer, _detail
+from demo_jax.models.geometry.warp import identity_grid, warp
 from demo_jax.models.layers import (
     ModulatedBlock,
     depth_to_space,
@@ -24,7 +25,6 @@ from demo_jax.models.layers import (
     upsample_nearest,
 )
 from demo_jax.models.motion_encoder import orthonormal
-from demo_jax.models.warp import identity_grid, warp
 
 TINY = AutoEncoderConfig(
     size=32,

@@ -10,14 +10,16 @@ import tiny_model
 
 from benchmarks import natural_speech
 from data_pipelines import add_features, train_phonetic
-from data_pipelines.catalog import code_paths
 from data_pipelines.extraction import forced_alignment
-from data_pipelines.extraction.audio import extractor
-from data_pipelines.extraction.phonetic import KINDS
-from data_pipelines.puppet import heard
-from data_pipelines.schema import pack, read_codes, write_atomically, write_clip
+from data_pipelines.puppet.speech import phonetic_corpus
+from data_pipelines.records.catalog import code_paths
+from data_pipelines.records.schema import pack, read_codes, write_clip
+from demo_jax.audio.phonetic import KINDS
+from demo_jax.audio.registry import extractor
+from demo_jax.constants import FPS, SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.media.files import write_atomically
 from demo_jax.sampling.pipeline import Options, Pipeline
-from demo_jax.typing import FPS, SAMPLE_RATE, InputError
 
 
 def test_closed_is_told_by_the_clips_own_measure_within_two_frames() -> None:
@@ -55,8 +57,8 @@ def test_sentences_of_grid_are_in_their_names() -> None:
 def test_alignment_finds_the_sounds_of_synthetic_speech(tmp_path: Path) -> None:
     pytest.importorskip("pocketsphinx", reason="needs the bench extra")
     pytest.importorskip("espeakng_loader", reason="needs the puppet extra")
-    from data_pipelines.media import write_wav
-    from data_pipelines.puppet.speech import synthesise
+    from data_pipelines.puppet.speech.synthesis import synthesise
+    from demo_jax.media.audio import write_wav
 
     text = "My baby put the paper boat in a pool."
     speech = synthesise(text, "en-us+m3", rate=140)
@@ -100,15 +102,15 @@ def test_disguises_keep_sounds_in_place() -> None:
     clicks = np.zeros(2 * SAMPLE_RATE)
     clicks[SAMPLE_RATE // 2] = 20_000
     for _ in range(20):
-        said = heard.Said(waveform=clicks, phonemes=("p",), times=np.array([[0.4, 0.6]]))
-        waveform, times = heard.disguised(rng, said)
+        said = phonetic_corpus.Said(waveform=clicks, phonemes=("p",), times=np.array([[0.4, 0.6]]))
+        waveform, times = phonetic_corpus.disguised(rng, said)
         loudest = np.abs(waveform.astype(float)).argmax() / SAMPLE_RATE
         # A click stays in the middle of its sound: filters have no delay, and rooms let the direct sound come first.
         assert abs(loudest - times.mean()) < 0.012
-        kinds = heard.kinds_of(said, times, int(len(waveform) / 320))
+        kinds = phonetic_corpus.kinds_of(said, times, int(len(waveform) / 320))
         assert KINDS[kinds[int(times.mean() * 50)]].startswith("p") and kinds[0] == 0
     with pytest.raises(InputError, match="no such speaker"):
-        heard.speakers(["parrot"])
+        phonetic_corpus.speakers(["parrot"])
 
 
 def test_the_network_learns_what_can_be_heard() -> None:
@@ -120,7 +122,7 @@ def test_the_network_learns_what_can_be_heard() -> None:
     source = [(bands.astype(np.float16), kinds)]
     usual = train_phonetic.usual_colour([source])
     found = train_phonetic.train({"espeak": source}, usual, steps=100, width=16)
-    from data_pipelines.extraction.phonetic import INPUTS, levelled, network
+    from demo_jax.audio.phonetic import INPUTS, levelled, network
 
     guessed = network(np, found, levelled(bands, usual).reshape(-1, INPUTS)).argmax(-1)
     assert (guessed[100:] == kinds[100:]).mean() > 0.9

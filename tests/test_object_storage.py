@@ -16,9 +16,11 @@ from etils.epath import backend
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from data_pipelines import media, pipeline
-from data_pipelines.schema import pack, write_atomically, write_clip
-from demo_jax.evaluation import validation
+from data_pipelines.loading import batches
+from data_pipelines.records.schema import pack, write_clip
+from demo_jax.jobs import validation
+from demo_jax.media import video
+from demo_jax.media.files import write_atomically
 from demo_jax.training import writers
 from demo_jax.training.writers import MetricWriter
 from tests import tiny_model
@@ -61,13 +63,13 @@ def test_batches_come_from_a_bucket(bucket, tmp_path):
     def first(root: epath.Path) -> dict[str, np.ndarray]:
         shared = {"batch_size": 4, "seed": 3, "start_step": 0}
         with (
-            pipeline.stage1_batches(root / "clips", "train", set_batch_size=0, size=16, **shared) as one,
-            pipeline.stage2_batches(root / "codes", **shared) as two,
+            batches.stage1_batches(root / "clips", "train", set_batch_size=0, size=16, **shared) as one,
+            batches.stage2_batches(root / "codes", **shared) as two,
         ):
             return next(one) | next(two)
 
     there, here = first(bucket), first(epath.Path(tmp_path))
-    assert there.keys() == here.keys() and pipeline.codes_info(bucket / "codes")["encoder_fingerprint"] == "f"
+    assert there.keys() == here.keys() and batches.codes_info(bucket / "codes")["encoder_fingerprint"] == "f"
     for name in here:
         np.testing.assert_array_equal(there[name], here[name], err_msg=name)
 
@@ -82,7 +84,7 @@ def test_what_a_run_shows_of_itself_lies_in_the_bucket(bucket, tmp_path):
     write(model.flow_params, 1)
     film = tmp_path / "0000001.mp4"
     film.write_bytes((bucket / "run/eval/0000001.mp4").read_bytes())
-    assert len(list(media.read_video(film)[1])) == 30
+    assert len(list(video.read_video(film)[1])) == 30
 
 
 def test_metrics_of_every_start_stay(bucket, monkeypatch):

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_pipelines.extraction import phonetic
-from data_pipelines.extraction.audio import MEL_BANDS, extractor
-from data_pipelines.extraction.phonetic import AHEAD, KINDS, MEMORY, STEPS, Phonetic, levelled, network
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError
+from demo_jax.audio import phonetic
+from demo_jax.audio.log_mel import MEL_BANDS
+from demo_jax.audio.phonetic import AHEAD, KINDS, MEMORY, STEPS, Phonetic, levelled, network
+from demo_jax.audio.registry import extractor
+from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
 
 features = Phonetic()
 BILABIAL = next(i for i, letters in enumerate(KINDS) if "p" in letters)
@@ -77,8 +79,8 @@ def test_the_network_is_the_same_in_jax() -> None:
 
 def test_it_hears_lips_close_in_voices_it_was_not_trained_on() -> None:
     pytest.importorskip("espeakng_loader", reason="needs the puppet extra")
-    from data_pipelines.puppet.sentences import VARIANTS, sentences
-    from data_pipelines.puppet.speech import synthesise
+    from data_pipelines.puppet.speech.sentences import VARIANTS, sentences
+    from data_pipelines.puppet.speech.synthesis import synthesise
 
     hits, chance = [], []
     for variant, text in zip(VARIANTS["test"][:6], sentences("en", "test"), strict=False):

@@ -12,11 +12,13 @@ import pytest
 import synthetic
 from etils import epath
 
-from data_pipelines import pipeline, transforms
-from data_pipelines.schema import pack, write_atomically, write_clip
-from data_pipelines.sources import read_members
+from data_pipelines.loading import batches as pipeline
+from data_pipelines.loading import examples
+from data_pipelines.records.schema import pack, write_clip
+from data_pipelines.records.sources import read_members
+from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS, FACTORS, calibrated_code
-from demo_jax.typing import InputError
+from demo_jax.media.files import write_atomically
 
 STAGE1 = {"batch_size": 8, "set_batch_size": 4, "seed": 3, "start_step": 0, "size": 16}
 STAGE2 = {"batch_size": 8, "seed": 3, "start_step": 0}
@@ -141,7 +143,7 @@ def test_stage1_rows_are_what_the_records_hold(records: Path):
     takes = {
         f"set{i}-{v.replace(':', '-')}": grey for i in range(2) for v, grey in SET_BASE.items() if v != "redrawn:lip"
     }
-    hashes = {transforms.stable_hash(name): name for name in ("a", "b", *takes)}
+    hashes = {examples.stable_hash(name): name for name in ("a", "b", *takes)}
     seen = set()
     for batch in take(make(records, 1), 12):
         for row in range(8):
@@ -164,7 +166,7 @@ def test_stage1_rows_are_what_the_records_hold(records: Path):
             np.testing.assert_array_equal(batch["driving_boxes"][row], record.boxes[t] / 2)  # 32 px stored, 16 asked
             np.testing.assert_array_equal(batch["target_landmarks"][row], record.landmarks[t] / 2)
             symbol = ("h", "ə", "l", None)[min(int((t + 0.5) / 5), 3)]  # each lasts 0.2 s, 5 frames
-            assert batch["phoneme"][row] == (transforms.stable_hash(symbol) if symbol else -1)
+            assert batch["phoneme"][row] == (examples.stable_hash(symbol) if symbol else -1)
             assert batch["voiced"][row] == (t - 2 < 15)  # the phonemes end at 0.6 s, however loud the rest is
     assert seen == {("a", 0), ("a", 1), ("b", 0), *((name, 0) for name in takes)}  # b-0001 has 3 frames only
 
@@ -174,7 +176,7 @@ def test_stage1_sources_come_from_every_piece_of_the_clip(records: Path):
     level = np.concatenate([b["source"].mean((1, 2, 3)) for b in batches])
     piece = np.concatenate([b["time"] // 64 for b in batches])
     clip = np.concatenate([b["clip_hash"] for b in batches])
-    sources = level[(clip == transforms.stable_hash("a")) & (piece == 1)]
+    sources = level[(clip == examples.stable_hash("a")) & (piece == 1)]
     assert (sources < 95).any()  # frames of piece 0 start at grey 0, those of piece 1 at 100
     assert (sources > 95).any()
 
@@ -203,7 +205,7 @@ def test_a_corpus_without_sets_gives_composites(tmp_path: Path):
 
 
 def test_augmentation_too_is_a_function_of_the_step(records: Path):
-    some = transforms.Augment(mirror=0.5, colour=0.1, shift=0.05, zoom=0.1)
+    some = examples.Augment(mirror=0.5, colour=0.1, shift=0.05, zoom=0.1)
     whole = take(make(records, 1, augment=some), 3)
     assert_equal(whole[2], take(make(records, 1, augment=some, start_step=2), 1)[0])
     assert whole[0]["driving_shift"].any(1).all() and not np.array_equal(whole[0]["driving"][:, 2], whole[0]["target"])
@@ -228,7 +230,7 @@ def test_larger_frames_are_averaged_over_areas():
     picture = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
     checks = (np.indices((32, 32)).sum(0) % 2 * 40 - 20).astype(np.int16)  # averages out
     data = synthetic.jpeg(np.clip(picture + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
-    small = transforms.decode_frame(data, 2)
+    small = examples.decode_frame(data, 2)
     # 12: clipping at 0 lifts the black quarter by 10; the rest is JPEG rounding.
     np.testing.assert_allclose(small[..., 0], [[0, 200], [100, 40]], atol=12)
     assert small.shape == (2, 2, 3)

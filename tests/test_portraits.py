@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines.extraction.portrait import find_portrait
-from demo_jax.checkpoint import BUNDLED
+from demo_jax.checkpoint.load import BUNDLED
+from demo_jax.errors import InputError
+from demo_jax.faces.portrait import find_portrait
 from demo_jax.sampling import inputs
-from demo_jax.typing import InputError
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")

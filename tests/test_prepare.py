@@ -15,18 +15,21 @@ import pytest
 from living import dies_of_the_bad
 from PIL import Image
 
-from data_pipelines import prepare, splits
-from data_pipelines.extraction import measures
-from data_pipelines.extraction.crop import cut, square_crop
-from data_pipelines.extraction.driving import face_frames
-from data_pipelines.extraction.face import canonical_face, find_model
-from data_pipelines.extraction.portrait import find_portrait
-from data_pipelines.extraction.video import Scan, find_cuts, find_scenes
-from data_pipelines.schema import ClipRecord, read_clip
-from data_pipelines.transforms import decode_frame
-from data_pipelines.video_writer import VideoWriter
+from data_pipelines import prepare
+from data_pipelines.extraction.video import find_scenes
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records import splits
+from data_pipelines.records.schema import ClipRecord, read_clip
+from demo_jax.constants import FPS, SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.faces import measures
+from demo_jax.faces.crop import cut, square_crop
+from demo_jax.faces.driving import face_frames
+from demo_jax.faces.landmarker import canonical_face, find_model
+from demo_jax.faces.portrait import find_portrait
+from demo_jax.faces.scan import Scan, find_cuts
 from demo_jax.factors import ARKIT_INDEX, rotation_matrix
-from demo_jax.typing import FPS, SAMPLE_RATE, InputError
+from demo_jax.media.video_writer import VideoWriter
 
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("mediapipe")

@@ -10,9 +10,12 @@ import pytest
 import tiny_model
 
 from benchmarks import processes
-from data_pipelines.schema import pack, write_atomically
+from data_pipelines.records.schema import pack
 from demo_jax import codes
-from demo_jax.checkpoint import SCHEMA, RunCheckpoints, code_fingerprint
+from demo_jax.checkpoint.fingerprints import code_fingerprint
+from demo_jax.checkpoint.load import SCHEMA
+from demo_jax.checkpoint.save import RunCheckpoints
+from demo_jax.media.files import write_atomically
 
 pytestmark = [pytest.mark.slow, pytest.mark.unoptimised]
 SETTINGS = [

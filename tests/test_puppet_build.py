@@ -18,14 +18,14 @@ pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
 pytest.importorskip("simplejpeg")
 
-from data_pipelines.puppet import build as builder
 from data_pipelines.puppet.__main__ import main
-from data_pipelines.puppet.build import build
-from data_pipelines.puppet.clips import AUGMENTED_SHARE, is_augmented, is_idle, speech_clip, voice
-from data_pipelines.puppet.plan import Parameters, by_person, duration
-from data_pipelines.puppet.sentences import SPLITS, VARIANTS
+from data_pipelines.puppet.corpus import build as builder
+from data_pipelines.puppet.corpus.build import build
+from data_pipelines.puppet.corpus.clips import AUGMENTED_SHARE, is_augmented, is_idle, speech_clip, voice
+from data_pipelines.puppet.corpus.plan import Parameters, by_person, duration
+from data_pipelines.puppet.speech.sentences import SPLITS, VARIANTS
+from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX
-from demo_jax.typing import InputError
 
 TINY = Parameters(hours=0.0015, size=32, people=(2, 1, 1), set_frames=2, set_share=0.1)
 
@@ -65,7 +65,7 @@ def test_clips_are_as_long_and_as_many_tongued_as_planned():
 
 
 def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean_sound(monkeypatch):
-    from data_pipelines.puppet import clips
+    from data_pipelines.puppet.corpus import clips
 
     drawn = [is_augmented(0, "train", index) for index in range(400)]
     assert np.mean(drawn) == pytest.approx(AUGMENTED_SHARE, abs=0.08)  # 3 sigma of 400 draws, less the idle ones

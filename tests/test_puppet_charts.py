@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from data_pipelines.puppet.charts import bars, histogram
+from data_pipelines.puppet.corpus.figures import bars, histogram
 
 _SVG = "{http://www.w3.org/2000/svg}"
 

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipelines.puppet import example
 from data_pipelines.puppet.__main__ import main
-from data_pipelines.puppet.articulation import contact_frame
-from data_pipelines.puppet.build import build, person
-from data_pipelines.puppet.clips import probe_set, speech_clip
-from data_pipelines.puppet.motion import LOOK_FULL
-from data_pipelines.puppet.plan import Job, Parameters
-from data_pipelines.puppet.utterances import cut
-from data_pipelines.schema import PROBE, ClipRecord, read_clip
+from data_pipelines.puppet.corpus import example
+from data_pipelines.puppet.corpus.build import build, person
+from data_pipelines.puppet.corpus.clips import probe_set, speech_clip
+from data_pipelines.puppet.corpus.plan import Job, Parameters
+from data_pipelines.puppet.motion.articulation import contact_frame
+from data_pipelines.puppet.motion.face_motion import LOOK_FULL
+from data_pipelines.puppet.speech.utterances import cut
+from data_pipelines.records.schema import PROBE, ClipRecord, read_clip
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, FACTOR_OF, FACTORS
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
@@ -67,7 +68,7 @@ def test_a_clip_is_its_pieces(corpus):
 
 
 def test_features_are_those_of_the_whole_clip(corpus):
-    from data_pipelines.extraction.audio import LogMel
+    from demo_jax.audio.log_mel import LogMel
 
     pieces = next(iter(_speech(corpus, "test").values()))
     whole = LogMel()(np.concatenate([p.waveform for p in pieces]))
@@ -86,7 +87,7 @@ def test_gaze_agrees_with_eye_look_everywhere(corpus):
 
 def test_every_bilabial_closes_the_measured_lips():
     """On every person, at every p, b and m, the inner-lip aperture at the contact frame is that of a closed mouth."""
-    from data_pipelines.puppet.render import measure
+    from data_pipelines.puppet.render.renderer import measure
 
     contacts, open_mouth = [], []
     for split, people in (("train", 6), ("test", 4)):

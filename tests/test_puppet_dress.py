@@ -8,17 +8,17 @@ import pytest
 
 pytest.importorskip("numba")
 
-from data_pipelines.puppet import casting
-from data_pipelines.puppet.backdrop import BACKDROPS, background
-from data_pipelines.puppet.beard import BEARDS, beard, density
-from data_pipelines.puppet.deform import deformed_heads, neutral_head
-from data_pipelines.puppet.dress import dressed
-from data_pipelines.puppet.extras import glasses
-from data_pipelines.puppet.hair import CUTS, hair
-from data_pipelines.puppet.head import Region, puppet_head
-from data_pipelines.puppet.identity import Identity, describe, random_identity
-from data_pipelines.puppet.palette import brightness
-from data_pipelines.puppet.render import Renderer
+from data_pipelines.puppet.dress.accessories import glasses
+from data_pipelines.puppet.dress.backdrop import BACKDROPS, background
+from data_pipelines.puppet.dress.beard import BEARDS, beard, density
+from data_pipelines.puppet.dress.hair import CUTS, hair
+from data_pipelines.puppet.dress.outfit import dressed
+from data_pipelines.puppet.person import identity_sampling
+from data_pipelines.puppet.person.deform import deformed_heads, neutral_head
+from data_pipelines.puppet.person.head import Region, puppet_head
+from data_pipelines.puppet.person.identity import Identity, describe, random_identity
+from data_pipelines.puppet.person.palette import brightness
+from data_pipelines.puppet.render.renderer import Renderer
 from demo_jax.factors import ARKIT_INDEX
 
 REST = (np.array([[0, 0, 0, 0, 0, np.log(2.1)]]), np.zeros((1, 52)), np.zeros((1, 3)))
@@ -71,13 +71,13 @@ def test_the_same_generator_gives_the_same_identity() -> None:
 
 def test_an_aspect_does_not_depend_on_how_much_another_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [drawn(seed) for seed in range(6)]
-    plain = casting.clothes
+    plain = identity_sampling.clothes
 
-    def wasteful(rng: np.random.Generator, who: casting.Person) -> dict:
+    def wasteful(rng: np.random.Generator, who: identity_sampling.Person) -> dict:
         rng.uniform(size=17)
         return plain(rng, who)
 
-    monkeypatch.setattr(casting, "clothes", wasteful)
+    monkeypatch.setattr(identity_sampling, "clothes", wasteful)
     after = [drawn(seed) for seed in range(6)]
     assert any(a.clothes_style != b.clothes_style or a.clothes != b.clothes for a, b in zip(before, after, strict=True))
     for a, b in zip(before, after, strict=True):

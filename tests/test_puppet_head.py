@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from data_pipelines.puppet import features, organs
-from data_pipelines.puppet.deform import deformed_heads, neutral_head
-from data_pipelines.puppet.head import Region, puppet_head
-from data_pipelines.puppet.identity import Identity, random_identity
-from data_pipelines.puppet.membrane import mirror_map
-from data_pipelines.puppet.render import Renderer
-from data_pipelines.puppet.shapes import IDENTITY_INDEX, IDENTITY_NAMES
-from data_pipelines.puppet.surface import MIRROR, skin_at
+from data_pipelines.puppet.person import feature_rings, organs
+from data_pipelines.puppet.person.deform import deformed_heads, neutral_head
+from data_pipelines.puppet.person.head import Region, puppet_head
+from data_pipelines.puppet.person.identity import Identity, random_identity
+from data_pipelines.puppet.person.interpolation import mirror_map
+from data_pipelines.puppet.person.shapes import IDENTITY_INDEX, IDENTITY_NAMES
+from data_pipelines.puppet.person.surface import MIRROR, skin_at
+from data_pipelines.puppet.render.renderer import Renderer
 from demo_jax.factors import ARKIT_INDEX, ARKIT_MIRROR, ARKIT_NAMES
 
 NEUTRAL_Z = np.log(2.1)
@@ -44,8 +44,8 @@ def expression(**values: float) -> np.ndarray:
 
 
 def mouth_ring(points: np.ndarray, ring: int) -> np.ndarray:
-    start = puppet_head().parts["mouth"].start + features.MOUTH_POINTS * (ring - 1)
-    return points[..., start : start + features.MOUTH_POINTS, :]
+    start = puppet_head().parts["mouth"].start + feature_rings.MOUTH_POINTS * (ring - 1)
+    return points[..., start : start + feature_rings.MOUTH_POINTS, :]
 
 
 def face_triangles() -> np.ndarray:
@@ -78,9 +78,9 @@ def test_the_face_is_watertight_but_for_the_lids_edges_on_the_eyeballs() -> None
     edges = {
         v
         for side in ("left", "right")
-        for v in range(head.parts[f"lid_{side}"].stop - features.EYE_POINTS, head.parts[f"lid_{side}"].stop)
+        for v in range(head.parts[f"lid_{side}"].stop - feature_rings.EYE_POINTS, head.parts[f"lid_{side}"].stop)
     }
-    assert {v for way in border for v in way} == edges and len(border) == 2 * features.EYE_POINTS
+    assert {v for way in border for v in way} == edges and len(border) == 2 * feature_rings.EYE_POINTS
     assert set(np.unique(triangles)) == set(range(head.parts["lid_right"].stop))
     volume = (head.mean[triangles[:, 0]] * normals(head.mean, triangles)).sum() / 6
     assert volume > 0.5  # outwards
@@ -113,11 +113,11 @@ def test_size_is_modest_and_bases_are_zero_where_nothing_moves() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_lips_seal_along_their_whole_line(seed: int) -> None:
     neutral = neutral_head(drawn(seed))
-    opposite = -np.arange(features.MOUTH_POINTS) % features.MOUTH_POINTS
+    opposite = -np.arange(feature_rings.MOUTH_POINTS) % feature_rings.MOUTH_POINTS
 
     def opening(**values: float) -> float:
         head = deformed_heads(neutral, expression(**values), np.zeros((1, 3)))
-        line = mouth_ring(head, features.CONTACT_RING)[0]
+        line = mouth_ring(head, feature_rings.CONTACT_RING)[0]
         return float(np.abs(line - line[opposite]).max())
 
     sealed = ("mouthPressBoth", "mouthSmileBoth", "mouthPucker", "mouthStretchBoth", "mouthFrownBoth", "mouthLeft")
@@ -189,8 +189,8 @@ def span(name: str, axis: int) -> Callable[[np.ndarray], float]:
 
 def fold(points: np.ndarray) -> float:
     """By how much the lid's fold stands over its margin."""
-    lid = part("lid_left")(points).reshape(features.LID_ROWS, -1, 3)[:, features.EYE_POINTS // 4]
-    return float(lid[2, 1] - lid[features.MARGIN_ROW, 1])
+    lid = part("lid_left")(points).reshape(feature_rings.LID_ROWS, -1, 3)[:, feature_rings.EYE_POINTS // 4]
+    return float(lid[2, 1] - lid[feature_rings.MARGIN_ROW, 1])
 
 
 def brow_thickness(points: np.ndarray) -> float:

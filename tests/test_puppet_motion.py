@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_pipelines.puppet import eyes as sight
-from data_pipelines.puppet import motion
-from data_pipelines.puppet.articulation import Style, contact_frame, idle_lips, lip_curves, random_style
-from data_pipelines.puppet.clips import manner
-from data_pipelines.puppet.emotion import EMOTION_TEMPO, FACES
-from data_pipelines.puppet.head import puppet_head
-from data_pipelines.puppet.head_motion import POSE_LIMITS, neck_shift
-from data_pipelines.puppet.identity import random_identity
-from data_pipelines.puppet.phones import BILABIAL, segments
-from data_pipelines.puppet.prosody import pitch, prosody
-from data_pipelines.puppet.render import deformed_heads, measure, neutral_head
-from data_pipelines.puppet.sentences import VOICE_OF, languages, sentences
-from data_pipelines.puppet.speech import Speech, synthesise
-from data_pipelines.puppet.temperament import Temperament, random_temperament
+from data_pipelines.puppet.corpus.clips import manner
+from data_pipelines.puppet.motion import eyes as sight
+from data_pipelines.puppet.motion import face_motion
+from data_pipelines.puppet.motion.articulation import Style, contact_frame, idle_lips, lip_curves, random_style
+from data_pipelines.puppet.motion.emotion import EMOTION_TEMPO, FACES
+from data_pipelines.puppet.motion.head_motion import POSE_LIMITS, neck_shift
+from data_pipelines.puppet.motion.motion_style import Temperament, random_temperament
+from data_pipelines.puppet.person.head import puppet_head
+from data_pipelines.puppet.person.identity import random_identity
+from data_pipelines.puppet.render.renderer import deformed_heads, measure, neutral_head
+from data_pipelines.puppet.speech.phones import BILABIAL, segments
+from data_pipelines.puppet.speech.prosody import pitch, prosody
+from data_pipelines.puppet.speech.sentences import VOICE_OF, languages, sentences
+from data_pipelines.puppet.speech.synthesis import Speech, synthesise
+from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, EMOTIONS, FACTOR_OF, columns_of
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 pytest.importorskip("espeakng_loader")
 
@@ -36,21 +36,21 @@ def _column(curves: np.ndarray, name: str) -> np.ndarray:
     return curves[:, ARKIT_INDEX[name]]
 
 
-def _speak(speech: Speech, seed: int = 4, emotion: str = "neutral", **options) -> motion.Motion:
+def _speak(speech: Speech, seed: int = 4, emotion: str = "neutral", **options) -> face_motion.Motion:
     frames = int(np.ceil(speech.seconds * FPS)) + 10
     lips = lip_curves(speech.phonemes, speech.times, frames, stressed=speech.stressed)
     sound = np.pad(speech.waveform, (0, frames * SAMPLES_PER_FRAME - len(speech.waveform)))
-    return motion.speech_motion(
+    return face_motion.speech_motion(
         np.random.default_rng(seed), lips, speech.times, speech.stressed, emotion, waveform=sound, **options
     )
 
 
 def test_motion_is_a_pure_function_of_its_seed(speech):
-    for draw in (_speak(speech), motion.idle_motion(np.random.default_rng(1), 90)):
+    for draw in (_speak(speech), face_motion.idle_motion(np.random.default_rng(1), 90)):
         assert draw.pose.dtype == draw.eyes.dtype == draw.expression.dtype == np.float32
     for first, second in (
         (_speak(speech), _speak(speech)),
-        (motion.idle_motion(np.random.default_rng(1), 90), motion.idle_motion(np.random.default_rng(1), 90)),
+        (face_motion.idle_motion(np.random.default_rng(1), 90), face_motion.idle_motion(np.random.default_rng(1), 90)),
     ):
         for name in ("pose", "eyes", "expression"):
             assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
@@ -96,7 +96,7 @@ def test_every_bilabial_closes_in_every_language_and_style(language, rate):
         for side in ("Left", "Right"):
             happy[:, ARKIT_INDEX[f"mouthSmile{side}"]] = 0.7
         for face in (lips, happy):
-            pose = np.tile(motion.REST_POSE, (frames, 1))
+            pose = np.tile(face_motion.REST_POSE, (frames, 1))
             aperture = measure(identity, pose, face, np.zeros((frames, 3)), 64).lips[:, 0]
             assert aperture[at].max() < 0.005 < 0.1 < aperture.max()
     assert contacts >= 8
@@ -111,7 +111,7 @@ def test_sounds_differ_in_opening_width_and_rounding():
         between = lip_curves(("ə", sound, "ə"), np.array([[0.3, 0.4], [0.4, 0.52], [0.52, 0.62]]), 25)
         frame = contact_frame(0.4, 0.52, 25)
         row = between[frame : frame + 1]
-        return measure(identity, motion.REST_POSE[None], row, np.zeros((1, 3)), 64).lips[0]
+        return measure(identity, face_motion.REST_POSE[None], row, np.zeros((1, 3)), 64).lips[0]
 
     m, f, a, i, u, s, sh = (middle(sound) for sound in sounds)
     assert m[0] < 0.005 < f[0] < 0.05 < i[0] < 0.7 * a[0]
@@ -191,7 +191,7 @@ def test_saccades_follow_the_main_sequence_and_land_on_their_target():
         sight.Look(start=at, yaw=yaw, pitch=0.0, distance=d, away=d > 100)
         for at, yaw, d in ((0.0, 0.0, 80.0), (1.0, 15.0, 300.0), (2.0, -4.0, 80.0))
     ]
-    pose = np.tile(motion.REST_POSE, (frames, 1)).astype(np.float64)
+    pose = np.tile(face_motion.REST_POSE, (frames, 1)).astype(np.float64)
     eyes, jumps = sight.gaze_track(rng, looks, pose, Temperament())
     np.testing.assert_allclose(jumps, [[1.0, 15.0], [2.0, 19.0]], atol=1e-6)
     for frame, yaw in ((20, 0.0), (27, 15.0), (45, 15.0), (53, -4.0), (90, -4.0)):
@@ -204,7 +204,7 @@ def test_vergence_turns_both_eyes_to_the_nose():
     assert 3.5 < sight.vergence(100) < sight.vergence(60) < 6.1
     identity, still = random_identity(np.random.default_rng(1)), np.zeros((2, 52))
     points = deformed_heads(neutral_head(identity), still, np.array([[0, 0, 0], [0, 0, 8.0]]))
-    look = motion.eye_look(np.array([[0, 0, 8.0]]))
+    look = face_motion.eye_look(np.array([[0, 0, 8.0]]))
     for ball, outward, side in zip(puppet_head().eyeballs, (1, -1), ("Left", "Right"), strict=True):
         front = points[0, ball, 2].argmax()
         moved = points[1, ball][front] - points[0, ball][front]
@@ -214,7 +214,7 @@ def test_vergence_turns_both_eyes_to_the_nose():
 
 def test_eyes_turn_against_the_head_while_they_rest():
     frames = 100
-    pose = np.tile(motion.REST_POSE, (frames, 1)).astype(np.float64)
+    pose = np.tile(face_motion.REST_POSE, (frames, 1)).astype(np.float64)
     pose[:, 0] = np.linspace(-15, 15, frames)
     pose[:, 2] = 8.0
     looks = [sight.Look(start=0.0, yaw=0.0, pitch=0.0, distance=80.0, away=False)]
@@ -231,14 +231,16 @@ def test_eyes_turn_against_the_head_while_they_rest():
 
 def test_gaze_and_eye_look_agree():
     eyes = np.array([[12.0, -9.0, 3.0], [-15.0, 6.0, 0.0], [0.0, 0.0, 8.0]])
-    look = motion.eye_look(eyes)
+    look = face_motion.eye_look(eyes)
     out_left, in_left, in_right, out_right, up, down = (
         _column(look, f"eyeLook{n}") for n in ("OutLeft", "InLeft", "InRight", "OutRight", "UpLeft", "DownRight")
     )
     # Yaw > 0 is image right, the person's left.
-    np.testing.assert_allclose((out_left - in_left) * motion.LOOK_FULL[0], eyes[:, 0] - eyes[:, 2] / 2, atol=1e-5)
-    np.testing.assert_allclose((in_right - out_right) * motion.LOOK_FULL[0], eyes[:, 0] + eyes[:, 2] / 2, atol=1e-5)
-    np.testing.assert_allclose((down - up) * motion.LOOK_FULL[1], eyes[:, 1], atol=1e-5)
+    np.testing.assert_allclose((out_left - in_left) * face_motion.LOOK_FULL[0], eyes[:, 0] - eyes[:, 2] / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        (in_right - out_right) * face_motion.LOOK_FULL[0], eyes[:, 0] + eyes[:, 2] / 2, atol=1e-5
+    )
+    np.testing.assert_allclose((down - up) * face_motion.LOOK_FULL[1], eyes[:, 1], atol=1e-5)
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS[1:])
@@ -277,7 +279,7 @@ def test_emotions_change_the_tempo():
     assert EMOTION_TEMPO["sad"] < EMOTION_TEMPO["neutral"] == 1.0 < EMOTION_TEMPO["angry"]
 
     def speed(emotion: str) -> float:
-        draws = [motion.idle_motion(np.random.default_rng(i), 150, emotion).pose[:, :3] for i in range(12)]
+        draws = [face_motion.idle_motion(np.random.default_rng(i), 150, emotion).pose[:, :3] for i in range(12)]
         return float(np.mean([np.abs(np.diff(d, axis=0)).mean() for d in draws]))
 
     assert speed("sad") < 0.75 * speed("neutral") < speed("angry")
@@ -287,9 +289,9 @@ def test_silence_is_alive_within_limits():
     blinked, moved = 0, []
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        moves = motion.idle_motion(rng, 200, style=random_style(rng), temperament=random_temperament(rng))
+        moves = face_motion.idle_motion(rng, 200, style=random_style(rng), temperament=random_temperament(rng))
         assert np.isfinite(moves.pose).all() and moves.frames == 200
-        assert (np.abs(moves.pose - motion.REST_POSE).max(0) <= POSE_LIMITS + 8.0).all()  # and what the gaze adds
+        assert (np.abs(moves.pose - face_motion.REST_POSE).max(0) <= POSE_LIMITS + 8.0).all()  # and what the gaze adds
         assert moves.expression.min() >= 0 and moves.expression.max() <= 1
         assert _column(moves.expression, "jawOpen").max() < 0.25  # it does not speak
         blinked += (_column(moves.expression, "eyeBlinkLeft") > 0.8).any()
@@ -343,17 +345,17 @@ def test_blinks_come_at_the_ends_of_phrases_and_with_large_jumps(speech):
 
 def test_wide_motion_covers_its_range_and_redraw_changes_one_factor():
     lips = np.zeros((24, 52), np.float32)
-    drawn = [motion.wide_motion(np.random.default_rng(i), lips) for i in range(200)]
-    pose = np.concatenate([d.pose for d in drawn]) - motion.REST_POSE
-    assert (np.abs(pose).max(0) <= motion.WIDE_POSE + 1e-5).all()
+    drawn = [face_motion.wide_motion(np.random.default_rng(i), lips) for i in range(200)]
+    pose = np.concatenate([d.pose for d in drawn]) - face_motion.REST_POSE
+    assert (np.abs(pose).max(0) <= face_motion.WIDE_POSE + 1e-5).all()
     # A uniform distribution over -a .. a has a standard deviation of 0.577 a; 200 walks of about 2 independent values.
-    np.testing.assert_allclose(pose.std(0), 0.577 * motion.WIDE_POSE, rtol=0.12)
+    np.testing.assert_allclose(pose.std(0), 0.577 * face_motion.WIDE_POSE, rtol=0.12)
     base, other = (
         drawn[0],
-        motion.wide_motion(np.random.default_rng(999), motion.random_lips(np.random.default_rng(1), 24)),
+        face_motion.wide_motion(np.random.default_rng(999), face_motion.random_lips(np.random.default_rng(1), 24)),
     )
     for factor in ("lip", "pose", "gaze", "residual"):
-        new = motion.redraw(base, other, factor)
+        new = face_motion.redraw(base, other, factor)
         assert np.array_equal(new.pose, base.pose) == (factor != "pose")
         assert np.array_equal(new.eyes, base.eyes) == (factor != "gaze")
         changed = {FACTOR_OF[ARKIT_NAMES[i]] for i in np.flatnonzero((new.expression != base.expression).any(0))}

@@ -8,16 +8,16 @@ import pytest
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
 
-from data_pipelines.catalog import open_records, probe_records
 from data_pipelines.encode import _clips
-from data_pipelines.pipeline import _group_sets, stage1_batches
-from data_pipelines.puppet.clips import probe_take
-from data_pipelines.puppet.motion import REST_POSE, WIDE_GAZE, WIDE_POSE
-from data_pipelines.puppet.plan import Parameters
-from data_pipelines.schema import PROBE, write_clip
-from data_pipelines.transforms import stable_hash
+from data_pipelines.loading.batches import _group_sets, stage1_batches
+from data_pipelines.loading.examples import stable_hash
+from data_pipelines.puppet.corpus.clips import probe_take
+from data_pipelines.puppet.corpus.plan import Parameters
+from data_pipelines.puppet.motion.face_motion import REST_POSE, WIDE_GAZE, WIDE_POSE
+from data_pipelines.records.catalog import open_records, probe_records
+from data_pipelines.records.schema import PROBE, write_clip
+from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, FACTORS, columns_of
-from demo_jax.typing import InputError
 from tests import synthetic
 
 PEOPLE, FRAMES = 50, 32

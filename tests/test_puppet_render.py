@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("numba")
 
-from data_pipelines.puppet.head import Region, puppet_head
-from data_pipelines.puppet.identity import Identity, random_identity
-from data_pipelines.puppet.render import Renderer, measure, neutral_head
+from data_pipelines.puppet.person.head import Region, puppet_head
+from data_pipelines.puppet.person.identity import Identity, random_identity
+from data_pipelines.puppet.render.renderer import Renderer, measure, neutral_head
 from demo_jax.factors import ARKIT_INDEX, ARKIT_MIRROR, ARKIT_NAMES
 
 NEUTRAL_Z = np.log(2.1)

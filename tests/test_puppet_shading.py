@@ -9,11 +9,13 @@ import pytest
 
 pytest.importorskip("numba")
 
-from data_pipelines.puppet import deform, dress, lighting, occlusion, shading
-from data_pipelines.puppet.head import Region, puppet_head
-from data_pipelines.puppet.identity import Identity, random_identity
-from data_pipelines.puppet.render import Renderer
-from data_pipelines.puppet.worn import Part, join
+from data_pipelines.puppet.dress import outfit
+from data_pipelines.puppet.dress.mesh_parts import Part, join
+from data_pipelines.puppet.person import deform
+from data_pipelines.puppet.person.head import Region, puppet_head
+from data_pipelines.puppet.person.identity import Identity, random_identity
+from data_pipelines.puppet.render import lighting, occlusion, shading
+from data_pipelines.puppet.render.renderer import Renderer
 
 REST = (np.array([[0.0, 0.0, 0.0, 0.0, 0.0, np.log(2.1)]]), np.zeros((1, 52)), np.zeros((1, 3)))
 
@@ -128,8 +130,8 @@ def test_glass_tints_what_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> Non
         follow=np.ones(number),
         carrier=np.full(number, -1),
     )
-    dressed = dress.dressed
-    monkeypatch.setattr(dress, "dressed", lambda identity: join(dressed(identity), pane))
+    dressed = outfit.dressed
+    monkeypatch.setattr(outfit, "dressed", lambda identity: join(dressed(identity), pane))
     renderer = Renderer(drawn_identity(), 64)
     glass = renderer.region == Region.GLASS
     assert glass.sum() == number

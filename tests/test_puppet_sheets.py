@@ -8,7 +8,7 @@ pytest.importorskip("numba")
 from PIL import Image
 
 from benchmarks.puppet_proof import probe
-from data_pipelines.puppet import contact_sheet
+from data_pipelines.puppet.corpus import contact_sheet
 
 
 def test_conventions_has_a_labelled_cell_for_every_coordinate() -> None:

@@ -9,12 +9,13 @@ import unicodedata
 import numpy as np
 import pytest
 
-from data_pipelines.extraction.audio import LogMel
-from data_pipelines.puppet.articulation import Style, contact_frame, lip_curves
-from data_pipelines.puppet.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
-from data_pipelines.puppet.speech import Speech, synthesise
+from data_pipelines.puppet.motion.articulation import Style, contact_frame, lip_curves
+from data_pipelines.puppet.speech.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
+from data_pipelines.puppet.speech.synthesis import Speech, synthesise
+from demo_jax.audio.log_mel import LogMel
+from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, FACTOR_OF
-from demo_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, InputError
 
 pytest.importorskip("espeakng_loader")
 

@@ -16,11 +16,11 @@ from absl.testing import flagsaver
 
 import sample
 import train
-from data_pipelines import media
 from demo_jax.config import from_config_dict
+from demo_jax.media import audio
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.track import read_track
+from demo_jax.sampling.tracks import read_track
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -109,8 +109,8 @@ def test_the_python_runs(monkeypatch, tmp_path, number):
     """With the small model in place of the bundled one, which makes the same files."""
     demo = Pipeline(tiny_model.model())
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
-    speech = media.read_audio(ROOT / "demo_jax/assets/speech.wav")[: 20 * 640]
-    monkeypatch.setattr(media, "read_audio", lambda path, *rest, **more: speech)
+    speech = audio.read_audio(ROOT / "demo_jax/assets/speech.wav")[: 20 * 640]
+    monkeypatch.setattr(audio, "read_audio", lambda path, *rest, **more: speech)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo_jax").symlink_to(ROOT / "demo_jax")
     (tmp_path / "out").mkdir()

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo_jax.evaluation import real, report
-from demo_jax.evaluation.page import page
-from demo_jax.evaluation.targets import targets
+from demo_jax.errors import InputError
+from demo_jax.evaluation import real
+from demo_jax.evaluation.report import build
+from demo_jax.evaluation.report.page import page
+from demo_jax.evaluation.report.thresholds import targets
 from demo_jax.factors import FactorLayout
-from demo_jax.typing import InputError
 
 pytestmark = pytest.mark.unoptimised
 SIZE = 128
@@ -95,13 +96,13 @@ def test_pictures_without_a_face_give_a_report_of_what_is_no_number():
     assert results["real_pose"]["face_found"] == 0 and results["real_pose"]["frames"] == 0
     figures = [value for row in results["real_pose"]["poses"].values() for value in row.values()]
     assert len(figures) == 25 and np.isnan(figures).all() and np.isnan(results["real_leakage"]["model"]).all()
-    results = json.loads(json.dumps(report.plain(results), allow_nan=False))  # as the report keeps them
+    results = json.loads(json.dumps(build.plain(results), allow_nan=False))  # as the report keeps them
     summary = targets(results)
     assert len(summary) == 7 and all(t.reached is None for t in summary)
     about = {"checkpoint": "noise", "kind": "auto-encoder", "size": SIZE, "corpus": "real", "split": "test", "seed": 0}
     html = page({"about": about, "results": results}, summary, [])
     assert html.count("not measured") == 7 and ">nan" not in html
-    assert ("real_pose/poses/yaw/gain", None) in report.rows_of(results)
+    assert ("real_pose/poses/yaw/gain", None) in build.rows_of(results)
 
 
 def test_clips_that_hardly_turn_are_refused():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from demo_jax.factors import POSE_SCALE, rotation_matrix
-from demo_jax.models import rigid
-from demo_jax.models.warp import identity_grid
+from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry.warp import identity_grid
 
 AXES, CENTRE = jnp.array(rigid.AXES), jnp.array(rigid.CENTRE)
 POSES = np.array([
@@ -88,8 +88,8 @@ def test_a_patch_is_upright_and_of_the_faces_size(pose: np.ndarray) -> None:
 def test_a_puppets_landmarks_are_nearly_found_before_any_training() -> None:
     """The ellipsoid that training starts from, on the puppets' true geometry: what is left for the decoder to learn."""
     pytest.importorskip("numba")
-    from data_pipelines.puppet.identity import random_identity
-    from data_pipelines.puppet.render import measure
+    from data_pipelines.puppet.person.identity import random_identity
+    from data_pipelines.puppet.render.renderer import measure
 
     size, rest = 128, np.array([5.0, -3.0, 2.0, 0.02, 0.0, 0.75])
     change = np.array([[20.0, 0, 0, 0, 0, 0], [0, 12, 0, 0, 0, 0], [0, 0, 15, 0.06, 0.05, 0.15]])

@@ -14,16 +14,17 @@ import tiny_model
 from PIL import Image
 
 import sample
-from data_pipelines import media
-from data_pipelines.video_writer import VideoWriter
+from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, GAZE_SCALE, POSE_SCALE, TRACK_COLUMNS
+from demo_jax.media import audio as audio_files
+from demo_jax.media import ffmpeg, video
+from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import FREE, Controls, gaze_at_camera
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.sampler import sample_window
-from demo_jax.sampling.track import MotionTrack, read_track, write_track
-from demo_jax.typing import InputError
+from demo_jax.sampling.tracks import MotionTrack, read_track, write_track
 
 pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,7 +172,7 @@ def test_a_driving_video_is_read_by_the_motion_encoder(demo, tmp_path):
             writer.write(frame)
     (tmp_path / "d.json").write_text('{"cropped": true}')
     codes = demo.read_motion(tmp_path / "d.mp4")
-    shown = list(media.read_video(tmp_path / "d.mp4")[1])
+    shown = list(video.read_video(tmp_path / "d.mp4")[1])
     alone = np.stack([np.asarray(demo._encode(demo.model.autoencoder_params, jnp.asarray(x))[1]) for x in shown])
     assert len(codes) == 13  # more than one batch
     np.testing.assert_allclose(codes, alone, atol=1e-4)  # another batch size may sum in another order
@@ -222,7 +223,7 @@ def folder(tmp_path, demo, monkeypatch):
     """A portrait of the puppet, a recording, an empty output folder; the tiny model is the bundled one."""
     Image.fromarray(tiny_model.portrait()).save(tmp_path / "puppet.png")
     (tmp_path / "puppet.json").write_text(json.dumps({"cropped": True, "corpus": "puppet"}))
-    media.write_wav(tmp_path / "speech.wav", tiny_model.speech(FRAMES))
+    audio_files.write_wav(tmp_path / "speech.wav", tiny_model.speech(FRAMES))
     (tmp_path / "out").mkdir()
     load = pipeline.load
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo if path is None else load(path))
@@ -240,9 +241,11 @@ def run(folder, *extra, portrait="puppet.png", audio="speech.wav", out="out/a.mp
 def test_the_command_writes_a_video_and_its_track(folder, capsys):
     assert run(folder, "--hold", "pose", "--set", "gaze_yaw=+10") == 0
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
-    info, frames = media.read_video(folder / "out/a.mp4")
+    info, frames = video.read_video(folder / "out/a.mp4")
     assert len(list(frames)) == FRAMES and info.has_audio and (info.width, info.height) == (32, 32)
-    assert len(media.read_audio(folder / "out/a.mp4")) >= FRAMES * 640 - 1024  # AAC works in frames of 1024 samples
+    assert (
+        len(audio_files.read_audio(folder / "out/a.mp4")) >= FRAMES * 640 - 1024
+    )  # AAC works in frames of 1024 samples
     track = read_track(folder / "out/a_track.npz")
     assert track.length == FRAMES and np.ptp(track.columns["yaw"]) == 0
     shown = capsys.readouterr()
@@ -253,7 +256,7 @@ def test_the_command_writes_a_video_and_its_track(folder, capsys):
 def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
     assert run(folder) == 0
     log = subprocess.run(
-        [media._ffmpeg(), "-i", str(folder / "out/a.mp4")], capture_output=True, text=True, check=False
+        [ffmpeg.ffmpeg_program(), "-i", str(folder / "out/a.mp4")], capture_output=True, text=True, check=False
     ).stderr
     model = tiny_model.model().fingerprint("1")
     assert "Synthetic media" in log and f"Checkpoint: tiny 0123456789abcdef; model {model}; seed 0" in log

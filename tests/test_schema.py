@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from data_pipelines import schema
-from demo_jax.typing import InputError
+from data_pipelines.records import schema as schema_files
+from demo_jax.errors import InputError
 
 
 def assert_same(a: Any, b: Any) -> None:
@@ -29,7 +29,7 @@ def assert_same(a: Any, b: Any) -> None:
             assert x == y, field.name
 
 
-def full_record() -> schema.ClipRecord:
+def full_record() -> schema_files.ClipRecord:
     """Every optional field is filled."""
     rng = np.random.default_rng(1)
     record = synthetic.clip("full", 3, 7, emotion="happy", language="de", set_id="set-1", variant="redrawn:gaze")
@@ -47,21 +47,21 @@ def full_record() -> schema.ClipRecord:
 
 
 @pytest.mark.parametrize("record", [synthetic.clip(), full_record()], ids=["plain", "full"])
-def test_clip_round_trip(record: schema.ClipRecord, tmp_path: Path):
-    assert_same(record, schema.read_clip(schema.pack(record)))
-    path = schema.write_clip(tmp_path, record)
+def test_clip_round_trip(record: schema_files.ClipRecord, tmp_path: Path):
+    assert_same(record, schema_files.read_clip(schema_files.pack(record)))
+    path = schema_files.write_clip(tmp_path, record)
     assert path == tmp_path / "clips" / f"{record.clip_id}-{record.piece:04d}.npz"
-    assert_same(record, schema.read_clip(path))
+    assert_same(record, schema_files.read_clip(path))
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file stays
 
 
 def test_code_round_trip():
     record = synthetic.codes("c", 130, emotion="sad", language="en")
-    assert_same(record, schema.read_codes(schema.pack(record)))
+    assert_same(record, schema_files.read_codes(schema_files.pack(record)))
 
 
 def test_packing_is_deterministic():
-    assert schema.pack(synthetic.clip()) == schema.pack(synthetic.clip())
+    assert schema_files.pack(synthetic.clip()) == schema_files.pack(synthetic.clip())
 
 
 def changed(name: str, **how: Any) -> np.ndarray:
@@ -104,7 +104,7 @@ BAD_CLIPS: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_clip_is_refused_with_its_name(case: str, tmp_path: Path):
     changes, message = BAD_CLIPS[case]
     with pytest.raises(InputError, match=message) as caught:
-        schema.write_clip(tmp_path, synthetic.clip(**changes))
+        schema_files.write_clip(tmp_path, synthetic.clip(**changes))
     assert "clip-0000" in str(caught.value)
     assert list(tmp_path.rglob("*.npz")) == []
 
@@ -127,26 +127,26 @@ def test_a_bad_code_record_is_refused(changes: dict[str, Any], message: str):
 
 
 def test_damaged_and_foreign_files_are_named(tmp_path: Path):
-    path = schema.write_clip(tmp_path, synthetic.clip())
+    path = schema_files.write_clip(tmp_path, synthetic.clip())
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match=r"clip-0000\.npz is not a record"):
-        schema.read_clip(path)
+        schema_files.read_clip(path)
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(InputError, match=r"text\.npz is not a record"):
-        schema.read_clip(tmp_path / "text.npz")
+        schema_files.read_clip(tmp_path / "text.npz")
     with pytest.raises(InputError, match="missing"):
-        schema.read_clip(tmp_path / "missing.npz")
+        schema_files.read_clip(tmp_path / "missing.npz")
 
 
 def test_records_of_the_other_kind_are_refused():
     with pytest.raises(InputError, match="no clip record"):
-        schema.read_clip(schema.pack(synthetic.codes()))
+        schema_files.read_clip(schema_files.pack(synthetic.codes()))
     with pytest.raises(InputError, match="no code record"):
-        schema.read_codes(schema.pack(synthetic.clip()))
+        schema_files.read_codes(schema_files.pack(synthetic.clip()))
 
 
 def test_another_schema_version_is_refused(tmp_path: Path):
     arrays = synthetic.clip().to_arrays() | {"schema_version": np.int32(99)}
     np.savez(tmp_path / "new.npz", **arrays)
     with pytest.raises(InputError, match="schema version 99"):
-        schema.read_clip(tmp_path / "new.npz")
+        schema_files.read_clip(tmp_path / "new.npz")

@@ -16,12 +16,12 @@ from jax.sharding import PartitionSpec as P
 
 from demo_jax import codes, rng, sharding
 from demo_jax.config import CouplingConfig, FlowTransformerConfig, MeshConfig, OptimizerConfig, Stage2Config
+from demo_jax.errors import InputError
 from demo_jax.factors import FactorLayout
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_stage2_step, make_step, pair_losses, stage2_pairs
-from demo_jax.typing import InputError
 
 LAYOUT = FactorLayout()
 CONFIG = Stage2Config(

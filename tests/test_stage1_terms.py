@@ -14,8 +14,8 @@ from demo_jax.config import Stage1LossConfig
 from demo_jax.losses.perceptual import LAYERS
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.discriminator import Discriminator
-from demo_jax.training import stage1
-from demo_jax.training.blocks import Blocks
+from demo_jax.training import stage1_losses
+from demo_jax.training.code_blocks import Blocks
 from tests import tiny_model
 
 pytestmark = pytest.mark.unoptimised
@@ -44,7 +44,7 @@ def vgg() -> dict[str, jax.Array]:
 @functools.cache
 def all_terms(loss: Stage1LossConfig) -> dict[str, float]:
     config = dataclasses.replace(tiny_model.STAGE1, loss=loss)
-    losses = functools.partial(stage1.stage1_losses, AutoEncoder(config.model), config)
+    losses = functools.partial(stage1_losses.stage1_losses, AutoEncoder(config.model), config)
     weights = vgg() if loss.perceptual else None  # an argument: as constants of the program they would cost 1 GB
     terms = jax.jit(losses)(trained_params(), tiny_model.stage1_batch(), jax.random.key(1), vgg=weights)
     return {name: float(value) for name, value in terms.items()}
@@ -77,7 +77,7 @@ def test_the_discriminator_and_what_it_judges_learn_apart():
 
     def gradients(term: str) -> tuple[float, float]:
         of_params, of_pictures = jax.grad(
-            lambda p, x: stage1.adversarial_terms(p, x, jnp.asarray(true, jnp.float32))[term], (0, 1)
+            lambda p, x: stage1_losses.adversarial_terms(p, x, jnp.asarray(true, jnp.float32))[term], (0, 1)
         )(params, jnp.asarray(made, jnp.float32))
         return tuple(sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(g)) for g in (of_params, of_pictures))
 
@@ -100,10 +100,10 @@ def test_cycle_teaches_the_decoder_and_not_the_encoder():
     params = tiny_model.model().autoencoder_params
 
     def loss(params, some):
-        net = stage1.Net(model=model, params=params)
-        pictures = {"source": stage1.to_float(some["source"])}
-        codes, _ = stage1.encode(net, pictures, some["driving"])
-        return stage1.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
+        net = stage1_losses.Net(model=model, params=params)
+        pictures = {"source": stage1_losses.to_float(some["source"])}
+        codes, _ = stage1_losses.encode(net, pictures, some["driving"])
+        return stage1_losses.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
 
     gradients = jax.device_get(jax.jit(jax.grad(loss))(params, tiny_model.stage1_batch()))
     size = {name: sum(np.abs(x).sum() for x in jax.tree.leaves(g)) for name, g in gradients.items()}

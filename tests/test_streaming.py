@@ -10,17 +10,17 @@ import tiny_model
 from PIL import Image
 
 import sample
-from data_pipelines import media
-from data_pipelines.extraction.audio import LogMel
-from data_pipelines.extraction.phonetic import Phonetic
-from data_pipelines.video_writer import LiveWriter
+from demo_jax.audio.log_mel import LogMel
+from demo_jax.audio.phonetic import Phonetic
+from demo_jax.audio.stream import Hearing
+from demo_jax.errors import InputError
+from demo_jax.media import audio, video
+from demo_jax.media.video_writer import LiveWriter
 from demo_jax.sampling import pipeline, streaming
-from demo_jax.sampling.hearing import Hearing
-from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.track import read_track
-from demo_jax.typing import InputError
+from demo_jax.sampling.session import STREAM_HOP
+from demo_jax.sampling.tracks import read_track
 
 pytestmark = pytest.mark.unoptimised
 FAST = Options(steps=2)
@@ -113,9 +113,9 @@ def test_a_streamed_video_has_its_frames_its_sound_and_its_track(demo, tmp_path)
     sound = tiny_model.speech(FRAMES)[:-200]
     result = streaming.stream_video(demo, tiny_model.portrait(), pieces(sound), tmp_path / "a.mp4", options=FAST)
     assert result.frames == FRAMES and 0 < result.first_frame <= result.latest and result.real_time_factor > 0
-    info, frames = media.read_video(tmp_path / "a.mp4")
+    info, frames = video.read_video(tmp_path / "a.mp4")
     assert len(list(frames)) == FRAMES and info.has_audio
-    heard = media.read_audio(tmp_path / "a.mp4").astype(float)[: len(sound)]
+    heard = audio.read_audio(tmp_path / "a.mp4").astype(float)[: len(sound)]
     assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.6  # noise through AAC at 128 kbit/s, in step
     assert read_track(tmp_path / "a_track.npz").length == FRAMES
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
@@ -166,7 +166,7 @@ def test_a_recording_is_paced(monkeypatch):
 def folder(tmp_path, demo, monkeypatch):
     Image.fromarray(tiny_model.portrait()).save(tmp_path / "puppet.png")
     (tmp_path / "puppet.json").write_text('{"cropped": true, "corpus": "puppet"}')
-    media.write_wav(tmp_path / "speech.wav", tiny_model.speech(FRAMES))
+    audio.write_wav(tmp_path / "speech.wav", tiny_model.speech(FRAMES))
     (tmp_path / "out").mkdir()
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
     return tmp_path
@@ -190,7 +190,7 @@ def test_the_command_streams_a_file_and_says_how_late_it_was(folder, capsys, mon
 def test_silence_makes_an_idle_face(folder, capsys):
     assert run(folder, "--silence", "1.2", "--out", folder / "out/a.mp4") == 0
     assert "30 frames (1.2 s)" in capsys.readouterr().out
-    assert not media.read_audio(folder / "out/a.mp4").any()
+    assert not audio.read_audio(folder / "out/a.mp4").any()
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,6 @@ def test_standard_input_to_standard_output(tmp_path):
         input=tiny_model.speech(13).astype("<i2").tobytes(), cwd=root, capture_output=True, check=True,
     )  # fmt: skip
     (tmp_path / "a.mp4").write_bytes(done.stdout)
-    info, frames = media.read_video(tmp_path / "a.mp4")
+    info, frames = video.read_video(tmp_path / "a.mp4")
     assert len(list(frames)) == 13 and info.has_audio
     assert b"13 frames" in done.stderr

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from data_pipelines import prepare
-from data_pipelines.extraction.face import FaceFinder
-from data_pipelines.extraction.portrait import find_portrait
+from demo_jax.errors import InputError
+from demo_jax.faces.landmarker import FaceFinder
+from demo_jax.faces.portrait import find_portrait
 from demo_jax.sampling import inputs
-from demo_jax.typing import InputError
 
 pytest.importorskip("mediapipe")
 PACKAGES = r"apt-get install libgl1 libegl1 libgles2 libglib2\.0-0 libxcb1 libx11-6\.$"

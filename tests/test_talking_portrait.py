@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import synthetic
 
-from data_pipelines import pipeline, talking_portrait
-from data_pipelines.schema import ClipRecord, pack, write_clip
-from demo_jax.typing import InputError
+from data_pipelines import talking_portrait
+from data_pipelines.loading import batches as pipeline
+from data_pipelines.records.schema import ClipRecord, pack, write_clip
+from demo_jax.errors import InputError
 
 
 def full(name: str, piece: int, **changes: object) -> ClipRecord:

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from data_pipelines import splits
 from data_pipelines.extraction.forced_alignment import read_table
-from demo_jax.sampling import inputs, jobs
-from demo_jax.sampling.track import read_keyframes, read_track
-from demo_jax.text_files import read_csv, read_lines
-from demo_jax.typing import InputError
+from data_pipelines.records import splits
+from demo_jax.errors import InputError
+from demo_jax.media.text_files import read_csv, read_lines
+from demo_jax.sampling import inputs, manifest
+from demo_jax.sampling.tracks import read_keyframes, read_track
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be-sig", "utf-32")
 SEPARATORS = "\u2028\u2029\u0085\u000b\u000c\u001c"  # where str.splitlines cuts
@@ -35,7 +35,7 @@ def test_every_kind_of_user_file_is_read_in_every_encoding(tmp_path, encoding, e
     write("photo.json", '{"cropped":', 'true, "corpus": null}')
     assert inputs.read_sidecar(tmp_path / "photo.png") == {"cropped": True}
     lines = [json.dumps({"portrait": "ä.png", "silence": i, "out": f"{i}.mp4"}, ensure_ascii=False) for i in (1, 2)]
-    found = jobs.read_manifest(write("jobs.jsonl", *lines), tmp_path)
+    found = manifest.read_manifest(write("jobs.jsonl", *lines), tmp_path)
     assert [(job.line, job.portrait.name, job.silence) for job in found] == [(1, "ä.png", 1.0), (2, "ä.png", 2.0)]
 
 
@@ -44,7 +44,7 @@ def test_separators_in_strings_are_characters(tmp_path):
     rows = [{"portrait": "p.png", "silence": 1, "out": f"{name}.mp4"} for name in names[:3]]  # JSON escapes the rest
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (tmp_path / "jobs.jsonl").write_bytes(text.encode())
-    found = jobs.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
+    found = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
     assert [job.out.name for job in found] == [row["out"] for row in rows]
     assert [job.line for job in found] == [1, 2, 3]
     (tmp_path / "who.csv").write_bytes(b"file,identity\n" + "".join(f"{n}.mp4,x\n" for n in names).encode())
@@ -70,7 +70,7 @@ def test_other_encodings_are_named(tmp_path, encoding):
         "a.csv": lambda: read_track(tmp_path / "a.csv"),
         "--identities": lambda: splits.read_identities(str(tmp_path / "a.csv")),
         "photo.json": lambda: inputs.read_sidecar(tmp_path / "photo.png"),
-        "jobs.jsonl": lambda: jobs.read_manifest(tmp_path / "jobs.jsonl", tmp_path),
+        "jobs.jsonl": lambda: manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path),
     }
     for name, read in readers.items():
         with pytest.raises(InputError, match=r"not text in UTF-8 \(byte \d\)") as caught:
@@ -97,21 +97,21 @@ def test_other_encodings_are_named(tmp_path, encoding):
 def test_words_are_neither_flags_nor_numbers(tmp_path, more, says):
     good = {"portrait": "p.png", "silence": 1, "out": "a.mp4"}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(good | more) + "\n" + json.dumps(good | {"cropped": False}))
-    refused, accepted = jobs.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
-    assert isinstance(refused, jobs.Refused) and says in refused.error
-    assert isinstance(accepted, jobs.Job) and accepted.cropped is False
+    refused, accepted = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
+    assert isinstance(refused, manifest.Refused) and says in refused.error
+    assert isinstance(accepted, manifest.Job) and accepted.cropped is False
 
 
 def test_null_is_as_if_left_out(tmp_path):
     row = {"portrait": "p.png", "audio": None, "silence": 2, "out": "a.mp4", "cropped": None, "seed": None}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(row))
-    (job,) = jobs.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
+    (job,) = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
     assert (job.audio, job.silence, job.cropped, job.options.seed) == (None, 2.0, False, 0)
 
 
 def test_deep_json_is_refused(tmp_path):
     (tmp_path / "jobs.jsonl").write_text("[" * 100_000)
-    (refused,) = jobs.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
+    (refused,) = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
     assert "it is not JSON" in refused.error
     (tmp_path / "photo.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"photo\.json, the sidecar of .* is not JSON"):

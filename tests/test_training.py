@@ -15,10 +15,10 @@ import pytest
 
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, OptimizerConfig, RunConfig
+from demo_jax.errors import InputError
 from demo_jax.training.loop import Job, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step
-from demo_jax.typing import InputError
 
 pytestmark = pytest.mark.unoptimised
 

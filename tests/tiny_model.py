@@ -12,19 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import synthetic
+from jaxtyping import PyTree
 from PIL import Image
 
-from data_pipelines.extraction.audio import LogMel
-from data_pipelines.schema import CodeRecord
+from data_pipelines.records.schema import CodeRecord
 from demo_jax import codes
-from demo_jax.checkpoint import SCHEMA, LoadedModel, RunCheckpoints, space_checkpointable
+from demo_jax.audio.log_mel import LogMel
+from demo_jax.checkpoint.load import SCHEMA, LoadedModel
+from demo_jax.checkpoint.save import RunCheckpoints, space_checkpointable
 from demo_jax.config import AutoEncoderConfig, DataConfig, FlowTransformerConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.training.stage1 import SET_PICTURES
-from demo_jax.typing import PyTree
+from demo_jax.training.stage1_losses import SET_PICTURES
 
 SIZE, WINDOW, CONTEXT, LOOK_AHEAD = 32, 12, 4, 3
 LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
@@ -98,7 +99,7 @@ def save(folder: Path) -> Path:
 
 
 def stage1_batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.Array]:
-    """A random batch, as data_pipelines.pipeline.stage1_batches gives it."""
+    """A random batch, as data_pipelines.loading.batches.stage1_batches gives it."""
     rng = np.random.default_rng(seed)
     s, w = SIZE, STAGE1.model.lip_window
 

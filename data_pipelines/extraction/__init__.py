@@ -1,1 +1,4 @@
-"""From raw picture and sound to the arrays of a clip record. Importing this package loads nothing heavy."""
+"""From raw video and audio to clip records, and speech as rooms and telephones pass it on.
+
+Importing this package loads nothing heavy.
+"""

@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 
-from data_pipelines.media import check_input
-from data_pipelines.probe import read_facts, read_pictures
-from demo_jax.typing import FPS
+from demo_jax.constants import FPS
+from demo_jax.media.files import check_input
+from demo_jax.media.probe import read_facts, read_pictures
 
 LEAST_RATE = 19.5  # pictures a second
 _SHIFT = 5  # frames by which ffmpeg may move what follows on a gap in a transport stream

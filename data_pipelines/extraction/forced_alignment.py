@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines import media
-from demo_jax import text_files
-from demo_jax.typing import SAMPLE_RATE, InputError
+from demo_jax.constants import SAMPLE_RATE
+from demo_jax.errors import InputError
+from demo_jax.media import audio, text_files
 
 COLUMN = 0.01  # seconds of one column of the aligner
 # A score is the log-likelihood of the aligned states less that of the best state, a column. Right transcripts of 76
@@ -130,7 +130,7 @@ def read_aligned(folder: str | Path, least_score: float = LEAST_SCORE) -> tuple[
     kept, left_out = [], {}
     for row in rows:
         name = Path(row["file"]).stem
-        waveform = media.read_audio(root / row["file"])
+        waveform = audio.read_audio(root / row["file"])
         words = grid_sentence(sources.get(row["file"], "")) or spoken_words(row["text"])
         unknown = unknown_words(words)
         if unknown or not words:

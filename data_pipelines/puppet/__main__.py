@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from data_pipelines.puppet.build import build
-from data_pipelines.puppet.plan import Parameters
-from demo_jax.typing import CommandParser, exits_with_two
+from data_pipelines.puppet.corpus.build import build
+from data_pipelines.puppet.corpus.plan import Parameters
+from demo_jax.cli import CommandParser, exits_with_two
 
 _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/puppet

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.puppet.motion import REST_POSE, Motion, redraw
-from demo_jax.evaluation.drawing import Drawer, swapped
-from demo_jax.evaluation.judge import EXPRESSION_NAMES, Judge, Readings, nearest
+from data_pipelines.puppet.motion.face_motion import REST_POSE, Motion, redraw
+from demo_jax.evaluation.judge.regressor import EXPRESSION_NAMES, Judge, Readings, nearest
 from demo_jax.evaluation.metrics import control, disentanglement
-from demo_jax.evaluation.metrics.pictures import psnr, ssim
+from demo_jax.evaluation.metrics.images import psnr, ssim
 from demo_jax.evaluation.puppets import Probes, Puppets, join, take
+from demo_jax.evaluation.reenactor import Drawer, swapped
 from demo_jax.factors import (
     ARKIT_INDEX,
     CALIBRATED_NAMES,

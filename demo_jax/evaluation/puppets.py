@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from etils import epath
 
-from data_pipelines.catalog import open_records
-from data_pipelines.puppet.build import Parameters, fingerprint, person
-from data_pipelines.puppet.motion import LOOK_FULL, Motion
-from data_pipelines.schema import ClipRecord
-from data_pipelines.transforms import decode_frame
-from demo_jax.evaluation.judge import fit_size
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.puppet.corpus.build import Parameters, fingerprint, person
+from data_pipelines.puppet.motion.face_motion import LOOK_FULL, Motion
+from data_pipelines.records.catalog import open_records
+from data_pipelines.records.schema import ClipRecord
+from demo_jax.errors import InputError
+from demo_jax.evaluation.judge.regressor import fit_size
 from demo_jax.factors import ARKIT_INDEX
-from demo_jax.typing import InputError
 
 if TYPE_CHECKING:
-    from data_pipelines.puppet.identity import Identity
-    from data_pipelines.puppet.render import Renderer
+    from data_pipelines.puppet.person.identity import Identity
+    from data_pipelines.puppet.render.renderer import Renderer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Puppets:
 
     @functools.lru_cache(maxsize=32)  # noqa: B019  (one object for a report; renderers are large)
     def _renderer(self, speaker: str) -> Renderer:
-        from data_pipelines.puppet.render import Renderer
+        from data_pipelines.puppet.render.renderer import Renderer
 
         return Renderer(self.identity(speaker), self.parameters.size)
 
@@ -84,7 +84,7 @@ class Puppets:
 
     def calibrated(self, speaker: str, motion: Motion) -> np.ndarray:
         """[T, 13]: what a record of this motion says, in its units."""
-        from data_pipelines.puppet.render import measure  # numba: not for reports on real video
+        from data_pipelines.puppet.render.renderer import measure  # numba: not for reports on real video
 
         found = measure(self.identity(speaker), motion.pose, motion.expression, motion.eyes, self.size)
         return np.concatenate([found.lips, motion.pose, motion.eyes[:, :2], found.openings], 1).astype(np.float32)

@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_pipelines.schema import ClipRecord
-from data_pipelines.transforms import decode_frame
-from demo_jax.evaluation.drawing import Drawer, swapped
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.schema import ClipRecord
+from demo_jax.errors import InputError
 from demo_jax.evaluation.metrics import disentanglement
+from demo_jax.evaluation.reenactor import Drawer, swapped
 from demo_jax.factors import FACTORS
-from demo_jax.typing import InputError
 
 LEAST_YAW = 4.0  # degrees, standard deviation within a clip; less says nothing of a model's poses
 LEAST_FRAMES = 3  # in which a face was found; of fewer nothing is fitted
@@ -28,7 +28,7 @@ FACTOR = {"pose": slice(0, 3), "lip": slice(3, 5)}  # of NAMES
 
 def read_faces(pictures: np.ndarray, finder, canonical: np.ndarray) -> np.ndarray:
     """[T, S, S, 3] -> NAMES [T, 5] (degrees; over the eye span), picture by picture; NaN where no face was found."""
-    from data_pipelines.extraction.measures import fit_rigid
+    from demo_jax.faces.measures import fit_rigid
     from demo_jax.factors import euler_angles
 
     out = np.full((len(pictures), len(NAMES)), np.nan)
@@ -59,7 +59,7 @@ def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
 def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
     """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline; NaN
     where MediaPipe finds no face in the redrawn frames, as of a model that has learned nothing."""
-    from data_pipelines.extraction.face import FaceFinder, canonical_face
+    from demo_jax.faces.landmarker import FaceFinder, canonical_face
 
     clips = turning_clips(records)
     true, made, still = [], [], []
@@ -95,7 +95,7 @@ def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
 
 def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int = 8) -> dict[str, Any]:
     """[block swapped, factor read] for pose and lip read by MediaPipe; every block of the code is swapped."""
-    from data_pipelines.extraction.face import FaceFinder, canonical_face
+    from demo_jax.faces.landmarker import FaceFinder, canonical_face
 
     clips, generator = turning_clips(records), np.random.default_rng([seed, 21])
     rows = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]

@@ -8,11 +8,11 @@ import numpy as np
 import simplejpeg
 from tqdm import tqdm
 
-from data_pipelines.schema import ClipRecord
-from data_pipelines.transforms import decode_frame
-from demo_jax.evaluation.drawing import Drawer
-from demo_jax.evaluation.metrics import pictures as measures
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.schema import ClipRecord
+from demo_jax.evaluation.metrics import images as measures
 from demo_jax.evaluation.metrics.motion import mean_and_error
+from demo_jax.evaluation.reenactor import Drawer
 
 Table = dict[str, dict[str, float]]
 

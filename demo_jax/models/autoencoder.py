@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
-from demo_jax.models import rigid
 from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
-from demo_jax.models.landmarks import LANDMARKS
+from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
 

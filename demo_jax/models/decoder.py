@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from demo_jax.config import AutoEncoderConfig
-from demo_jax.models import landmarks, rigid
+from demo_jax.models.geometry import landmarks, rigid
+from demo_jax.models.geometry.warp import identity_grid, warp
 from demo_jax.models.layers import (
     ConvBlock,
     MapModulation,
@@ -26,7 +27,6 @@ from demo_jax.models.layers import (
     upsample_bilinear,
     upsample_nearest,
 )
-from demo_jax.models.warp import identity_grid, warp
 
 Dtype = Any
 MAX_WARP = 64  # px: above it, a feature warp costs more than it shows

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import FACTORS
-from demo_jax.models import rigid
+from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry.warp import warp
 from demo_jax.models.layers import ConvBlock, channel_norm, space_to_depth
-from demo_jax.models.warp import warp
 
 Dtype = Any
 

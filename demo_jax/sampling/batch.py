@@ -25,20 +25,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 from tqdm import tqdm
 
-from data_pipelines.media import Recording, read_recording
-from data_pipelines.schema import remove_unfinished
-from data_pipelines.video_writer import VideoWriter
 from demo_jax.config import MeshConfig
+from demo_jax.constants import SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
 from demo_jax.flow.condition import Condition
+from demo_jax.media.audio import Recording, read_recording
+from demo_jax.media.files import remove_unfinished
+from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling.controls import Controls
-from demo_jax.sampling.jobs import RESULTS, Job, Refused, finished
-from demo_jax.sampling.motion import Performance
+from demo_jax.sampling.manifest import RESULTS, Job, Refused, finished
 from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, output_paths, silence
-from demo_jax.sampling.track import write_track
+from demo_jax.sampling.session import Performance
+from demo_jax.sampling.tracks import write_track
 from demo_jax.sharding import batch_sharding, make_mesh
-from demo_jax.typing import SAMPLES_PER_FRAME, InputError, PyTree
 
 Bucket = tuple[int, str, tuple[str, ...], int]  # steps, solver, guided conditions, passes
 WAITING = 4  # decoded batches that may wait for an encoder before sampling waits for it

@@ -17,9 +17,10 @@ from typing import Self
 
 import numpy as np
 
+from demo_jax.constants import FPS
+from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout, in_head
-from demo_jax.sampling.track import MotionTrack, read_keyframes, read_track
-from demo_jax.typing import FPS, InputError
+from demo_jax.sampling.tracks import MotionTrack, read_keyframes, read_track
 
 MAX_GAIN = 5.0
 # How far lids have closed in the frames of a blink on request: down in 80 ms, up in 200, as in people.

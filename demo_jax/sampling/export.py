@@ -32,7 +32,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from demo_jax.cli import CommandParser, exits_with_two
 from demo_jax.devices import start_jax
+from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance, ode
@@ -41,7 +43,6 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.layers import portable
 from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, load
-from demo_jax.typing import CommandParser, InputError, exits_with_two
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 FIELDS = tuple(f.name for f in dataclasses.fields(Condition))

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines import images, media
-from demo_jax.text_files import check_flag, parse_json, read_text
-from demo_jax.typing import InputError
+from demo_jax.errors import InputError
+from demo_jax.media import images, video
+from demo_jax.media.text_files import check_flag, parse_json, read_text
 
 SMALLEST_CROP = 16  # pixels
 
@@ -46,7 +46,7 @@ def read_portrait(
         if height != width:
             raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
         return resize(image, size)
-    from data_pipelines.extraction.portrait import find_portrait  # the prepare extra
+    from demo_jax.faces.portrait import find_portrait  # the prepare extra
 
     found = find_portrait(image, size, face_model)
     for text in found.warnings:
@@ -70,10 +70,10 @@ def driving_frames(
     if images.is_image(path):
         raise InputError(f"drive {path} is an image, not a video; give a video, or a track (npz) of the same model.")
     if not read_sidecar(path).get("cropped"):
-        from data_pipelines.extraction.driving import face_frames  # the prepare extra
+        from demo_jax.faces.driving import face_frames  # the prepare extra
 
         return face_frames(path, size, face_model, warn)
-    info, frames = media.read_video(path, warn=warn)
+    info, frames = video.read_video(path, warn=warn)
     if info.width != info.height:
         raise InputError(f"{path} is {info.width} x {info.height}; a cropped video must be square.")
     return ((resize(frame, size), True) for frame in frames)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from demo_jax.constants import FPS
+from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS
 from demo_jax.flow import ode
-from demo_jax.typing import FPS, InputError
 
 MAX_STEPS, MAX_SCALE = 1000, 20.0
 

@@ -32,20 +32,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
-from data_pipelines import media
-from data_pipelines.extraction.audio import extractor
-from data_pipelines.extraction.driving import fill_gaps
-from data_pipelines.video_writer import SYNTHETIC, VideoWriter
-from demo_jax.checkpoint import BUNDLED, LoadedModel, load_model
+from demo_jax.audio.registry import extractor
+from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_model
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
+from demo_jax.faces.driving import fill_gaps
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
+from demo_jax.media import audio as audio_files
+from demo_jax.media import files as files_files
+from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import FREE, Controls, Drive
-from demo_jax.sampling.motion import MotionGenerator, Performance
 from demo_jax.sampling.options import DEFAULTS, Options
-from demo_jax.sampling.track import MotionTrack, read_codes, write_track
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError, PyTree
+from demo_jax.sampling.session import MotionGenerator, Performance
+from demo_jax.sampling.tracks import MotionTrack, read_codes, write_track
 
 DECODE_BATCH = 10  # frames decoded at once
 MAX_SILENCE = 24 * 3600  # seconds
@@ -123,7 +126,7 @@ class Pipeline:
     def read_speech(self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn) -> np.ndarray:
         """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640].
         `warn` is called if it has several tracks, or is digital silence. Raises InputError."""
-        return media.read_recording(path, warn).speech
+        return audio_files.read_recording(path, warn).speech
 
     def read_drive(
         self,
@@ -264,7 +267,7 @@ class Pipeline:
         """
         video, *tracks = output_paths(out)
         refuse_overwriting((video, *tracks), [p for p in (portrait, audio) if not isinstance(p, np.ndarray)])
-        sound = audio if isinstance(audio, np.ndarray) else media.read_recording(audio, warn)
+        sound = audio if isinstance(audio, np.ndarray) else audio_files.read_recording(audio, warn)
         speech = sound if isinstance(sound, np.ndarray) else sound.speech
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
         count = len(speech) // SAMPLES_PER_FRAME
@@ -341,8 +344,8 @@ class Pipeline:
 def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
     """The files that `generate` makes for the video `out`: video, track npz, track csv. Raises InputError if one of
     them cannot be made."""
-    video, npz, csv = output_names(media.check_output(out))
-    return video, media.check_output(npz, (".npz",)), media.check_output(csv, (".csv",))
+    video, npz, csv = output_names(files_files.check_output(out))
+    return video, files_files.check_output(npz, (".npz",)), files_files.check_output(csv, (".csv",))
 
 
 def output_names(video: Path) -> tuple[Path, Path, Path]:

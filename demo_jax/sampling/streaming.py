@@ -10,13 +10,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data_pipelines.video_writer import LiveWriter
+from demo_jax.constants import FPS, SAMPLES_PER_FRAME
+from demo_jax.errors import InputError
+from demo_jax.media.video_writer import LiveWriter
 from demo_jax.sampling.controls import FREE, Controls
-from demo_jax.sampling.motion import STREAM_HOP
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.pipeline import Pipeline, output_paths
-from demo_jax.sampling.track import write_track
-from demo_jax.typing import FPS, SAMPLES_PER_FRAME, InputError
+from demo_jax.sampling.session import STREAM_HOP
+from demo_jax.sampling.tracks import write_track
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

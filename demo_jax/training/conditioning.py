@@ -22,9 +22,9 @@ def make_condition(
 ) -> tuple[jax.Array, Condition]:
     """Returns x1 [B, L, K], whitened, and its Condition.
 
-    batch, of data_pipelines.pipeline.stage2_batches: codes [B, C + L, K] raw, codes_valid [B, C + L] bool, next_codes
-    [B, N, K] and next_valid [B, N] after the window, audio [B, C + L + H, A], audio_valid, source [B, K] raw, emotion
-    [B] int32.
+    batch, of data_pipelines.loading.batches.stage2_batches: codes [B, C + L, K] raw, codes_valid [B, C + L] bool,
+    next_codes [B, N, K] and next_valid [B, N] after the window, audio [B, C + L + H, A], audio_valid, source [B, K]
+    raw, emotion [B] int32.
     """
     keys = dict(zip(("noise", "level", "given", "keyframe", "drop", "cut"), jax.random.split(key, 6), strict=True))
     codes = space.to_whitened(batch["codes"])

@@ -19,16 +19,18 @@ import jax
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 
-from demo_jax import low_rank, sharding
-from demo_jax.checkpoint import RunCheckpoints
+from demo_jax import sharding
+from demo_jax.checkpoint.save import RunCheckpoints
 from demo_jax.config import RunConfig
-from demo_jax.training import processes
-from demo_jax.training.observe import Clock, Trace, cost_table
+from demo_jax.errors import InputError
+from demo_jax.models import low_rank
+from demo_jax.training import distributed
+from demo_jax.training.profiling import Clock, Trace, cost_table
 from demo_jax.training.state import TrainState, from_parts, to_parts
 from demo_jax.training.steps import StepFn
 from demo_jax.training.writers import MetricWriter, NoWriter
-from demo_jax.typing import InputError, PyTree
 
 Batches = Callable[..., AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
 
@@ -71,12 +73,12 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         else:
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
             same_run = functools.partial(_check_same_run, new=job.meta, workdir=workdir)
-            say = print if processes.first() else lambda text: None
+            say = print if distributed.first() else lambda text: None
             state = from_parts(checkpoints.restore(to_parts(target), same_run, say))
         start = int(state.step)
-        writer = (MetricWriter if processes.first() else NoWriter)(workdir, start, config.steps, job.shown)
+        writer = (MetricWriter if distributed.first() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
-        stop = stack.enter_context(processes.sigterm())
+        stop = stack.enter_context(distributed.sigterm())
         batches = stack.enter_context(job.batches(start, **sharding.shards_here(mesh)))
         if start:
             writer.say(f"resumed from step {start} of {workdir}")
@@ -103,8 +105,8 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                 saved = step
             if (last or step % config.eval_every == 0) and step > start and not stopping:
                 with clock("evaluation"):
-                    ema = low_rank.merged(processes.whole(state.ema))
-                    if processes.first():
+                    ema = low_rank.merged(distributed.whole(state.ema))
+                    if distributed.first():
                         writer.scalars(step, _evaluated(job, ema, step), "eval")
             if stopping and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from demo_jax.config import OptimizerConfig
-from demo_jax.typing import PyTree
 
 
 @jax.tree_util.register_dataclass

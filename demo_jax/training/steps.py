@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
-from demo_jax import low_rank, rng
+from demo_jax import rng
 from demo_jax.codes import CodeSpace
 from demo_jax.config import CouplingConfig, Stage1Config, Stage2Config
 from demo_jax.factors import FactorLayout
@@ -22,10 +23,10 @@ from demo_jax.flow.condition import Condition
 from demo_jax.flow.coupling import Coupling
 from demo_jax.flow.loss import flow_matching_losses
 from demo_jax.flow.time_sampling import LogitNormal, Uniform
+from demo_jax.models import low_rank
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import coupling_features, make_condition
 from demo_jax.training.state import TrainState, apply_gradients
-from demo_jax.typing import PyTree
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -44,7 +45,7 @@ class Pairs:
 
 
 def stage2_pairs(config: Stage2Config, layout: FactorLayout, space: CodeSpace, batch: Batch, key: jax.Array) -> Pairs:
-    """Noise for one batch of data_pipelines.pipeline.stage2_batches, coupled; all that is random in a step."""
+    """Noise for one batch of data_pipelines.loading.batches.stage2_batches, coupled; all that is random in a step."""
     condition_key, noise_key, coupling_key, time_key = jax.random.split(key, 4)
     x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
     x0 = jax.random.normal(noise_key, x1.shape)
@@ -76,7 +77,7 @@ def stage2_losses(
     batch: Batch,
     key: jax.Array,
 ) -> Metrics:
-    """The flow-matching loss on one batch of data_pipelines.pipeline.stage2_batches."""
+    """The flow-matching loss on one batch of data_pipelines.loading.batches.stage2_batches."""
     return pair_losses(model, config, layout, params, stage2_pairs(config, layout, space, batch, key))
 
 

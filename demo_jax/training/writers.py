@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 from tqdm import tqdm
 
-from demo_jax.typing import on_object_storage
+from demo_jax.paths import on_object_storage
 
 
 class NoWriter:

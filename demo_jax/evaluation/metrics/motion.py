@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from demo_jax.typing import FPS
+from demo_jax.constants import FPS
 
 # Of the 68 landmarks, those that neither speech nor expression moves: eye corners and the bridge of the nose.
 RIGID_LANDMARKS = (36, 39, 42, 45, 27, 28, 29)

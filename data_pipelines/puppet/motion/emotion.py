@@ -1,0 +1,121 @@
+"""What an emotion does to the face, the head's liveliness and the tempo; brows and faces between emotions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data_pipelines.puppet.motion.motion_style import Temperament
+from data_pipelines.puppet.motion.noise import bumps, smooth_noise, steps
+from data_pipelines.puppet.speech.prosody import Prosody
+from demo_jax.constants import FPS
+from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES
+
+# Emotion -> coefficients at full intensity; a name without a side means both.
+FACES: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "happy": {"mouthSmile": 0.85, "cheekSquint": 0.6, "eyeSquint": 0.3, "mouthDimple": 0.2, "browOuterUp": 0.15},
+    "sad": {"browInnerUp": 0.95, "mouthFrown": 0.55, "eyeSquint": 0.15, "browDown": 0.15},
+    "angry": {"browDown": 1.0, "noseSneer": 0.45, "eyeSquint": 0.4, "mouthFrown": 0.35},
+    "surprised": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.8},
+    "fearful": {"browInnerUp": 1.0, "browOuterUp": 0.35, "eyeWide": 0.75, "mouthFrown": 0.35, "browDown": 0.2},
+    "disgusted": {"noseSneer": 1.0, "browDown": 0.55, "cheekSquint": 0.4, "mouthFrown": 0.3, "eyeSquint": 0.3},
+    "contempt": {"mouthSmileLeft": 0.6, "mouthDimpleLeft": 0.6, "browOuterUpRight": 0.5, "eyeSquint": 0.15},
+}  # fmt: skip
+
+# Emotion -> by what the rate of speech (words a minute) is multiplied.
+EMOTION_TEMPO: dict[str, float] = {
+    "neutral": 1.0, "happy": 1.06, "sad": 0.86, "angry": 1.08, "surprised": 1.04, "fearful": 1.10, "disgusted": 0.94,
+    "contempt": 0.95,
+}  # fmt: skip
+# How much the head moves, and how far the mouth opens; 1 is neutral.
+LIVELINESS = {"happy": 1.25, "sad": 0.6, "angry": 1.3, "surprised": 1.15, "fearful": 0.9, "contempt": 0.85}
+EFFORT = {"happy": 1.05, "sad": 0.85, "angry": 1.15, "surprised": 1.08, "fearful": 0.95}
+_BLINKS = {"sad": 0.8, "angry": 0.8, "surprised": 0.7, "fearful": 1.5, "happy": 1.1}
+_DROOP = {"sad": 0.12, "disgusted": 0.08, "contempt": 0.08}  # eyeBlink of the open eye
+
+
+def face(emotion: str) -> np.ndarray:
+    """[52]: the emotion's coefficients at full intensity."""
+    out = np.zeros(len(ARKIT_NAMES))
+    for name, value in FACES[emotion].items():
+        for side in ("", "Left", "Right"):
+            if name + side in ARKIT_INDEX:
+                out[ARKIT_INDEX[name + side]] = value
+    return out
+
+
+def blink_factor(emotion: str) -> float:
+    return _BLINKS.get(emotion, 1.0)
+
+
+def droop(emotion: str) -> float:
+    """eyeBlink that the emotion adds to open lids."""
+    return _DROOP.get(emotion, 0.0)
+
+
+def intensity(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """[T] 0-1: waves of an emotion: onset within a second, apex, offset within two, never quite gone."""
+    seconds, at = frames / FPS, -rng.uniform(0, 3)
+    level = rng.uniform(0.3, 0.55)
+    times, jumps, lengths = [], [], []
+    while at < seconds:
+        height = rng.uniform(0.7, 1.0) - level
+        onset, apex, offset = rng.uniform(0.35, 0.9), rng.uniform(0.8, 3.0), rng.uniform(0.7, 1.8)
+        times += [at, at + onset + apex]
+        jumps += [height, -height]
+        lengths += [onset, offset]
+        at += onset + apex + offset + rng.exponential(0.8)
+    wave = level + steps(frames, np.array(times), np.array(jumps)[:, None], np.array(lengths))[:, 0]
+    return np.clip(wave * (1 + 0.08 * smooth_noise(rng, frames, 1, 0.6)[:, 0]), 0, 1)
+
+
+def expression(
+    rng: np.random.Generator, emotion: str, speech: Prosody, frames: int, temperament: Temperament
+) -> np.ndarray:
+    """[T, 52] float64: brows, smile, cheeks, nose and the lids' tension; blinks, gaze and lips are added elsewhere."""
+    of_face, of_brow, of_smile = rng.spawn(3)
+    # Nobody's anger looks like another's, nor is it the same on both sides.
+    shown = face(emotion) * of_face.lognormal(0, 0.2, len(ARKIT_NAMES))
+    out = intensity(of_face, frames)[:, None] * shown
+    for name, value in _brows(of_brow, speech, frames, temperament).items():
+        out[:, ARKIT_INDEX[name]] += value
+    smile = _smiles(of_smile, emotion, speech, frames, temperament)
+    lopsided = float(np.clip(of_smile.normal(0, 0.15), -0.4, 0.4))
+    for side, more in (("Left", 1 + lopsided), ("Right", 1 - lopsided)):
+        out[:, ARKIT_INDEX[f"mouthSmile{side}"]] += smile * more
+        out[:, ARKIT_INDEX[f"cheekSquint{side}"]] += 0.5 * smile * more
+        out[:, ARKIT_INDEX[f"eyeSquint{side}"]] += 0.25 * smile
+    return out
+
+
+def _brows(rng: np.random.Generator, speech: Prosody, frames: int, temperament: Temperament) -> dict[str, np.ndarray]:
+    """Raises at strong accents and questions, short frowns, and a small restlessness that is never quite still."""
+    count = len(speech.accents)
+    raises = rng.uniform(0.1, 0.45, count) * (rng.random(count) < 0.1 + 0.45 * speech.strength)
+    up = bumps(frames, speech.accents, raises, rng.uniform(0.1, 0.2))
+    ends = np.array([e for (_, e), rising in zip(speech.phrases, speech.rising, strict=True) if rising])
+    up += bumps(frames, ends - 0.1, rng.uniform(0.2, 0.5, len(ends)), 0.22)
+    seconds = frames / FPS
+    idle = rng.uniform(0, seconds, rng.poisson(seconds / 4))
+    up += bumps(frames, idle, rng.uniform(0.05, 0.25, len(idle)), rng.uniform(0.15, 0.4))
+    up = temperament.brow * up + 0.04 * np.abs(smooth_noise(rng, frames, 1, 0.8)[:, 0])
+    knit_at = rng.uniform(0, seconds, rng.poisson(seconds / 7))
+    knit = temperament.brow * bumps(frames, knit_at, rng.uniform(0.1, 0.4, len(knit_at)), rng.uniform(0.2, 0.5))
+    inner, left, right = rng.uniform(0.6, 1.0, 3)
+    wide = 0.25 * np.clip(up - 0.1, 0, None)
+    return {
+        "browInnerUp": up * inner, "browOuterUpLeft": up * left, "browOuterUpRight": up * right,
+        "browDownLeft": knit * left, "browDownRight": knit * right, "eyeWideLeft": wide, "eyeWideRight": wide,
+    }  # fmt: skip
+
+
+def _smiles(
+    rng: np.random.Generator, emotion: str, speech: Prosody, frames: int, temperament: Temperament
+) -> np.ndarray:
+    """[T]: the person's own trace of a smile, and polite ones at the ends of phrases. Not on a dark face."""
+    if emotion not in ("neutral", "happy", "surprised"):
+        return np.zeros(frames)
+    ends = np.array([e + 0.15 for _, e in speech.phrases if rng.random() < 0.25])
+    polite = bumps(frames, ends, rng.uniform(0.1, 0.4, len(ends)), rng.uniform(0.25, 0.5))
+    slow = 1 + 0.5 * smooth_noise(rng, frames, 1, 1.5)[:, 0]
+    return np.clip(temperament.smile * slow + polite, 0, 0.6)

@@ -1,0 +1,25 @@
+"""Fingerprints: which parameters these are, on any device and under any sharding."""
+
+from __future__ import annotations
+
+import hashlib
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+
+def fingerprint(params: PyTree) -> str:
+    """16 hex digits that change with any parameter's value, name or shape. Independent of device and sharding."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(
+        ((jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(params)), key=lambda item: item[0]
+    ):
+        digest.update(f"{path}{leaf.shape}".encode())
+        digest.update(np.asarray(leaf, np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def code_fingerprint(autoencoder_params: PyTree) -> str:
+    """The fingerprint of the motion encoder: who reads these codes may draw them with any decoder trained on them."""
+    return fingerprint(autoencoder_params["motion_encoder"])

@@ -1,0 +1,92 @@
+"""A loaded auto-encoder as plain functions on numpy pictures and codes, compiled once and run in chunks of one size."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from demo_jax.checkpoint.load import LoadedModel
+from demo_jax.factors import FactorLayout
+from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
+from demo_jax.models.motion_encoder import orthonormal
+
+CHUNK = 16  # pictures at once
+
+
+class Drawer:
+    """`encode`, `source` and `decode` of one checkpoint. Pictures are uint8 [N, S, S, 3], codes float32 [N, K]."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.size: int = model.autoencoder.model.size
+        self.layout: FactorLayout = model.autoencoder.model.layout
+        self._net, self._variables = AutoEncoder(model.autoencoder.model), {"params": model.autoencoder_params}
+        net = self._net
+
+        def decode(variables: PyTree, pyramid: PyTree, source: jax.Array, codes: jax.Array) -> jax.Array:
+            pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(codes), *a.shape[1:])), pyramid)
+            source = jnp.broadcast_to(source, codes.shape)
+            return net.apply(variables, pyramid, source, codes, method=AutoEncoder.decode)
+
+        self._encode = jax.jit(lambda v, x: net.apply(v, to_float(x), method=AutoEncoder.encode_motion))
+        self._source = jax.jit(lambda v, x: net.apply(v, to_float(x), method=AutoEncoder.encode_source))
+        self._decode = jax.jit(decode)
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """[N, S, S, 3] -> motion codes [N, K]."""
+        rows = [self._encode(self._variables, part)[:count] for part, count in _chunks(pictures)]
+        return np.concatenate([np.asarray(r) for r in rows])
+
+    def source(self, picture: np.ndarray) -> tuple[PyTree, np.ndarray]:
+        """A portrait [S, S, 3] -> what `decode` needs of it."""
+        return self._source(self._variables, picture[None]), self.encode(picture[None])
+
+    def decode(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
+        """The portrait of `source` with the motion of codes [N, K] -> uint8 [N, S, S, 3]."""
+        return np.concatenate([np.asarray(to_uint8(x))[:n] for x, n in self._float_chunks(source, codes)])
+
+    def decode_float(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
+        """The same before rounding: float32, about -1..1."""
+        return np.concatenate([np.asarray(x)[:n] for x, n in self._float_chunks(source, codes)])
+
+    def _float_chunks(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> list[tuple[jax.Array, int]]:
+        pyramid, code = source
+        return [
+            (self._decode(self._variables, pyramid, code, part), n)
+            for part, n in _chunks(np.asarray(codes, np.float32))
+        ]
+
+    def blocks(self, codes: np.ndarray) -> dict[str, np.ndarray]:
+        """Codes [N, K] -> each factor's block [N, .]."""
+        return {name: codes[:, part] for name, part in self.layout.slices.items() if part.stop > part.start}
+
+    def latents(self, codes: np.ndarray) -> dict[str, np.ndarray]:
+        """Codes [N, K] -> each factor's share of the motion latent, [N, D]."""
+        basis = np.asarray(orthonormal(self._variables["params"]["basis"]["free"]))
+        return {name: block @ basis[:, self.layout.slices[name]].T for name, block in self.blocks(codes).items()}
+
+    def jacobian(self, picture: np.ndarray, code: np.ndarray, step: float = 0.1) -> np.ndarray:
+        """How pixels change with each coordinate of the code [K] at a portrait: [S * S * 3, K], central differences.
+
+        Not jvp: the decoder's warps have a rule of their own for reverse differentiation only."""
+        source = self.source(picture)
+        moves = step * np.eye(len(code), dtype=np.float32)
+        made = self.decode_float(source, np.concatenate([code + moves, code - moves]))
+        return ((made[: len(code)] - made[len(code) :]) / (2 * step)).reshape(len(code), -1).T
+
+
+def swapped(code: np.ndarray, other: np.ndarray, part: slice) -> np.ndarray:
+    """Codes [N, K] with the block `part` of others [N, K]."""
+    out = np.array(code, np.float32)
+    out[:, part] = other[:, part]
+    return out
+
+
+def _chunks(rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """Pieces of CHUNK rows, the last filled up by repetition, and how many rows of each are meant."""
+    out = []
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        out.append((np.concatenate([part, np.repeat(part[-1:], CHUNK - len(part), 0)]), len(part)))
+    return out

@@ -1,0 +1,199 @@
+"""What lips, lids, brows and eyes do to a face, as 70 points of the head: 68 landmarks and two irises.
+
+A rigid head says where a turning face goes (`rigid`); these points say what else moves. They are read off the blocks of
+a code and the looks of the source, in the head's own axes and face widths, and known for every training picture, so
+that they are learned in minutes. Their differences between source and driving code shift the picture, and outlines
+through the driving ones are drawn into the decoder's features: where a mouth stands open, something has to be painted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from demo_jax.factors import GAZE_SCALE, LANDMARK_MIRROR
+from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry.warp import identity_grid, warp
+from demo_jax.models.layers import channel_norm
+
+Dtype = Any
+LANDMARKS = 68
+INNER_LIPS, OUTER_LIPS = np.arange(60, 68), np.arange(48, 60)
+EYE_CORNERS = ((36, 39), (42, 45))  # right eye, left eye
+_EYES = (np.arange(36, 42), np.arange(42, 48))
+_BROWS = (np.arange(17, 22), np.arange(22, 27))
+
+# The mean face at rest, from the point half-way between the ears, face widths: landmarks of the right half and of the
+# middle, measured on the puppets (of people it differs by less than people differ). Learning starts here.
+_MEAN_HALF = {
+    0: (-0.500, 0.000, 0.000), 1: (-0.488, -0.131, 0.040), 2: (-0.432, -0.267, 0.110), 3: (-0.344, -0.385, 0.163),
+    4: (-0.252, -0.470, 0.212), 5: (-0.176, -0.522, 0.258), 6: (-0.112, -0.547, 0.311), 7: (-0.054, -0.558, 0.350),
+    8: (0.000, -0.562, 0.364), 17: (-0.360, 0.172, 0.368), 18: (-0.291, 0.210, 0.424), 19: (-0.220, 0.229, 0.462),
+    20: (-0.147, 0.224, 0.492), 21: (-0.071, 0.195, 0.497), 27: (0.000, 0.028, 0.520), 28: (0.000, -0.030, 0.542),
+    29: (0.000, -0.090, 0.583), 30: (0.000, -0.158, 0.638), 31: (-0.078, -0.200, 0.552), 32: (-0.033, -0.209, 0.505),
+    33: (0.000, -0.225, 0.507), 36: (-0.345, 0.012, 0.401), 37: (-0.290, 0.042, 0.452), 38: (-0.158, 0.035, 0.473),
+    39: (-0.082, -0.018, 0.431), 40: (-0.157, -0.050, 0.472), 41: (-0.293, -0.044, 0.452), 48: (-0.178, -0.342, 0.421),
+    49: (-0.152, -0.316, 0.470), 50: (-0.072, -0.304, 0.507), 51: (0.000, -0.314, 0.513), 57: (0.000, -0.444, 0.440),
+    58: (-0.073, -0.433, 0.436), 59: (-0.153, -0.394, 0.422), 60: (-0.167, -0.346, 0.424), 61: (-0.098, -0.342, 0.486),
+    62: (0.000, -0.345, 0.506), 66: (0.000, -0.399, 0.479), 67: (-0.099, -0.389, 0.462),
+}  # fmt: skip
+
+
+def mean_face() -> np.ndarray:
+    """[68, 3] float32, face widths in the head's axes."""
+    face = np.full((LANDMARKS, 3), np.nan, np.float32)
+    for i, point in _MEAN_HALF.items():
+        face[i] = point
+        face[LANDMARK_MIRROR[i]] = np.array(point) * (-1, 1, 1)
+    return face
+
+
+# Which blocks of a code move which landmarks: the lower face, the eyes, and brows and nose.
+_PARTS: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
+    "mouth": (np.concatenate([np.arange(17), np.arange(48, 68)]), ("lip", "residual")),
+    "eyes": (np.arange(36, 48), ("gaze", "residual")),
+    "brows": (np.arange(17, 36), ("residual",)),
+}
+# How far around a point the picture goes along with it, face widths.
+_REACH = np.concatenate(
+    [np.full(n, reach) for n, reach in ((17, 0.12), (10, 0.07), (9, 0.07), (12, 0.025), (20, 0.05), (2, 0.035))]
+).astype(np.float32)
+_CHANGE = 0.2  # face widths: what a change of 1 means, large so that small weights learn fast
+# Or the jaw would hold the lips, and the lids the irises.
+_WEIGHT = np.square(0.04 / _REACH) * np.where(np.arange(len(_REACH)) < LANDMARKS, 1, 4).astype(np.float32)
+_REST = 0.05  # weight of staying where one is, against 1 of a point of the lips that one lies on
+_LOOK = (16, 16)  # px of source features that are looked at, over the whole face
+# Radius of the puppets' eyeballs, face widths (of people about 0.09). Not learned: pictures alone shrank it to 0.03, as
+# an iris in a wrong place costs more than one that hardly moves.
+_EYEBALL = 0.148
+_IRIS = 0.06
+SKETCH = 8  # channels
+_STRONG = 3.0  # what inside is, so that small weights draw; outside is 0, so that they are taught where something is
+
+
+class FacePoints(nn.Module):
+    """(source features [B, r, r, c], blocks of source and driving code, poses [B, 6]) -> points [B, 70, 3] of both.
+
+    Codes say what a face does, the source what face it is: both are needed to say where its lids are when half closed.
+    """
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        features: jax.Array,
+        blocks: dict[str, tuple[jax.Array, jax.Array]],
+        source_pose: jax.Array,
+    ) -> tuple[jax.Array, jax.Array]:
+        grid = rigid.patch_grid(source_pose, (0.0, -0.15, 0.4), _LOOK, 1.2)
+        looks = warp(jax.lax.stop_gradient(features), grid)
+        for i in range(2):
+            looks = nn.Conv(32, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"looks_{i}")(channel_norm(looks))
+            looks = nn.silu(looks)
+        looks = nn.silu(nn.Dense(64, dtype=self.dtype, name="looks")(looks.reshape(len(looks), -1)))
+        layers = {
+            name: (
+                nn.Dense(64, dtype=self.dtype, name=f"{name}_hidden"),
+                nn.Dense(3 * len(index), kernel_init=nn.initializers.zeros, dtype=jnp.float32, name=name),
+            )
+            for name, (index, _) in _PARTS.items()
+        }
+
+        def points(which: int) -> jax.Array:
+            face = jnp.broadcast_to(mean_face()[None], (len(looks), LANDMARKS, 3))
+            for name, (index, factors) in _PARTS.items():
+                known = jnp.concatenate([blocks[factor][which] for factor in factors], -1)
+                hidden, out = layers[name]
+                both = jnp.concatenate([looks, known.astype(looks.dtype)], -1)
+                change = out(jnp.concatenate([nn.silu(hidden(both)), both], -1))
+                face = face.at[:, index].add(_CHANGE * change.reshape(len(looks), len(index), 3))
+            angles = blocks["gaze"][which][:, :2] * jnp.asarray(GAZE_SCALE[:2])[None]
+            turn = rigid.rotation(jnp.concatenate([angles, jnp.zeros_like(angles[:, :1])], -1))
+            irises = [
+                (face[:, a] + face[:, b]) / 2 + _EYEBALL * (turn[..., 2] - jnp.array([[0.0, 0.0, 1.0]]))
+                for a, b in EYE_CORNERS
+            ]
+            return jnp.concatenate([face, jnp.stack(irises, 1)], 1)
+
+        return points(0), points(1)
+
+
+def shift(points: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, ...], resolution: int) -> jax.Array:
+    """Where the source shows what a pixel of the wanted picture shows, beyond what the rigid head says.
+
+    A mean over the points of how far each lies, in the source picture, from where the same point of a head with the
+    driving expression would: weighted by Gaussians around the driving points, with some weight on staying.
+
+    Args:
+      points: [B, 70, 3] of source and driving code.
+      poses: [B, 6] pose coordinates of source and driving code.
+
+    Returns:
+      [B, r, r, 2], to be added to sampling positions in -1..1, y down.
+    """
+    (source, driving), (from_pose, to_pose) = points, poses
+    away = rigid.project(source, from_pose) - rigid.project(driving, from_pose)
+    at, zoom = rigid.project(driving, to_pose), rigid.parts(to_pose)[2]
+    reach = 2.0 * zoom[:, None] * jnp.asarray(_REACH)[None]
+    reach = jnp.maximum(reach, 1.0 / resolution)  # half a pixel
+    line = identity_grid(resolution, 1)[:, 0, 1]
+    # A Gaussian is a product of one across and one down, so that the sum over points is a product of matrices.
+    across, down = (
+        jnp.exp(-0.5 * jnp.square((line[None, None] - at[..., i, None]) / reach[..., None])) for i in (0, 1)
+    )
+    values = jnp.concatenate([away, jnp.ones_like(away[..., :1])], -1) * _WEIGHT[None, :, None]
+    total = jnp.einsum("bph,bpw,bpc->bhwc", down, across, values)
+    return total[..., :2] / (total[..., 2:] + _REST)
+
+
+def sketch(points: jax.Array, pose: jax.Array, resolution: int) -> jax.Array:
+    """Outlines of the face to draw, [B, r, r, 8]: inner lips, outer lips and eyes, each with a sharp and a soft edge,
+    the irises and the brows; 0 outside to 3 inside. No gradient: the points are taught by true ones.
+
+    points [B, 70, 3], pose [B, 6] coordinates of the codes.
+    """
+    at = jax.lax.stop_gradient(rigid.project(points, pose))
+    size = jax.lax.stop_gradient(2.0 * rigid.parts(pose)[2])[:, None]  # a face width, in units of -1..1
+    line = (jnp.arange(resolution, dtype=jnp.float32) + 0.5) * 2 / resolution - 1
+    pixels = jnp.tile(line, resolution)[None], jnp.repeat(line, resolution)[None]
+    inner, outer = (_signed_distance(pixels, at[:, index]) / size for index in (INNER_LIPS, OUTER_LIPS))
+    eyes = jnp.maximum(*(_signed_distance(pixels, at[:, index]) for index in _EYES)) / size
+    irises = jnp.minimum(*(_squared_distance(pixels, at[:, [i, i]]) for i in (68, 69)))
+    brows = jnp.minimum(*(_squared_distance(pixels, at[:, index]) for index in _BROWS))
+    maps = [jax.nn.sigmoid(d / width) for d in (inner, outer, eyes) for width in (0.015, 0.08)]
+    maps += [jax.nn.sigmoid((radius - jnp.sqrt(d) / size) / 0.025) for d, radius in ((irises, _IRIS), (brows, 0.03))]
+    return _STRONG * jnp.stack(maps, -1).reshape(len(points), resolution, resolution, SKETCH)
+
+
+# Coordinates in arrays of their own: sums over a last axis of two keep a CPU from using its vectors.
+_Pixels = tuple[jax.Array, jax.Array]  # x, y [1, P]
+
+
+def _squared_distance(pixels: _Pixels, line: jax.Array, closed: bool = False) -> jax.Array:
+    """Pixels to the polyline [B, K, 2] -> [B, P]."""
+    best: jax.Array | float = jnp.inf
+    for a, b in _segments(line, closed):
+        (u, v), (x, y) = ((b[i] - a[i] for i in range(2)), (pixels[i] - a[i] for i in range(2)))
+        t = jnp.clip((x * u + y * v) / jnp.maximum(u * u + v * v, 1e-9), 0, 1)
+        best = jnp.minimum(best, jnp.square(x - t * u) + jnp.square(y - t * v))
+    return jnp.asarray(best)
+
+
+def _signed_distance(pixels: _Pixels, polygon: jax.Array) -> jax.Array:
+    """Pixels to the outline of a polygon [B, K, 2] -> [B, P], positive inside."""
+    inside, (x, y) = jnp.zeros((1, 1), bool), pixels
+    for a, b in _segments(polygon, closed=True):
+        slope = (b[0] - a[0]) / jnp.where(a[1] == b[1], 1.0, b[1] - a[1])
+        inside ^= ((a[1] > y) != (b[1] > y)) & (x < a[0] + slope * (y - a[1]))
+    return jnp.sqrt(_squared_distance(pixels, polygon, closed=True)) * jnp.where(inside, 1.0, -1.0)
+
+
+def _segments(line: jax.Array, closed: bool) -> list[tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]]:
+    """The ends of each segment of [B, K, 2]: two of (x, y), each [B, 1]."""
+    ends = [(line[:, i, :1], line[:, i, 1:]) for i in range(line.shape[1])]
+    return list(zip(ends, ends[1:] + ends[:1], strict=True))[: None if closed else -1]

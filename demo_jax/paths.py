@@ -1,0 +1,31 @@
+"""Paths: object storage, and the files that come with the package, so that what names them works from any folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from etils import epath
+
+ASSETS = Path(__file__).parent / "assets"
+BUNDLED = ASSETS / "puppet-v1"
+_IN_THE_REPOSITORY = "demo_jax/assets/"
+
+
+def on_object_storage(path: str | os.PathLike) -> bool:
+    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
+    return "://" in os.fspath(path)
+
+
+def resolve(path: str | os.PathLike) -> epath.Path:
+    """A path as it is given, if there is something; else the bundled file or folder of that name, such as "puppet-v1".
+
+    So a folder of the user's goes before a bundled one of the same name. The path of a bundled file in the repository,
+    demo_jax/assets/NAME, is such a name too.
+    """
+    given = epath.Path(path)
+    if on_object_storage(path) or given.exists():
+        return given
+    name = given.as_posix().removeprefix(_IN_THE_REPOSITORY)
+    there = ASSETS / name
+    return epath.Path(there) if name and "/" not in name and there.exists() else given
