@@ -35,7 +35,7 @@ from data_pipelines.extraction.forced_alignment import Aligned, read_aligned
 from data_pipelines.records.catalog import code_paths
 from data_pipelines.records.schema import read_codes
 from demo_jax.audio.registry import extractor
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.evaluation.generation import APERTURE
 from demo_jax.media.files import write_atomically
@@ -118,7 +118,7 @@ def openness(lips: Lips, clips: Sequence[Aligned], seed: int) -> tuple[np.ndarra
     return np.concatenate(at), np.concatenate(beside)
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(prog="python -m benchmarks.audio_features", description="Compares audio features.")
     parser.add_argument("--features", nargs="+", default=["logmel", "phonetic"], help="of logmel, phonetic and hama")

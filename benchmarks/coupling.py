@@ -32,8 +32,8 @@ from demo_jax.evaluation.metrics.coupling import gain_captured, skew
 from demo_jax.flow import coupling
 
 LENGTH, SIZE, FEATURES = 50, 42, 16
-Pairs = tuple[np.ndarray, np.ndarray]  # the rows of noise and of data that are paired
-Method = Callable[[np.ndarray, np.ndarray], Pairs]  # noise, data [n, LENGTH, SIZE]
+FlowBatch = tuple[np.ndarray, np.ndarray]  # the rows of noise and of data that are paired
+Method = Callable[[np.ndarray, np.ndarray], FlowBatch]  # noise, data [n, LENGTH, SIZE]
 FAST = coupling.Sinkhorn(iterations=3, temperature=0.06, tolerance=0.3)
 
 
@@ -62,7 +62,7 @@ def ours(solver: coupling.Solver) -> Method:
 def pot_exact() -> Method:
     import ot
 
-    def pair(noise: np.ndarray, data: np.ndarray) -> Pairs:
+    def pair(noise: np.ndarray, data: np.ndarray) -> FlowBatch:
         n = len(data)
         cost = ot.dist(noise.reshape(n, -1), data.reshape(n, -1))
         return np.nonzero(ot.emd(ot.unif(n), ot.unif(n), cost))
@@ -76,7 +76,7 @@ def torchcfm_exact() -> Method:
 
     sampler = OTPlanSampler(method="exact")
 
-    def pair(noise: np.ndarray, data: np.ndarray) -> Pairs:
+    def pair(noise: np.ndarray, data: np.ndarray) -> FlowBatch:
         return sampler.sample_map(sampler.get_map(torch.from_numpy(noise), torch.from_numpy(data)), len(data))
 
     return pair

@@ -22,12 +22,12 @@ from typing import Any
 from data_pipelines.records.catalog import open_records, splits_of
 from data_pipelines.records.schema import write_clip
 from demo_jax.checkpoint.load import BUNDLED, load_any
-from demo_jax.cli import exits_with_two
+from demo_jax.cli import cli_main
 from demo_jax.errors import InputError
 from demo_jax.evaluation import experiments
 from demo_jax.evaluation.judge.regressor import BUNDLED_JUDGE, load_judge
 from demo_jax.evaluation.puppets import Puppets, read_probes
-from demo_jax.evaluation.reenactor import Drawer
+from demo_jax.evaluation.reenactor import Reenactor
 from demo_jax.evaluation.report.build import plain
 from demo_jax.media.files import write_atomically
 
@@ -115,10 +115,10 @@ def measured(out: Path, name: str, checkpoint: Path, codes: Path, corpus: str) -
 
 def leakage(checkpoint: Path, data: str) -> dict[str, Any]:
     """The report's section, with more pairs."""
-    drawer = Drawer(load_any(checkpoint))
-    probes = read_probes(data, "test", drawer.size, PROBES * PROBE_FRAMES, 1, 0)
-    puppets = Puppets(data, "test", drawer.size)
-    return plain(experiments.leakage(drawer, load_judge(BUNDLED_JUDGE), puppets, probes, 0, each=PAIRS))
+    reenactor = Reenactor(load_any(checkpoint))
+    probes = read_probes(data, "test", reenactor.size, PROBES * PROBE_FRAMES, 1, 0)
+    puppets = Puppets(data, "test", reenactor.size)
+    return plain(experiments.leakage(reenactor, load_judge(BUNDLED_JUDGE), puppets, probes, 0, each=PAIRS))
 
 
 def compare(out: Path, corpus: str, only: list[str]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def compare(out: Path, corpus: str, only: list[str]) -> dict[str, Any]:
     return results
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-import sample
 from benchmarks.fuzz_inputs import ASSETS, NAMES, NUMBERS, Case, picture, sound, track
 from data_pipelines import prepare
+from demo_jax import sample
 from demo_jax.checkpoint.fingerprints import fingerprint
 from demo_jax.checkpoint.load import BUNDLED, load_model
 from demo_jax.errors import InputError

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, FACTORS
 from demo_jax.media import ffmpeg
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from data_pipelines.extraction.forced_alignment import Aligned, read_aligned, read_table, seconds
 from data_pipelines.records.catalog import code_paths, open_records
 from data_pipelines.records.schema import read_codes
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.evaluation.generation import APERTURE
@@ -183,7 +183,7 @@ def generated(model: Pipeline, options: Options) -> Lips:
     """The model under test: aperture of the motion it makes for the bundled portrait."""
     coordinate = int(model.layout.calibrated[APERTURE])
     portrait = model.read_portrait(PORTRAIT)
-    code = np.asarray(model.look(portrait)[1])
+    code = np.asarray(model.encode_source(portrait)[1])
     return lambda waveform: np.concatenate(list(model.motion(code, waveform, options=options)))[:, coordinate]
 
 
@@ -202,7 +202,7 @@ def measure(
     return result
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(prog="python -m benchmarks.natural_speech", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--checkpoint", help="folder of a stage-2 checkpoint; the bundled model unless given")

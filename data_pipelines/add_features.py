@@ -17,7 +17,7 @@ from tqdm import tqdm
 from data_pipelines.records.catalog import code_paths, codes_info, remove_unlisted_codes, splits_of
 from data_pipelines.records.schema import CodeRecord, pack, read_codes
 from demo_jax.audio.registry import AudioFeatures, extractor
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.errors import InputError
 from demo_jax.media.files import write_atomically
 
@@ -59,7 +59,7 @@ def _fingerprints(info: dict) -> tuple:
     return info.get("encoder_fingerprint"), info.get("data_fingerprint")
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.add_features",

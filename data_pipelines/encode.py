@@ -24,7 +24,7 @@ from demo_jax import codes
 from demo_jax.audio.registry import AudioFeatures, extractor
 from demo_jax.checkpoint.fingerprints import code_fingerprint
 from demo_jax.checkpoint.load import LoadedModel, load_any
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.factors import calibrated_code
@@ -146,7 +146,7 @@ def _encode_clip(pieces: list[ClipRecord], encoder: jax.stages.Wrapped, model: L
     )
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.encode",

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.records.catalog import corpus_name, open_records, splits_of
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.media import audio
 from demo_jax.media.files import write_atomically
 
@@ -43,7 +43,7 @@ def _png(jpeg: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.excerpt",

@@ -20,10 +20,10 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.loading.workers import leave_with_parent
+from data_pipelines.loading.workers import exit_with_parent
 from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, write_clip
 from data_pipelines.records.splits import assign_splits, name_identities, parse_split
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
 from demo_jax.media.files import PLAYLISTS, check_input, write_atomically
@@ -53,7 +53,7 @@ examples:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
+class PrepareTask:
     """One video to do. `key` is a checksum of the file's content and of every parameter that decides its records."""
 
     path: str
@@ -95,7 +95,7 @@ def checksum(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def process(job: Job) -> dict[str, Any]:
+def process(job: PrepareTask) -> dict[str, Any]:
     """Does one video in a process of its own and returns its state: accepted pieces and reasons. Never raises for what
     is wrong with a video; nothing of a rejected or interrupted video stays in the output."""
     from data_pipelines.extraction.video import Labels, Outcome, extract
@@ -149,10 +149,10 @@ def _start_worker() -> None:
 
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    leave_with_parent()
+    exit_with_parent()
 
 
-def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]]:
+def prepare(jobs: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[str, Any]]:
     """Does what is not yet done, in parallel, and returns the state of every video, in the order of `jobs`."""
     from tqdm import tqdm
 
@@ -180,7 +180,7 @@ def prepare(jobs: Sequence[Job], out: Path, workers: int) -> list[dict[str, Any]
     return [states[job.path] for job in jobs]
 
 
-def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[dict[str, Any]]:
+def _in_processes(jobs: Sequence[PrepareTask], workers: int) -> Iterator[dict[str, Any]]:
     """The states of videos as they are done; fewer than there are jobs if a process died."""
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
@@ -196,7 +196,7 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[dict[str, Any]]
         pool.shutdown(cancel_futures=True)
 
 
-def _lost(job: Job) -> dict[str, Any]:
+def _lost(job: PrepareTask) -> dict[str, Any]:
     """The state of a video whose process died twice. It is not kept: the same command tries again."""
     reason = "the process that read it died: short of memory, or a file that a library cannot bear"
     return dataclasses.asdict(job) | {"pieces": [], "frames": 0, "reason": reason}
@@ -219,7 +219,7 @@ def _read_state(out: Path, clip_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _finished(out: Path, job: Job) -> dict[str, Any] | None:
+def _finished(out: Path, job: PrepareTask) -> dict[str, Any] | None:
     """The state of a video that was done with the same content and parameters, and whose records are still there."""
     state = _read_state(out, job.clip_id)
     if state is None or state["key"] != job.key or state["split"] != job.split:
@@ -304,7 +304,7 @@ def _clip_id(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.")
 
 
-def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[Job]:
+def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[PrepareTask]:
     identities = name_identities(videos, args.identities, lambda text: print(f"warning: {text}", file=sys.stderr))
     fractions = parse_split(args.split)
     stems = {_clip_id(path) for path in videos}
@@ -324,7 +324,7 @@ def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[
             raise InputError(f"{path} is given twice, or a copy of another video with the same name; leave one out.")
         used.add(clip_id)
         jobs.append(
-            Job(
+            PrepareTask(
                 path=str(path), clip_id=clip_id, identity=identity, split=splits[identity], out=str(Path(args.out)),
                 key=hashlib.sha256(f"{content}{described}{identity}".encode()).hexdigest(), corpus=args.corpus,
                 language=args.language, size=args.size, shortest=args.shortest, face_model=args.face_model,
@@ -333,7 +333,7 @@ def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[
     return jobs
 
 
-@exits_with_two
+@cli_main
 def main(arguments: Sequence[str] | None = None) -> int:
     from data_pipelines.extraction.video import parameters as extraction_parameters
     from demo_jax.audio.log_mel import LogMel

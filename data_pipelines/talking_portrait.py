@@ -24,7 +24,7 @@ from tqdm import tqdm
 from data_pipelines.records.catalog import data_fingerprint, open_records, splits_of
 from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, read_clip
 from data_pipelines.records.sources import ClipFolder, describe, from_example, index_name
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.errors import InputError
 
 VERSION = f"{SCHEMA_VERSION}.0.0"
@@ -181,7 +181,7 @@ def write_text(path: epath.Path, text: str) -> None:
     temporary.replace(path)
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.talking_portrait",

@@ -1,8 +1,9 @@
 """`python -m data_pipelines.train_phonetic --out FILE.npz`: trains the network of the phonetic features.
 
 Speaks sentences with synthetic voices and disguises each utterance once
-(`data_pipelines.puppet.speech.phonetic_corpus`), then learns which kind of sound each step of 20 ms belongs to, with bands hidden, shifted and stretched anew in each batch. No
-recordings are needed. Takes about half an hour on one shared core, half of it for the speech.
+(`data_pipelines.puppet.speech.phonetic_corpus`), then learns which kind of sound each step of 20 ms belongs to, with
+bands hidden, shifted and stretched anew in each batch. No recordings are needed. Takes about half an hour on one shared
+core, half of it for the speech.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from data_pipelines.puppet.speech import phonetic_corpus
 from demo_jax.audio.log_mel import MEL_BANDS, LogMel
 from demo_jax.audio.phonetic import COLUMNS, INPUTS, KINDS, TAPS, Parameters, levelled, network
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.media.files import write_atomically
@@ -137,7 +138,7 @@ def train(
     return {name: np.asarray(array) for name, array in parameters.items()}
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.train_phonetic",

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from demo_jax.errors import InputError
 
 
-def say_error(error: object) -> None:
+def print_error(error: object) -> None:
     """The one line on stderr with which a command refuses; line breaks, as in a strange file name, become spaces."""
     print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
 
@@ -24,11 +24,11 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**({"allow_abbrev": False} | kwargs))
 
     def error(self, message: str) -> NoReturn:
-        say_error(f"{message}; see {self.prog} --help.")
+        print_error(f"{message}; see {self.prog} --help.")
         sys.exit(2)
 
 
-def exits_with_two(main: Callable[..., int | None]) -> Callable[..., int]:
+def cli_main(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wraps a command's main: an InputError becomes one line on stderr and exit code 2."""
 
     @functools.wraps(main)
@@ -38,7 +38,7 @@ def exits_with_two(main: Callable[..., int | None]) -> Callable[..., int]:
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:
-            say_error(error)
+            print_error(error)
             return 2
 
     return wrapped

@@ -76,7 +76,7 @@ def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
         return float(np.abs(a[0][inside].astype(float) - again[0][inside]).mean())
 
     # Hair and background are not symmetric; a picture that is not mirrored is several times further away.
-    assert differ(augmentation.mirror_picture(picture)) < 0.5 * differ(picture)
+    assert differ(augmentation.mirror_image(picture)) < 0.5 * differ(picture)
 
 
 @pytest.mark.parametrize("shift", [(0.06, -0.04, 0.0), (0.0, 0.0, 0.2), (-0.05, 0.03, -0.15)])
@@ -95,7 +95,7 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
     # And so are the pixels of the face (the shoulders follow the head only in part).
     renderer = Renderer(identity, SIZE)
     picture, truth = renderer.render(pose, expression, eyes)[0], renderer.render(moved, expression, eyes)[0]
-    made = augmentation.shift_picture(picture, shift)
+    made = augmentation.shift_image(picture, shift)
     (x0, y0), (x1, y1) = np.ceil(new.landmarks[0, 17:].min(0)), np.floor(new.landmarks[0, 17:].max(0))
     inside = np.s_[int(y0) : int(y1), int(x0) : int(x1)]
     error = np.abs(made[inside].astype(float) - truth[inside]).mean()
@@ -106,8 +106,8 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
 def test_no_shift_is_the_picture_itself_and_borders_repeat():
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(augmentation.shift_picture(picture, np.zeros(3, np.float32)), picture)
-    right = augmentation.shift_picture(picture, np.array([0.25, 0, 0], np.float32))
+    np.testing.assert_array_equal(augmentation.shift_image(picture, np.zeros(3, np.float32)), picture)
+    right = augmentation.shift_image(picture, np.array([0.25, 0, 0], np.float32))
     np.testing.assert_array_equal(right[:, 4:], picture[:, :-4])
     np.testing.assert_array_equal(right[:, :4], np.repeat(picture[:, :1], 4, 1))
 
@@ -125,7 +125,7 @@ def test_a_composite_is_close_to_the_true_render(identity):
         return picture.reshape(64, 2, 64, 2, 3).mean((1, 3))  # alignment is good to about a pixel
 
     for factor, box in (("lip", 0), ("gaze", 1)):
-        made = augmentation.compose(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
+        made = augmentation.composite(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
         marks = augmentation.compose_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
         redrawn = expression[:1].copy()
         columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
@@ -176,9 +176,9 @@ def test_the_lender_is_turned_alike_and_differs_in_its_region():
     rotation[5:] = 20
     value = np.arange(10.0)[:, None]  # of the near ones, 1 to 4, the half that differs most are 3 and 4
     rng = np.random.default_rng(0)
-    assert {augmentation.lender(rng, rotation, value, usable, 0) for _ in range(20)} == {3, 4}
+    assert {augmentation.donor_frame(rng, rotation, value, usable, 0) for _ in range(20)} == {3, 4}
     usable[3:5] = False
-    assert {augmentation.lender(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
+    assert {augmentation.donor_frame(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
 
 
 def test_frames_without_a_face_lend_nothing():

@@ -17,8 +17,8 @@ import pytest
 import tiny_model
 from PIL import Image
 
-import sample
 from data_pipelines import encode, prepare
+from demo_jax import sample
 from demo_jax.checkpoint.save import RunCheckpoints, space_checkpointable
 from demo_jax.media import audio as audio_files
 from demo_jax.media import ffmpeg as ffmpeg_files

@@ -11,11 +11,12 @@ import pytest
 import synthetic
 from absl.testing import flagsaver
 
-import train
 from data_pipelines import prepare
 from data_pipelines.records.schema import write_clip
+from demo_jax import train
 from demo_jax.config import DataConfig, MeshConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.errors import InputError
+from demo_jax.jobs import run
 from demo_jax.media.video_writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +41,7 @@ def command(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, "config_config", raising=False)  # or it would remember the config before
         monkeypatch.setattr(sys, "argv", arguments)  # config_flags looks there for overrides
         with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
-            train.main(train._parse(arguments))
+            train.main(train.parse(arguments))
         return stop.value.code
 
     (tmp_path / "data").mkdir()
@@ -101,8 +102,8 @@ def test_a_work_directory_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for workdir in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):
         with pytest.raises(InputError, match=r"--workdir .* cannot be written"):
-            train._check_writable(str(workdir))
-    train._check_writable(str(tmp_path / "new" / "run"))
+            run._check_writable(str(workdir))
+    run._check_writable(str(tmp_path / "new" / "run"))
     assert list((tmp_path / "new" / "run").iterdir()) == []
 
 
@@ -110,9 +111,9 @@ def test_a_stage_fed_with_the_other_ones_data_is_refused(tmp_path):
     write_clip(tmp_path / "train", synthetic.clip())
     data, one = DataConfig(path=str(tmp_path)), MeshConfig(data=1, tensor=8)
     with pytest.raises(InputError, match="32 x 32 px cannot serve a model of 64 px"):
-        train.run(as_config_dict(Stage1Config(data=data, mesh=one)), str(tmp_path / "run"))
+        run.run(as_config_dict(Stage1Config(data=data, mesh=one)), str(tmp_path / "run"))
     with pytest.raises(InputError, match="is not a checkpoint"):
-        train.run(as_config_dict(Stage2Config(data=data, autoencoder=str(tmp_path))), str(tmp_path / "run"))
+        run.run(as_config_dict(Stage2Config(data=data, autoencoder=str(tmp_path))), str(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("module", ["train.py", "sample.py"])

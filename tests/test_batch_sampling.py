@@ -16,7 +16,7 @@ import tiny_model
 from media_files import make
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.errors import InputError
 from demo_jax.media import audio as audio_files
 from demo_jax.media import video

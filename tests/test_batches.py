@@ -14,12 +14,12 @@ import pytest
 from living import alive, wait_for
 
 from data_pipelines.loading import iterator as module
-from data_pipelines.loading.iterator import Batches, Patience, WorkersLostError
+from data_pipelines.loading.iterator import Batches, WorkersLostError, WorkerTimeouts
 
 pytestmark = pytest.mark.slow
 # A worker takes some seconds to start, on a busy machine many more.
-PATIENCE = {signal.SIGKILL: Patience(slow=30.0, dead=100.0), signal.SIGSTOP: Patience(slow=1.0, dead=25.0)}
-ONCE = Patience(slow=30.0, dead=100.0, times=1)
+PATIENCE = {signal.SIGKILL: WorkerTimeouts(slow=30.0, dead=100.0), signal.SIGSTOP: WorkerTimeouts(slow=1.0, dead=25.0)}
+ONCE = WorkerTimeouts(slow=30.0, dead=100.0, times=1)
 
 
 def make(step: int) -> dict[str, np.ndarray]:
@@ -80,7 +80,7 @@ def test_what_does_not_close_is_left_behind(monkeypatch):
 _SCRIPT = """
 import os, time
 import numpy as np
-from data_pipelines.batches import Batches
+from data_pipelines.loading.iterator import Batches
 
 def make(step):
     return {"process": np.array([os.getpid()])}

@@ -17,12 +17,12 @@ import synthetic
 import tiny_model
 from living import wait_for
 
-import train
 from data_pipelines.records.schema import write_clip
 from demo_jax import devices, paths
 from demo_jax.checkpoint.load import describe, load_any, load_model
 from demo_jax.config import DataConfig, OptimizerConfig, Stage1Config, as_config_dict, from_config_dict
 from demo_jax.errors import InputError
+from demo_jax.jobs import common, run, stage1
 from demo_jax.media.locks import LOCK, locked
 from demo_jax.training import distributed
 from demo_jax.training.state import create, make_optimizer
@@ -31,15 +31,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 WITHOUT_A_DEVICE = """
 import contextlib, io, sys
-import jax, sample, train
+import jax
+from demo_jax import sample, train
+from demo_jax.errors import InputError
+from demo_jax.jobs.run import run
 from data_pipelines import encode, train_phonetic
-from demo_jax.evaluation import report, train_judge
+from demo_jax.evaluation.judge import train as train_judge
+from demo_jax.evaluation.report import build
 from demo_jax.sampling import export
 
 def trained(arguments):
     try:
-        train.run(train._parse(["train.py", "--config=configs/puppet_flow.py"])  and train.CONFIG.value, "w")
-    except train.InputError as error:
+        run(train.parse(["train.py", "--config=configs/puppet_flow.py"])  and train.CONFIG.value, "w")
+    except InputError as error:
         print("error:", error, file=sys.stderr)
         return 2
 
@@ -52,7 +56,7 @@ for platform in ("tpu", "cuda"):
         (sample.main, ["--manifest", "m.jsonl", "--out", "videos"]),
         (encode.main, ["--autoencoder", "puppet-v1", "--data", "d", "--out", "o"]),
         (export.main, ["--out", "o.zip"]),
-        (report.main, ["--data", "d", "--out", "o"]),
+        (build.main, ["--data", "d", "--out", "o"]),
         (train_judge.main, ["--data", "d", "--out", "o"]),
         (train_phonetic.main, ["--out", "o.npz"]),
         (trained, []),
@@ -147,23 +151,23 @@ def one_person(tmp_path):
 
 
 def test_two_runs_in_one_work_directory(one_person, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "train", lambda *arguments: "trained")  # the loop has its own tests
+    monkeypatch.setattr(run, "train", lambda *arguments: "trained")  # the loop has its own tests
     values = as_config_dict(one_person)
     with locked(tmp_path / "run", "training"):
         with pytest.raises(InputError, match=r"another run, process \d+ on .*, is training in"):
-            train.run(values, str(tmp_path / "run"))
+            run.run(values, str(tmp_path / "run"))
         monkeypatch.setattr(distributed, "first", lambda: False)
-        assert train.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
+        assert run.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "run").iterdir()] == []
 
 
 def test_a_corpus_without_a_val_split_is_said(one_person, tmp_path, capsys):
-    train.autoencoder_job(one_person, str(tmp_path / "run"))
+    stage1.autoencoder_job(one_person, str(tmp_path / "run"))
     line = f"no val split in {tmp_path / 'data'}: evaluating on clips that are trained on.\n"
     assert capsys.readouterr().out == line
     write_clip(tmp_path / "data" / "val", synthetic.clip("b_01", length=20))
-    train.autoencoder_job(one_person, str(tmp_path / "run"))
+    stage1.autoencoder_job(one_person, str(tmp_path / "run"))
     assert "no val split" not in capsys.readouterr().out
 
 
@@ -208,12 +212,12 @@ def test_a_frozen_group_comes_whole_or_not_at_all():
         return {"decoder": {"a": np.zeros(2), "b": np.zeros(3)}, "basis": {"c": np.zeros(4)}}
 
     with pytest.raises(InputError, match=r"freeze names decoder, but without config\.start_from"):
-        train._given(config, params, dict)
+        common.given_parameters(config, params, dict)
     config = Stage1Config(freeze=("decoder",), start_from="runs/x")
     for other in ({"a": np.ones(2)}, {"a": np.ones(2), "b": np.ones(5)}):
         with pytest.raises(InputError, match="decoder is frozen, but only 1 of its 2 arrays are in runs/x"):
-            train._given(config, params, lambda other=other: {"decoder": other})
-    whole = train._given(config, params, lambda: {"decoder": {"a": np.ones(2), "b": np.ones(3)}})
+            common.given_parameters(config, params, lambda other=other: {"decoder": other})
+    whole = common.given_parameters(config, params, lambda: {"decoder": {"a": np.ones(2), "b": np.ones(3)}})
     assert set(whole) == {"['decoder']['a']", "['decoder']['b']"}  # basis learns, and may begin anew
 
 

@@ -123,7 +123,8 @@ import collections, json, sys
 import jax
 counts = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **more: counts.update([event.rpartition("/")[2]]))
-import sample, tiny_model
+from demo_jax import sample
+import tiny_model
 from demo_jax.sampling import pipeline
 pipeline.load = lambda path=None: pipeline.Pipeline(tiny_model.model())
 status = sample.main(["--portrait", "p.png", "--audio", "s.wav", "--out", "a.mp4", "--steps", "2"])

@@ -13,14 +13,13 @@ import jax
 import numpy as np
 import pytest
 
-import sample
-import train
 from benchmarks import ablations
 from data_pipelines import encode, excerpt
 from data_pipelines.loading.examples import decode_frame
 from data_pipelines.puppet import __main__ as puppet
 from data_pipelines.puppet.corpus import example
 from data_pipelines.records.schema import read_clip
+from demo_jax import sample
 from demo_jax.checkpoint.load import load_any, load_model
 from demo_jax.checkpoint.publish import export_model
 from demo_jax.checkpoint.save import RunCheckpoints
@@ -30,8 +29,12 @@ from demo_jax.evaluation.judge import regressor as judges
 from demo_jax.evaluation.metrics.images import psnr
 from demo_jax.evaluation.report import build
 from demo_jax.factors import TRACK_COLUMNS
+from demo_jax.jobs import run
+from demo_jax.jobs import stage2 as stage2_files
 from demo_jax.media import audio, images, video
 from demo_jax.sampling.pipeline import load as load_pipeline
+from demo_jax.sharding import make_mesh
+from demo_jax.training.loop import train
 from tests import tiny_model
 
 pytestmark = pytest.mark.unoptimised
@@ -54,12 +57,12 @@ def world(tmp_path_factory):
     """Everything up to a trained stage 2, made once."""
     root = tmp_path_factory.mktemp("world")
     assert puppet.main(["--out", str(root / "corpus"), "--hours", "0.004", "--people", "2,2,2", "--workers", "1"]) == 0
-    train.run(as_config_dict(stage1(root / "corpus")), str(root / "autoencoder"))
+    run.run(as_config_dict(stage1(root / "corpus")), str(root / "autoencoder"))
     arguments = ["--autoencoder", root / "autoencoder", "--data", root / "corpus", "--out", root / "codes"]
     assert encode.main([str(a) for a in arguments]) == 0
     (root / "flow/eval").mkdir(parents=True)
     (root / "flow/eval/.0000001.99.tmp.mp4").write_bytes(b"cut")  # as a run that was killed leaves it
-    train.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
+    run.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
     assert example.main(["--out", str(root / "example")]) == 0
     # Two seconds are enough.
     speech = audio.read_audio(root / "example" / "speech.wav")[:32_000]
@@ -107,7 +110,7 @@ def test_codes_of_another_autoencoder_are_refused(world):
     with RunCheckpoints(world / "other") as checkpoints:
         checkpoints.save(0, {"ema": params}, ours.meta)
     with pytest.raises(InputError, match="holds codes of motion encoder"):
-        train.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
+        run.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
     arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
 
@@ -118,7 +121,7 @@ def test_features_of_another_version_are_refused(world):
     config = stage2(world / "old_codes", world / "autoencoder")
     (world / "old_codes" / "codes.json").write_text(json.dumps(info | {"features": {config.data.feature: "0"}}))
     with pytest.raises(InputError, match=f"holds version 0 of the audio features {config.data.feature}"):
-        train.run(as_config_dict(config), str(world / "flow3"))
+        run.run(as_config_dict(config), str(world / "flow3"))
 
 
 def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
@@ -126,7 +129,7 @@ def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
     config = stage1(world / "corpus")
     larger = dataclasses.replace(config.model, size=64, levels=(*config.model.levels, (32, 8)))
     more = {"model": larger, "start_from": str(world / "autoencoder"), "freeze": ("motion_encoder",)}
-    train.run(as_config_dict(dataclasses.replace(config, **more)), str(world / "larger"))
+    run.run(as_config_dict(dataclasses.replace(config, **more)), str(world / "larger"))
     said = capsys.readouterr().out
     assert re.search(r"motion_encoder: (\d+) of \1 arrays from", said)
     assert not re.search(r"decoder: (\d+) of \1 arrays from", said.split("motion_encoder")[0])  # a level is new
@@ -144,7 +147,7 @@ def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
     with pytest.raises(InputError, match="has motion encoder"):
         export_model(world / "flow", world / "never", autoencoder=world / "changed")
     with pytest.raises(InputError, match="freeze names lips; the groups are"):
-        train.run(as_config_dict(dataclasses.replace(config, freeze=("lips",))), str(world / "unknown"))
+        run.run(as_config_dict(dataclasses.replace(config, freeze=("lips",))), str(world / "unknown"))
 
 
 @pytest.fixture(scope="module")
@@ -232,10 +235,10 @@ def test_two_runs_are_one_bit_for_bit(world):
     """The real step on real data: 1 step, restart, 1 step, against the 2 steps of the fixture."""
     config = stage2(world / "codes", world / "autoencoder")
     # The first run stops early; its learning rates are those of the whole run.
-    job = dataclasses.replace(train.flow_job(config, str(world / "halves")), evaluate=lambda state, step: {})
-    mesh = train.sharding.make_mesh(config.mesh)
+    job = dataclasses.replace(stage2_files.flow_job(config, str(world / "halves")), evaluate=lambda state, step: {})
+    mesh = make_mesh(config.mesh)
     for steps in (1, 2):
-        train.train(job, dataclasses.replace(config, steps=steps), str(world / "halves"), mesh)
+        train(job, dataclasses.replace(config, steps=steps), str(world / "halves"), mesh)
     a, b = (load_model(world / name).flow_params for name in ("flow", "halves"))
     assert all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 

@@ -10,7 +10,7 @@ import pytest
 import tiny_model
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.errors import InputError
 from demo_jax.media import audio
 from demo_jax.sampling import pipeline
@@ -55,7 +55,7 @@ def demo():
 
 @pytest.fixture(scope="module")
 def motion(demo):
-    _, code = demo.look(tiny_model.portrait())
+    _, code = demo.encode_source(tiny_model.portrait())
 
     def make(controls: Controls, options: Options) -> np.ndarray:
         return np.concatenate(list(demo.motion(np.asarray(code), tiny_model.speech(FRAMES), controls, options)))
@@ -98,7 +98,7 @@ def test_motion_is_the_same_where_x64_is_enabled(demo, motion):
     plain = motion(Controls(), Options(steps=2))
     wide = Pipeline(tiny_model.model())  # its own programs
     with jax.enable_x64(True):
-        _, code = wide.look(tiny_model.portrait())
+        _, code = wide.encode_source(tiny_model.portrait())
         made = np.concatenate(list(wide.motion(np.asarray(code), tiny_model.speech(FRAMES), options=Options(steps=2))))
     # The noise is the same; sums in 64 bits differ in the last digits, which this untrained network enlarges.
     np.testing.assert_allclose(made, plain, rtol=1e-2, atol=1e-2)

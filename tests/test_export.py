@@ -46,7 +46,7 @@ def test_it_says_what_the_model_says(demo, exported):
     assert meta["calibrated"]["yaw"] == {"coordinate": 5, "scale": 15.0}
     portrait = tiny_model.portrait()
     *pyramid, code = programs["encode"](portrait)
-    tree, own = demo.look(portrait)
+    tree, own = demo.encode_source(portrait)
     np.testing.assert_allclose(code, own, atol=1e-5)
     noise, said = inputs(demo)
     made = programs["sample"](noise, jnp.float32(1.5), jnp.float32(1.0), *(getattr(said, n) for n in export.FIELDS))

@@ -20,7 +20,7 @@ def demo():
 
 
 def motion(demo, options):
-    code = np.asarray(demo.look(tiny_model.portrait())[1])
+    code = np.asarray(demo.encode_source(tiny_model.portrait())[1])
     return np.concatenate(list(demo.motion(code, tiny_model.speech(12), FREE, options)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from demo_jax.errors import InputError
-from demo_jax.media.images import PICTURE_FORMATS, read_image
+from demo_jax.media.images import IMAGE_FORMATS, read_image
 
 SIZE = (48, 40)  # width, height
 COLOUR = (200, 90, 40)
@@ -127,7 +127,7 @@ def test_profiles_that_do_not_fit_or_are_damaged_change_nothing(tmp_path):
     assert np.abs(read_image(tmp_path / "srgb.png").astype(int) - noise).max() <= 1
 
 
-@pytest.mark.parametrize("name", [n for n in PICTURE_FORMATS if n not in ("PSD", "QOI")])
+@pytest.mark.parametrize("name", [n for n in IMAGE_FORMATS if n not in ("PSD", "QOI")])
 def test_every_format_that_pillow_reads_is_taken(tmp_path, name):
     if name == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow is without AVIF")
@@ -288,7 +288,7 @@ def test_a_raw_files_thumbnail_is_not_taken_for_the_picture(tmp_path):
         read_image(tmp_path / "a.dng")
 
 
-@pytest.mark.parametrize("name", [n for n in PICTURE_FORMATS if n not in ("PSD", "QOI", "ICO", "ICNS")])
+@pytest.mark.parametrize("name", [n for n in IMAGE_FORMATS if n not in ("PSD", "QOI", "ICO", "ICNS")])
 def test_damaged_files_are_one_sentence(tmp_path, name):
     if name == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow is without AVIF")

@@ -129,7 +129,7 @@ def tiny_batch(count: int = 8) -> dict[str, np.ndarray]:
 
 
 def test_training_learns_and_a_stopped_run_goes_on(tmp_path):
-    settings = train.Settings(steps=20, batch=8, learning_rate=3e-3)
+    settings = train.JudgeTrainingSettings(steps=20, batch=8, learning_rate=3e-3)
     state = train.init_state(settings, config(), people=2)
     step, batch = train.make_step(settings, config()), tiny_batch()
     losses = []
@@ -155,7 +155,7 @@ RESIDUAL = np.searchsorted(EXPRESSION_COLUMNS, columns_of("residual"))
 
 
 class Numbers:
-    """Puppets, drawer and judge at once: a picture is [13 calibrated, E expressions]; drawing applies `mixing`."""
+    """Puppets, reenactor and judge at once: a picture is [13 calibrated, E expressions]; drawing applies `mixing`."""
 
     def __init__(self, mixing: np.ndarray) -> None:
         self.mixing, self.layout = mixing, LAYOUT

@@ -101,10 +101,10 @@ def demo():
 def conditions(demo, controls, frames=36):
     """The condition of each window, [1, ..] leaves, whatever the network makes of it."""
     portrait = np.full(tiny_model.LAYOUT.size, 0.5, np.float32)
-    session, seen = demo.perform(portrait, tiny_model.speech(frames), controls, Options(steps=1)), []
+    session, seen = demo.start(portrait, tiny_model.speech(frames), controls, Options(steps=1)), []
     while (window := session.window()) is not None:
         seen.append(jax.device_get(window[1]))
-        session.accept(np.zeros((tiny_model.WINDOW, tiny_model.LAYOUT.size), np.float32))
+        session.push(np.zeros((tiny_model.WINDOW, tiny_model.LAYOUT.size), np.float32))
     return seen
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-import train
 from configs import full_flow
 from demo_jax.config import from_config_dict
 from demo_jax.errors import InputError
+from demo_jax.jobs import run
 
 LAUNCH = Path(__file__).parents[1] / "docs" / "launch"
 JOIN = """
 import jax
 from jax.experimental import multihost_utils
-from demo_jax.training import processes
-processes.join()
+from demo_jax.training import distributed
+distributed.join()
 print(jax.process_index(), jax.process_count(), multihost_utils.process_allgather(jax.process_index()).tolist())
 """
 
@@ -108,6 +108,6 @@ def test_scripts_are_shell_and_hand_on_every_setting(name, tmp_path):
 
 @pytest.mark.parametrize("shards", [1, 8, 16, 256])
 def test_the_recipes_config_fits_their_machines(shards):
-    train._check_batches(from_config_dict(full_flow.get_config()), shards)
+    run._check_batches(from_config_dict(full_flow.get_config()), shards)
     with pytest.raises(InputError, match="multiple of 24"):
-        train._check_batches(from_config_dict(full_flow.get_config()), 24)
+        run._check_batches(from_config_dict(full_flow.get_config()), 24)

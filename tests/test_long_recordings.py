@@ -28,7 +28,7 @@ def test_the_second_minute_is_as_the_first():
     again = tiny_model.speech(STREAM_HOP)  # the sound and the motion of one hop, over and over
     codes = np.random.default_rng(0).normal(size=(motion.streamed.length, tiny_model.LAYOUT.size)).astype(np.float32)
     controls = Controls.parse(hold="gaze", set="yaw=5", gain="lip=0.5")
-    session = motion.perform(portrait, (again for _ in range(WINDOWS)), controls, Options(), motion.streamed)
+    session = motion.start(portrait, (again for _ in range(WINDOWS)), controls, Options(), motion.streamed)
     first, noise, shown, memory = None, set(), [], []
     tracemalloc.start()
     try:
@@ -39,7 +39,7 @@ def test_the_second_minute_is_as_the_first():
             if w >= 10 and w % 10 == 0 and w < WINDOWS - 5:  # the last ones see the end of the sound
                 jax.tree.map(np.testing.assert_array_equal, first, jax.device_get(condition))
             noise.add(jax.random.key_data(key).tobytes())
-            kept = session.accept(codes)
+            kept = session.push(codes)
             if w in (20, WINDOWS - 10):
                 shown.append(kept)
                 gc.collect()

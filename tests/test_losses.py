@@ -15,8 +15,8 @@ from demo_jax.losses.perceptual import LAYERS, perceptual, vgg_features
 from demo_jax.losses.reconstruction import (
     box_mask,
     gradient_l1,
+    image_loss,
     multiscale_structure,
-    picture_loss,
     psnr,
     ssim,
     weighted_l1,
@@ -31,7 +31,7 @@ def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
 def test_equal_pictures_cost_nothing():
     a = pictures(0)
     boxes = jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
-    np.testing.assert_allclose(picture_loss(a, a, boxes, region=4.0, structure=0.2, sharpness=1.0), 0, atol=1e-6)
+    np.testing.assert_allclose(image_loss(a, a, boxes, region=4.0, structure=0.2, sharpness=1.0), 0, atol=1e-6)
     np.testing.assert_allclose(ssim((a + 1) / 2, (a + 1) / 2), 1, atol=1e-5)
 
 
@@ -133,8 +133,8 @@ def test_the_gradient_loss_of_a_ramp_is_its_slope():
 
 def test_a_picture_loss_is_the_sum_of_its_shares():
     a, b, boxes = pictures(0), pictures(1), jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
-    whole = picture_loss(a, b, boxes, region=4.0, structure=0.2, sharpness=0.7)
-    plain = picture_loss(a, b, boxes, region=4.0, structure=0.0, sharpness=0.0)
+    whole = image_loss(a, b, boxes, region=4.0, structure=0.2, sharpness=0.7)
+    plain = image_loss(a, b, boxes, region=4.0, structure=0.0, sharpness=0.0)
     weight = 1 + 4 * box_mask(boxes, 32)
     more = 0.2 * multiscale_structure(a, b) + 0.7 * gradient_l1(a, b, weight)
     np.testing.assert_allclose(whole, plain + more, rtol=1e-5)

@@ -11,7 +11,7 @@ import tiny_model
 from media_files import SOUND, make, source
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.constants import FPS, SAMPLE_RATE
 from demo_jax.errors import InputError
 from demo_jax.media import audio as audio_files

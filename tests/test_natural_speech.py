@@ -147,6 +147,6 @@ def test_sounds_cut_between_pieces_are_one(tmp_path: Path) -> None:
 def test_the_lips_of_a_model_are_those_of_its_motion() -> None:
     demo, speech = Pipeline(tiny_model.model()), tiny_model.speech(20)
     lips = natural_speech.generated(demo, Options(steps=1))(speech)
-    code = np.asarray(demo.look(demo.read_portrait(natural_speech.PORTRAIT))[1])
+    code = np.asarray(demo.encode_source(demo.read_portrait(natural_speech.PORTRAIT))[1])
     motion = np.concatenate(list(demo.motion(code, speech, options=Options(steps=1))))
     np.testing.assert_array_equal(lips, motion[:, tiny_model.LAYOUT.calibrated[0]])

@@ -75,7 +75,7 @@ def test_batches_come_from_a_bucket(bucket, tmp_path):
 
 
 def test_what_a_run_shows_of_itself_lies_in_the_bucket(bucket, tmp_path):
-    validation.write_picture(bucket / "run/eval/0000001.png", [np.zeros((2, 64, 64, 3))])
+    validation.write_image_grid(bucket / "run/eval/0000001.png", [np.zeros((2, 64, 64, 3))])
     with (bucket / "run/eval/0000001.png").open("rb") as file:
         assert Image.open(file).size == (128, 256)
     model = tiny_model.model()

@@ -330,7 +330,7 @@ def test_a_video_whose_process_dies_costs_no_other(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(prepare, "process", dies_of_the_bad)  # what a library's crash does
     common = {"identity": "a", "split": "train", "out": str(tmp_path), "key": "", "corpus": "", "language": ""}
     jobs = [
-        prepare.Job(path=f"{name}.mp4", clip_id=name, size=64, shortest=25, face_model=None, **common)
+        prepare.PrepareTask(path=f"{name}.mp4", clip_id=name, size=64, shortest=25, face_model=None, **common)
         for name in ("a", "bad", "c", "d")
     ]
     states = prepare.prepare(jobs, tmp_path, 2)

@@ -84,7 +84,7 @@ def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean
 _SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-from data_pipelines.puppet.workers import run_all
+from data_pipelines.puppet.corpus.workers import run_all
 
 def sleep(folder, report):
     Path(folder, str(os.getpid())).touch()

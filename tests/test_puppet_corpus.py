@@ -14,7 +14,7 @@ from data_pipelines.puppet.__main__ import main
 from data_pipelines.puppet.corpus import example
 from data_pipelines.puppet.corpus.build import build, person
 from data_pipelines.puppet.corpus.clips import probe_set, speech_clip
-from data_pipelines.puppet.corpus.plan import Job, Parameters
+from data_pipelines.puppet.corpus.plan import BuildTask, Parameters
 from data_pipelines.puppet.motion.articulation import contact_frame
 from data_pipelines.puppet.motion.face_motion import LOOK_FULL
 from data_pipelines.puppet.speech.utterances import cut
@@ -166,7 +166,7 @@ def _contents(path: Path) -> dict[str, bytes]:
 
 
 def test_resume_makes_what_is_missing_and_nothing_else(corpus):
-    job = Job(split="val", kind="speech", index=0)
+    job = BuildTask(split="val", kind="speech", index=0)
     clips = corpus / "val" / "clips"
     before = {p: (p.stat().st_mtime_ns, _contents(p)) for p in sorted(corpus.glob("*/clips/*.npz"))}
     removed = [p for p in before if p.name.startswith("val-000000-")]

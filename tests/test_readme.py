@@ -14,11 +14,10 @@ import pytest
 import tiny_model
 from absl.testing import flagsaver
 
-import sample
-import train
+from demo_jax import train
 from demo_jax.config import from_config_dict
 from demo_jax.media import audio
-from demo_jax.sampling import pipeline
+from demo_jax.sampling import flags, pipeline
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.tracks import read_track
 
@@ -60,13 +59,13 @@ def takes(monkeypatch):
             monkeypatch.delitem(sys.modules, "config_config", raising=False)
             monkeypatch.chdir(ROOT)
             with flagsaver.flagsaver():
-                assert train._parse(words) == ["train.py"]
+                assert train.parse(words) == ["train.py"]
                 from_config_dict(train.CONFIG.value)
                 assert train.WORKDIR.value
             return
         if words[0] == "sample.py":
             rest = [w for word in words[1:] for w in (PLACEHOLDER if word == "..." else [word])]
-            sample.parser().parse_args(rest)
+            flags.parser().parse_args(rest)
             return
         assert words[0] == "-m", line
         module = importlib.import_module(words[1])

@@ -91,8 +91,11 @@ class Noise(Turner):
 
 
 def test_pictures_without_a_face_give_a_report_of_what_is_no_number():
-    record, drawer = clip(np.array([0.0, -14, -7, 7, 14, 10])), Noise(np.zeros(0))
-    results = {"real_pose": real.pose(drawer, [record]), "real_leakage": real.leakage(drawer, [record], 0, each=4)}
+    record, reenactor = clip(np.array([0.0, -14, -7, 7, 14, 10])), Noise(np.zeros(0))
+    results = {
+        "real_pose": real.pose(reenactor, [record]),
+        "real_leakage": real.leakage(reenactor, [record], 0, each=4),
+    }
     assert results["real_pose"]["face_found"] == 0 and results["real_pose"]["frames"] == 0
     figures = [value for row in results["real_pose"]["poses"].values() for value in row.values()]
     assert len(figures) == 25 and np.isnan(figures).all() and np.isnan(results["real_leakage"]["model"]).all()

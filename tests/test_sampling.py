@@ -13,7 +13,7 @@ import pytest
 import tiny_model
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, GAZE_SCALE, POSE_SCALE, TRACK_COLUMNS
 from demo_jax.media import audio as audio_files

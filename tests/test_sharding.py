@@ -21,7 +21,7 @@ from demo_jax.factors import FactorLayout
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.training.conditioning import make_condition
 from demo_jax.training.state import create, make_optimizer
-from demo_jax.training.steps import make_stage2_step, make_step, pair_losses, stage2_pairs
+from demo_jax.training.steps import flow_batch_losses, make_flow_batch, make_stage2_step, make_step
 
 LAYOUT = FactorLayout()
 CONFIG = Stage2Config(
@@ -103,10 +103,10 @@ def test_a_batch_coupled_whole_is_trained_on_in_parts():
     model, optimizer = FlowTransformer(CONFIG.model, LAYOUT), make_optimizer(CONFIG.optimizer, 100)
     batch = jax.tree.map(jnp.asarray, flow_batch())
     make_pairs = jax.jit(
-        lambda step: stage2_pairs(CONFIG, LAYOUT, space, batch, rng.stream(CONFIG.seed, "train", step))
+        lambda step: make_flow_batch(CONFIG, LAYOUT, space, batch, rng.stream(CONFIG.seed, "train", step))
     )
     update = jax.jit(
-        make_step(lambda params, part, key: pair_losses(model, CONFIG, LAYOUT, params, part), CONFIG, optimizer)
+        make_step(lambda params, part, key: flow_batch_losses(model, CONFIG, LAYOUT, params, part), CONFIG, optimizer)
     )
     pairs = make_pairs(0)
     after = create(model.init(jax.random.key(0), pairs.x1, pairs.t, pairs.condition)["params"], optimizer)

@@ -9,10 +9,10 @@ import pytest
 import tiny_model
 from PIL import Image
 
-import sample
+from demo_jax import sample
 from demo_jax.audio.log_mel import LogMel
 from demo_jax.audio.phonetic import Phonetic
-from demo_jax.audio.stream import Hearing
+from demo_jax.audio.stream import AudioFeatureStream
 from demo_jax.errors import InputError
 from demo_jax.media import audio, video
 from demo_jax.media.video_writer import LiveWriter
@@ -43,9 +43,9 @@ def pieces(sound, sizes=(1, 700, 50, 640, 1999)):
 def test_features_of_pieces_are_those_of_the_whole(extractor):
     sound = tiny_model.speech(203)[:-100]  # the last frame lacks some; longer than what phonetic features remember
     whole = extractor(np.pad(sound, (0, 100))).astype(np.float32)
-    hearing = Hearing(pieces(sound), extractor)
+    hearing = AudioFeatureStream(pieces(sound), extractor)
     for start, stop in ((0, 5), (3, 9), (8, 20), (19, 140), (135, 150), (149, 220)):
-        end = hearing.listen(stop)
+        end = hearing.wait_for(stop)
         assert end == min(stop, 203)
         # Products of matrices of another height are summed in another order; then rounded to float16.
         np.testing.assert_allclose(hearing.features(start, end), whole[start:end], atol=2e-3)
@@ -60,9 +60,9 @@ def test_no_more_is_pulled_than_is_needed_and_little_is_kept():
             pulled += 1
             yield np.ones(640, np.int16)
 
-    hearing = Hearing(endless(), LogMel())
+    hearing = AudioFeatureStream(endless(), LogMel())
     for start in range(0, 400, 10):
-        assert hearing.listen(start + 20) == start + 20
+        assert hearing.wait_for(start + 20) == start + 20
         assert pulled == start + 21  # the 120 samples beyond the frame are in the next piece
         hearing.features(max(start - 10, 0), start + 20)
         assert len(hearing._sound) <= 33 * 640
@@ -70,7 +70,7 @@ def test_no_more_is_pulled_than_is_needed_and_little_is_kept():
 
 def test_pieces_of_another_kind_are_refused():
     with pytest.raises(InputError, match="mono int16"):
-        Hearing([np.zeros(640, np.float32)], LogMel()).listen(1)
+        AudioFeatureStream([np.zeros(640, np.float32)], LogMel()).wait_for(1)
 
 
 def test_a_stream_is_a_function_of_its_sound_and_each_frame_of_what_was_heard(demo):

@@ -150,7 +150,8 @@ def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):
     """Writing and reading import no TensorFlow, and the lock does not bring it, so all tests here run without."""
     code = (
         "import sys\n"
-        "from data_pipelines import pipeline, talking_portrait\n"
+        "from data_pipelines import talking_portrait\n"
+        "from data_pipelines.loading import batches as pipeline\n"
         f"talking_portrait.build({str(folders[0])!r}, {str(folders[1] / 'again')!r})\n"
         f"assert len(pipeline.open_records({str(folders[1] / 'again')!r}, 'train')[0].frames) == 9\n"
         "assert not [m for m in sys.modules if m.split('.')[0] == 'tensorflow']"

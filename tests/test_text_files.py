@@ -98,7 +98,7 @@ def test_words_are_neither_flags_nor_numbers(tmp_path, more, says):
     good = {"portrait": "p.png", "silence": 1, "out": "a.mp4"}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(good | more) + "\n" + json.dumps(good | {"cropped": False}))
     refused, accepted = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
-    assert isinstance(refused, manifest.Refused) and says in refused.error
+    assert isinstance(refused, manifest.InvalidJob) and says in refused.error
     assert isinstance(accepted, manifest.Job) and accepted.cropped is False
 
 

@@ -16,7 +16,7 @@ import pytest
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, OptimizerConfig, RunConfig
 from demo_jax.errors import InputError
-from demo_jax.training.loop import Job, TrainingStopped, train
+from demo_jax.training.loop import TrainingJob, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step
 
@@ -38,7 +38,7 @@ def batches(start: int, act=lambda step: None):
     return opened()
 
 
-def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> Job:
+def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> TrainingJob:
     optimizer = make_optimizer(
         config.optimizer, 12, config.holds
     )  # the schedule of the whole run, however far this call goes
@@ -52,7 +52,7 @@ def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = No
             else jnp.where(batch["x"][0, 0] == _first_value(break_at), jnp.nan, 1.0) * loss
         }
 
-    return Job(
+    return TrainingJob(
         init=lambda given: create({"layer": {"w": jnp.ones((3, 2))}}, optimizer),
         step=make_step(losses, config, optimizer),
         batches=lambda start, **shards: batches(start, act),

@@ -33,10 +33,10 @@ def timeline(frames, **changes):
 
 
 def generate(clip, sampler, sizes=SIZES):
-    walk = windows.Walk(lambda at: clip if at < clip.end else None, sizes, jax.random.key(0))
+    walk = windows.WindowIterator(lambda at: clip if at < clip.end else None, sizes, jax.random.key(0))
     pieces = []
     while (window := walk.window()) is not None:
-        pieces.append(walk.accept(np.asarray(sampler(window[0][None], window[1]))[0]))
+        pieces.append(walk.push(np.asarray(sampler(window[0][None], window[1]))[0]))
     return pieces
 
 

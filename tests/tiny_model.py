@@ -25,7 +25,7 @@ from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.training.stage1_losses import SET_PICTURES
+from demo_jax.training.stage1_losses import GROUP_IMAGES
 
 SIZE, WINDOW, CONTEXT, LOOK_AHEAD = 32, 12, 4, 3
 LAYOUT = FactorLayout(lip=5, pose=6, gaze=5, residual=2)
@@ -114,8 +114,8 @@ def stage1_batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.A
         "time": np.zeros(rows, np.int32), "voiced": np.ones(rows, bool), "phoneme": np.full(rows, -1, np.int32),
         "set_factor": (np.arange(sets) % 4).astype(np.int32), "set_boxes": np.tile(boxes, (sets, 1, 1)),
     }  # fmt: skip
-    out |= {name: pictures(sets) for name in SET_PICTURES}
-    truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(SET_PICTURES, (sets,))
+    out |= {name: pictures(sets) for name in GROUP_IMAGES}
+    truths = {"source": (rows,), "driving": (rows, w), "target": (rows,)} | dict.fromkeys(GROUP_IMAGES, (sets,))
     out |= {f"{name}_calibrated": rng.normal(size=(*shape, 13)).astype(np.float32) for name, shape in truths.items()}
     out |= {f"{name}_expression": rng.uniform(size=(*shape, 52)).astype(np.float32) for name, shape in truths.items()}
     out |= {

@@ -35,7 +35,7 @@ class Augment:
     zoom: float = 0.0
 
 
-def mirror_picture(picture: np.ndarray) -> np.ndarray:
+def mirror_image(picture: np.ndarray) -> np.ndarray:
     """[..., S, S, 3] seen in a mirror."""
     return np.ascontiguousarray(picture[..., ::-1, :])
 
@@ -45,7 +45,7 @@ def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.nd
     out = {}
     for name, array in example.items():
         if array.dtype == np.uint8:
-            array = mirror_picture(array)
+            array = mirror_image(array)
         elif name.endswith("_calibrated"):
             array = mirror_calibrated(array)
         elif name.endswith("_expression"):
@@ -72,7 +72,7 @@ def draw_shift(rng: np.random.Generator, augment: Augment) -> np.ndarray:
     return (rng.uniform(-1, 1, 3) * (augment.shift, augment.shift, augment.zoom)).astype(np.float32)
 
 
-def shift_picture(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shift_image(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Enlarges [S, S, 3] about its centre by exp(shift[2]), then moves it by shift[:2] crop widths (x right, y up).
     What comes in from outside repeats the border."""
     size, scale = len(picture), float(np.exp(shift[2]))
@@ -86,7 +86,7 @@ def shift_picture(picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def shift_truth(truth: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The calibrated code [..., 13] of pictures after shift_picture: x, y and z of the pose change, nothing else."""
+    """The calibrated code [..., 13] of pictures after shift_image: x, y and z of the pose change, nothing else."""
     out, pose = truth.copy(), truth[..., _POSE] * POSE_SCALE
     pose[..., 3:5] = pose[..., 3:5] * np.exp(shift[2]) + shift[:2]
     pose[..., 5] -= shift[2]
@@ -94,7 +94,7 @@ def shift_truth(truth: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return out
 
 
-def lender(rng: np.random.Generator, rotation: np.ndarray, value: np.ndarray, usable: np.ndarray, t: int) -> int:
+def donor_frame(rng: np.random.Generator, rotation: np.ndarray, value: np.ndarray, usable: np.ndarray, t: int) -> int:
     """The frame whose region frame t is given: usable [T], near to it in rotation [T, 3] (degrees), since a paste does
     not turn, and of these one of the half that differ most in the region's truth `value` [T, n]."""
     others = np.flatnonzero(usable & (np.arange(len(rotation)) != t))
@@ -104,7 +104,7 @@ def lender(rng: np.random.Generator, rotation: np.ndarray, value: np.ndarray, us
     return int(rng.choice(near[np.argsort(-changed, kind="stable")[: (len(near) + 1) // 2]]))
 
 
-def compose(
+def composite(
     factor: str, picture: np.ndarray, landmarks: np.ndarray, other: np.ndarray, other_landmarks: np.ndarray
 ) -> np.ndarray:
     """`picture` with the mouth ("lip") or the eyes ("gaze") of `other`, aligned by nose and eye corners, pasted softly.

@@ -157,7 +157,7 @@ def plain_example(
         example = augmentation.mirror_example(example, size)
     if augment.shift or augment.zoom:
         shift = augmentation.draw_shift(rng, augment)
-        example["driving"] = np.stack([augmentation.shift_picture(f, shift) for f in example["driving"]])
+        example["driving"] = np.stack([augmentation.shift_image(f, shift) for f in example["driving"]])
         example["driving_calibrated"] = augmentation.shift_truth(example["driving_calibrated"], shift)
         example["driving_shift"] = shift
     if augment.colour:
@@ -209,9 +209,9 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
     if usable.sum() > 1:
         factor = ("lip", "gaze")[int(rng.integers(2))]
         everything = _calibrated(arrays, slice(None))
-        u = augmentation.lender(rng, arrays["pose"][:, :3], everything[:, augmentation.PART[factor]], usable, t)
+        u = augmentation.donor_frame(rng, arrays["pose"][:, :3], everything[:, augmentation.PART[factor]], usable, t)
         other_points = _landmarks(arrays, u, size)
-        redrawn = augmentation.compose(factor, picture, points, _frame(arrays, u, size), other_points)
+        redrawn = augmentation.composite(factor, picture, points, _frame(arrays, u, size), other_points)
         redrawn_points = augmentation.compose_landmarks(factor, points, other_points)
         redrawn_truth = augmentation.compose_truth(factor, truth, everything[u])
         redrawn_expression = augmentation.compose_expression(factor, expression, _expression(arrays, u))

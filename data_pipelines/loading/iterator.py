@@ -16,7 +16,7 @@ from typing import Any, Self
 import grain
 
 from data_pipelines.loading.examples import Example
-from data_pipelines.loading.workers import leave_with_parent
+from data_pipelines.loading.workers import exit_with_parent
 
 _LAST_STEP = 2**40
 _LET_GO = 30.0  # seconds that closing may take; Grain gives a worker 25 to end by itself
@@ -28,7 +28,7 @@ class WorkersLostError(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Patience:
+class WorkerTimeouts:
     """With worker processes: seconds after which a batch that does not come is called slow, and after which its workers
     count as dead; and how often they are replaced for one batch."""
 
@@ -47,10 +47,10 @@ class Batches:
     """
 
     def __init__(
-        self, make: Callable[[int], Example], start_step: int, workers: int, patience: Patience | None = None
+        self, make: Callable[[int], Example], start_step: int, workers: int, timeouts: WorkerTimeouts | None = None
     ) -> None:
         self._make, self._step, self._workers = make, start_step, workers
-        self._patience = patience or Patience()
+        self._patience = timeouts or WorkerTimeouts()
         self._waiting: concurrent.futures.Future[Example] | None = None
         self._begin()
 
@@ -137,7 +137,7 @@ class Batches:
 
 
 def _start_worker(index: int, count: int) -> None:
-    leave_with_parent()
+    exit_with_parent()
 
 
 def _in_thread(call: Callable[..., Any], *arguments: Any) -> concurrent.futures.Future[Any]:

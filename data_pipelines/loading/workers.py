@@ -7,7 +7,7 @@ import os
 import threading
 
 
-def leave_with_parent() -> None:
+def exit_with_parent() -> None:
     """From now on this process ends when the one that started it does, however that happens. (The queues between them
     do not tell: a worker holds both ends of them, and would wait for ever for a parent that was killed.)"""
     threading.Thread(target=_leave, daemon=True).start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_pipelines.puppet.corpus.build import build
 from data_pipelines.puppet.corpus.plan import Parameters
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 
 _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/puppet
@@ -29,7 +29,7 @@ def _people(text: str) -> tuple[int, int, int]:
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
-@exits_with_two
+@cli_main
 def main(arguments: list[str] | None = None) -> int:
     parser = CommandParser(
         prog="python -m data_pipelines.puppet",

@@ -29,7 +29,7 @@ class Features(Protocol):
         ...
 
 
-class Hearing:
+class AudioFeatureStream:
     """Pieces of a recording, mono 16 kHz int16 [n] each, pulled as frames are asked for.
 
     A frame counts as heard when all that its features read has arrived, so that features are those of the whole
@@ -45,14 +45,14 @@ class Hearing:
         self._ended = False
 
     @property
-    def heard(self) -> int:
+    def available(self) -> int:
         """Frames from the start whose features are known."""
         samples = len(self._sound) if self._ended else max(len(self._sound) - self._features.reach, 0)
         return self._first + samples // SAMPLES_PER_FRAME
 
-    def listen(self, frames: int) -> int:
+    def wait_for(self, frames: int) -> int:
         """Waits until `frames` frames are heard or the recording is over; returns how many of them there are."""
-        while not self._ended and self.heard < frames:
+        while not self._ended and self.available < frames:
             chunk = next(self._chunks, None)
             if chunk is None:
                 self._ended = True
@@ -60,7 +60,7 @@ class Hearing:
             elif chunk.dtype != np.int16 or chunk.ndim != 1:
                 raise InputError(f"sound must be mono int16 [n]; this is {chunk.dtype}{list(chunk.shape)}.")
             self._sound = np.concatenate([self._sound, chunk])
-        return min(self.heard, frames)
+        return min(self.available, frames)
 
     def features(self, start: int, stop: int) -> np.ndarray:
         """Features [stop - start, A] float32 of heard frames; `start` never goes back. Each frame's are made once, and

@@ -1,7 +1,8 @@
 """Experiments on an auto-encoder with puppets, whose truth can be drawn: what separates, what leaks, what controls do.
 
-Each takes a Drawer, the Judge and probe frames and returns a dict of numbers, lists and matrices fit for JSON. A judged
-figure stands beside the judge's own on true renders of the same motion ("truth") and what the model adds ("excess").
+Each takes a Reenactor, the Judge and probe frames and returns a dict of numbers, lists and matrices fit for JSON. A
+judged figure stands beside the judge's own on true renders of the same motion ("truth") and what the model adds
+("excess").
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from demo_jax.evaluation.judge.regressor import EXPRESSION_NAMES, Judge, Reading
 from demo_jax.evaluation.metrics import control, disentanglement
 from demo_jax.evaluation.metrics.images import psnr, ssim
 from demo_jax.evaluation.puppets import Probes, Puppets, join, take
-from demo_jax.evaluation.reenactor import Drawer, swapped
+from demo_jax.evaluation.reenactor import Reenactor, swapped
 from demo_jax.factors import (
     ARKIT_INDEX,
     CALIBRATED_NAMES,
@@ -71,12 +72,12 @@ def factor_readings(read: Readings, residual: np.ndarray) -> dict[str, np.ndarra
     }
 
 
-def probe(drawer: Drawer, probes: Probes) -> Result:
+def probe(reenactor: Reenactor, probes: Probes) -> Result:
     """What each block of the code, alone, tells of each factor of people it was not fitted to: ridge R2. Beside it the
     same for the true factors themselves, since a smile does widen the mouth; the identity row is the person's shape.
     The ceiling is what a block of its size could tell of its own factor: ten coordinates cannot hold 17 expressions."""
-    codes, truths = drawer.encode(probes.pictures), factor_truths(probes)
-    rows = drawer.blocks(codes) | {"identity": probes.shape}
+    codes, truths = reenactor.encode(probes.pictures), factor_truths(probes)
+    rows = reenactor.blocks(codes) | {"identity": probes.shape}
     perfect = {
         "lip": np.concatenate([truths["lip"], probes.motion.expression[:, columns_of("lip")]], 1),
         "pose": truths["pose"],
@@ -93,18 +94,18 @@ def probe(drawer: Drawer, probes: Probes) -> Result:
         "model": model,
         "truth": truth,
         "excess": np.where(own, model, np.maximum(model - truth, 0)),
-        "ceiling": {n: disentanglement.rank_ceiling(truths[n], rows[n].shape[1]) for n in drawer.blocks(codes)},
+        "ceiling": {n: disentanglement.rank_ceiling(truths[n], rows[n].shape[1]) for n in reenactor.blocks(codes)},
         "frames": len(codes),
         "people": len(probes.speakers),
         "independent_frames": probes.independent,
     }
 
 
-def code_statistics(drawer: Drawer, probes: Probes) -> Result:
+def code_statistics(reenactor: Reenactor, probes: Probes) -> Result:
     """Cross-covariance, CKA and the paper's distances between the blocks of the codes of the probe frames."""
-    codes = drawer.encode(probes.pictures)
-    blocks = drawer.blocks(codes)
-    distance, cosine = disentanglement.paper_distances(drawer.latents(codes - codes.mean(0)))
+    codes = reenactor.encode(probes.pictures)
+    blocks = reenactor.blocks(codes)
+    distance, cosine = disentanglement.paper_distances(reenactor.latents(codes - codes.mean(0)))
     return {
         "rows": list(blocks),
         "columns": list(blocks),
@@ -116,13 +117,13 @@ def code_statistics(drawer: Drawer, probes: Probes) -> Result:
     }
 
 
-def leakage(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 8) -> Result:
+def leakage(reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 8) -> Result:
     """One factor of a motion is redrawn; its block alone is taken over from the picture of the redrawn motion. What the
     judge sees move in the output, per factor, over what was asked for; in standard deviations of the probe frames."""
     generator = np.random.default_rng([seed, 12])
     residual = readable_residual(judge)
     truths = factor_truths(probes)
-    names = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    names = [f for f in FACTORS if reenactor.layout.slices[f].stop > reenactor.layout.slices[f].start]
     columns = np.array([ARKIT_INDEX[EXPRESSION_NAMES[i]] for i in residual], np.int64)
     truths["residual"] = probes.motion.expression[:, columns]
     scale = {f: truths[f].std(0) for f in names}
@@ -132,12 +133,14 @@ def leakage(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, seed
         rows = probes.of(speaker)
         base = take(probes.motion, generator.choice(rows, each))
         other = take(probes.motion, generator.choice(len(probes.speaker), each))
-        source = drawer.source(probes.pictures[rows[0]])
+        source = reenactor.source(probes.pictures[rows[0]])
         motions = {"base": base} | {f: redraw(base, other, f) for f in names}
         true = {k: puppets.render(speaker, m) for k, m in motions.items()}
-        codes = {k: drawer.encode(p) for k, p in true.items()}
-        made = {"base": drawer.decode(source, codes["base"])}
-        made |= {f: drawer.decode(source, swapped(codes["base"], codes[f], drawer.layout.slices[f])) for f in names}
+        codes = {k: reenactor.encode(p) for k, p in true.items()}
+        made = {"base": reenactor.decode(source, codes["base"])}
+        made |= {
+            f: reenactor.decode(source, swapped(codes["base"], codes[f], reenactor.layout.slices[f])) for f in names
+        }
         known = {k: _truth(puppets.calibrated(speaker, m), m, columns) for k, m in motions.items()}
         for kind, pictures in (("model", made), ("truth", true)):
             read = {k: factor_readings(judge.read(p), residual) for k, p in pictures.items()}
@@ -200,7 +203,7 @@ def control_motion(name: str) -> Motion:
     return motion
 
 
-def control_precision(drawer: Drawer, judge: Judge, puppets: Puppets, people: list[str]) -> Result:
+def control_precision(reenactor: Reenactor, judge: Judge, puppets: Puppets, people: list[str]) -> Result:
     """Each calibrated coordinate set to the values of a grid on a resting portrait, and read in the picture.
 
     Lips are set together (aperture, width and pucker of a mouth that exists) and each read on its own grid. Side
@@ -210,7 +213,7 @@ def control_precision(drawer: Drawer, judge: Judge, puppets: Puppets, people: li
     std = np.maximum(np.array(judge.config.calibrated_std), 1e-6)
     for speaker in tqdm(people, desc="control", unit="person"):
         portrait = puppets.render(speaker, neutral(1))[0]
-        source = drawer.source(portrait)
+        source = reenactor.source(portrait)
         motions = {name: control_motion(name) for name in GRIDS}
         everything = join(list(motions.values()))
         calibrated = puppets.calibrated(speaker, everything)
@@ -221,11 +224,11 @@ def control_precision(drawer: Drawer, judge: Judge, puppets: Puppets, people: li
         lips = np.zeros(13, bool)
         lips[CALIBRATED_OF["lip"]] = True
         set_ |= (factor == "lip")[:, None] & lips[None]
-        places = drawer.layout.calibrated
+        places = reenactor.layout.calibrated
         codes[:, places] = np.where(set_, calibrated / CALIBRATED_SCALE, codes[:, places])
-        read = judge.read(drawer.decode(source, codes)).calibrated
+        read = judge.read(reenactor.decode(source, codes)).calibrated
         true = judge.read(puppets.render(speaker, everything)).calibrated
-        rest = judge.read(drawer.decode(source, source[1])).calibrated
+        rest = judge.read(reenactor.decode(source, source[1])).calibrated
         start = 0
         for name, motion in motions.items():
             part, at = slice(start, start + motion.frames), CALIBRATED_NAMES.index(name)
@@ -267,7 +270,9 @@ def _factor_of(name: str) -> str:
     return next(f for f, part in CALIBRATED_OF.items() if name in CALIBRATED_NAMES[part])
 
 
-def reenactment(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 6) -> Result:
+def reenactment(
+    reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 6
+) -> Result:
     """Motion of the same person and of another on a portrait, against true renders of the portrait's person with that
     motion: identity (judge's nearest of all people, by true frames not used otherwise), pose, gaze, lips, pictures."""
     people = probes.speakers
@@ -289,8 +294,8 @@ def reenactment(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, 
             late = shares[driver][1 + max(1, len(shares[driver]) // 2) :]
             chosen = generator.choice(late if len(late) else shares[driver], each)
             motion = take(probes.motion, chosen)
-            made = drawer.decode(
-                drawer.source(probes.pictures[shares[speaker][0]]), drawer.encode(probes.pictures[chosen])
+            made = reenactor.decode(
+                reenactor.source(probes.pictures[shares[speaker][0]]), reenactor.encode(probes.pictures[chosen])
             )
             true = puppets.render(speaker, motion)
             wanted = puppets.calibrated(speaker, motion)
@@ -307,16 +312,16 @@ def reenactment(drawer: Drawer, judge: Judge, puppets: Puppets, probes: Probes, 
     return out
 
 
-def jacobian_angles(drawer: Drawer, probes: Probes, portraits: int = 4) -> Result:
+def jacobian_angles(reenactor: Reenactor, probes: Probes, portraits: int = 4) -> Result:
     """Principal angles between what the blocks of the code change in the picture: 90 degrees is no overlap."""
-    names = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    names = [f for f in FACTORS if reenactor.layout.slices[f].stop > reenactor.layout.slices[f].start]
     smallest, mean = (np.zeros((portraits, len(names), len(names))) for _ in range(2))
     rows = np.linspace(0, len(probes.pictures) - 1, portraits).astype(int)
     for k, row in enumerate(tqdm(rows, desc="image Jacobians", unit="portrait")):
-        jacobian = drawer.jacobian(probes.pictures[row], drawer.encode(probes.pictures[row : row + 1])[0])
+        jacobian = reenactor.jacobian(probes.pictures[row], reenactor.encode(probes.pictures[row : row + 1])[0])
         for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
             angles = disentanglement.principal_angles(
-                jacobian[:, drawer.layout.slices[a]], jacobian[:, drawer.layout.slices[b]]
+                jacobian[:, reenactor.layout.slices[a]], jacobian[:, reenactor.layout.slices[b]]
             )
             for store, value in ((smallest, angles.min(initial=90)), (mean, angles.mean() if angles.size else 90)):
                 store[k, i, j] = store[k, j, i] = value

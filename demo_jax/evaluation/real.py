@@ -16,7 +16,7 @@ from data_pipelines.loading.examples import decode_frame
 from data_pipelines.records.schema import ClipRecord
 from demo_jax.errors import InputError
 from demo_jax.evaluation.metrics import disentanglement
-from demo_jax.evaluation.reenactor import Drawer, swapped
+from demo_jax.evaluation.reenactor import Reenactor, swapped
 from demo_jax.factors import FACTORS
 
 LEAST_YAW = 4.0  # degrees, standard deviation within a clip; less says nothing of a model's poses
@@ -56,7 +56,7 @@ def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
     return found
 
 
-def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
+def pose(reenactor: Reenactor, records: Sequence[ClipRecord]) -> dict[str, Any]:
     """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline; NaN
     where MediaPipe finds no face in the redrawn frames, as of a model that has learned nothing."""
     from demo_jax.faces.landmarker import FaceFinder, canonical_face
@@ -66,8 +66,8 @@ def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
     with FaceFinder(most=1) as finder:
         canonical = canonical_face(finder.model)
         for record in tqdm(clips, desc="real pose", unit="clip"):
-            frames = np.stack([decode_frame(f, drawer.size) for f in record.frames])
-            drawn = drawer.decode(drawer.source(frames[0]), drawer.encode(frames))
+            frames = np.stack([decode_frame(f, reenactor.size) for f in record.frames])
+            drawn = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames))
             a, b = (read_faces(x, finder, canonical) for x in (frames, drawn))
             true.append(a[1:])
             made.append(b[1:])
@@ -93,12 +93,12 @@ def pose(drawer: Drawer, records: Sequence[ClipRecord]) -> dict[str, Any]:
     return {"poses": poses, "clips": len(clips), "frames": int(seen.sum()), "face_found": share}
 
 
-def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int = 8) -> dict[str, Any]:
+def leakage(reenactor: Reenactor, records: Sequence[ClipRecord], seed: int, each: int = 8) -> dict[str, Any]:
     """[block swapped, factor read] for pose and lip read by MediaPipe; every block of the code is swapped."""
     from demo_jax.faces.landmarker import FaceFinder, canonical_face
 
     clips, generator = turning_clips(records), np.random.default_rng([seed, 21])
-    rows = [f for f in FACTORS if drawer.layout.slices[f].stop > drawer.layout.slices[f].start]
+    rows = [f for f in FACTORS if reenactor.layout.slices[f].stop > reenactor.layout.slices[f].start]
     changes: dict[tuple[str, str], list] = {}
     readings: list[np.ndarray] = []
     shifts: dict[str, list] = {f: [] for f in FACTOR}
@@ -106,17 +106,17 @@ def leakage(drawer: Drawer, records: Sequence[ClipRecord], seed: int, each: int 
         canonical = canonical_face(finder.model)
         for record in tqdm(clips, desc="real leakage", unit="clip"):
             a, b = (generator.integers(record.length, size=each) for _ in range(2))
-            first, second = (np.stack([decode_frame(record.frames[t], drawer.size) for t in at]) for at in (a, b))
-            source = drawer.source(decode_frame(record.frames[0], drawer.size))
-            code, other = drawer.encode(first), drawer.encode(second)
-            before = read_faces(drawer.decode(source, code), finder, canonical)
+            first, second = (np.stack([decode_frame(record.frames[t], reenactor.size) for t in at]) for at in (a, b))
+            source = reenactor.source(decode_frame(record.frames[0], reenactor.size))
+            code, other = reenactor.encode(first), reenactor.encode(second)
+            before = read_faces(reenactor.decode(source, code), finder, canonical)
             true = [read_faces(x, finder, canonical) for x in (first, second)]
             readings += true
             for factor, part in FACTOR.items():
                 shifts[factor].append((true[1] - true[0])[:, part])
             for row in rows:
                 after = read_faces(
-                    drawer.decode(source, swapped(code, other, drawer.layout.slices[row])), finder, canonical
+                    reenactor.decode(source, swapped(code, other, reenactor.layout.slices[row])), finder, canonical
                 )
                 for factor, part in FACTOR.items():
                     changes.setdefault((row, factor), []).append((after - before)[:, part])

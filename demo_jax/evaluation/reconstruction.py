@@ -12,12 +12,12 @@ from data_pipelines.loading.examples import decode_frame
 from data_pipelines.records.schema import ClipRecord
 from demo_jax.evaluation.metrics import images as measures
 from demo_jax.evaluation.metrics.motion import mean_and_error
-from demo_jax.evaluation.reenactor import Drawer
+from demo_jax.evaluation.reenactor import Reenactor
 
 Table = dict[str, dict[str, float]]
 
 
-def reconstruction(drawer: Drawer, records: Sequence[ClipRecord]) -> Table:
+def reconstruction(reenactor: Reenactor, records: Sequence[ClipRecord]) -> Table:
     """Each piece's first frame is the source; the others are drawn from their own codes. One value a piece.
 
     PSNR over the frame, the face (around the 68 landmarks) and the mouth box, SSIM and sharpness over the frame,
@@ -25,11 +25,11 @@ def reconstruction(drawer: Drawer, records: Sequence[ClipRecord]) -> Table:
     """
     found: dict[str, list[float]] = {}
     for record in tqdm(records, desc="reconstruction", unit="piece"):
-        frames = np.stack([decode_frame(f, drawer.size) for f in record.frames])
+        frames = np.stack([decode_frame(f, reenactor.size) for f in record.frames])
         if len(frames) < 2:
             continue
-        made = drawer.decode(drawer.source(frames[0]), drawer.encode(frames))
-        scale = drawer.size / simplejpeg.decode_jpeg_header(record.frames[0])[0]
+        made = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames))
+        scale = reenactor.size / simplejpeg.decode_jpeg_header(record.frames[0])[0]
         boxes, landmarks = record.boxes * scale, record.landmarks * scale
         rows: dict[str, list[float]] = {}
         for t in range(1, len(frames)):

@@ -15,7 +15,7 @@ from demo_jax.models.motion_encoder import orthonormal
 CHUNK = 16  # pictures at once
 
 
-class Drawer:
+class Reenactor:
     """`encode`, `source` and `decode` of one checkpoint. Pictures are uint8 [N, S, S, 3], codes float32 [N, K]."""
 
     def __init__(self, model: LoadedModel) -> None:

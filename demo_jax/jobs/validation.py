@@ -68,7 +68,7 @@ def stage1_validation(
     def evaluate(ema: PyTree, step: int) -> dict[str, float]:
         rows = [jax.device_get(measure(ema, jax.tree.map(jnp.asarray, b))) for b in batches]
         shown = columns(ema, jax.tree.map(lambda a: jnp.asarray(a[:MAX_ROWS]), batches[0]))
-        write_picture(epath.Path(workdir) / "eval" / f"{step:07d}.png", [np.asarray(c) for c in shown])
+        write_image_grid(epath.Path(workdir) / "eval" / f"{step:07d}.png", [np.asarray(c) for c in shown])
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
@@ -105,7 +105,7 @@ def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict
     return [c[:rows] for c in shown] + more
 
 
-def write_picture(path: epath.Path, columns: list[np.ndarray]) -> None:
+def write_image_grid(path: epath.Path, columns: list[np.ndarray]) -> None:
     """Columns of pictures [n, S, S, 3] in -1..1 -> one PNG, a row per example, enlarged to be looked at."""
     n = min(len(c) for c in columns)
     sheet = np.concatenate([np.concatenate(list(c[:n]), 0) for c in columns], 1)

@@ -72,7 +72,7 @@ def gradient_l1(image: jax.Array, truth: jax.Array, weight: jax.Array, scales: i
     return total / scales
 
 
-def picture_loss(
+def image_loss(
     image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float, sharpness: float
 ) -> jax.Array:
     """L1 plus sharpness x gradient L1, both with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x

@@ -15,12 +15,12 @@ from demo_jax.errors import InputError
 from demo_jax.media.files import check_input
 
 # Those of Pillow's formats that hold a photograph and whose readers start no other program.
-PICTURE_FORMATS = (
+IMAGE_FORMATS = (
     "JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "QOI", "ICO", "ICNS", "PSD", "PCX", "SGI",
     "TGA",
 )  # fmt: skip
-MAX_PICTURE_PIXELS = 50_000_000
-MIN_PICTURE_SIDE = 32
+MAX_IMAGE_PIXELS = 50_000_000
+MIN_IMAGE_SIDE = 32
 
 # The first bytes of what Pillow cannot read by itself.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
@@ -65,9 +65,9 @@ def _load(path: str | os.PathLike, file: Path) -> Any:
     try:
         with Image.open(file, formats=formats) as image:
             width, height = image.size
-            if width * height > MAX_PICTURE_PIXELS:
+            if width * height > MAX_IMAGE_PIXELS:
                 raise InputError(f"{path} is too large ({width} x {height}); make it at most 50 megapixels.")
-            if min(width, height) < MIN_PICTURE_SIDE:
+            if min(width, height) < MIN_IMAGE_SIDE:
                 raise InputError(f"{path} is too small ({width} x {height}); give at least 32 x 32 pixels.")
             if image.format == "TIFF" and int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & 1:  # type: ignore[attr-defined]
                 raise InputError(f"{path} is a camera's raw file; convert it to JPEG, or take the camera's JPEG.")
@@ -88,7 +88,7 @@ def _formats(file: Path) -> list[str]:
     from PIL import Image
 
     Image.init()
-    formats = [name for name in PICTURE_FORMATS if name in Image.OPEN]
+    formats = [name for name in IMAGE_FORMATS if name in Image.OPEN]
     if _brands(file) & _HEIF_BRANDS:
         with contextlib.suppress(ImportError):
             import pillow_heif
@@ -120,7 +120,7 @@ def _unknown(path: str | os.PathLike, file: Path) -> str:
         return f"{path} is a TIFF of a kind that Pillow cannot read (such as colours of 32 bits); convert to JPEG."
     if head.lstrip().startswith(_DRAWING):
         return f"{path} is not a picture but a document or a drawing; convert to JPEG."
-    return f"{path} is not a picture in a known format ({', '.join(PICTURE_FORMATS)}); convert to JPEG."
+    return f"{path} is not a picture in a known format ({', '.join(IMAGE_FORMATS)}); convert to JPEG."
 
 
 def _upright(image: Any) -> Any:

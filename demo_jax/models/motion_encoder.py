@@ -25,7 +25,7 @@ Dtype = Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Patch:
+class FacePatch:
     """What the encoder looks at more closely: where it lies on the head, its pixels, how many face widths it is wide,
     and which factors are told."""
 
@@ -39,8 +39,8 @@ class Patch:
 # as many pixels as the picture has there. Larger pictures get larger patches.
 _PATCHED = 128
 PATCHES = {
-    "eyes": Patch(centre=rigid.EYES, shape=(24, 48), width=0.9, factors=("gaze", "residual")),
-    "mouth": Patch(centre=rigid.MOUTH, shape=(32, 40), width=0.8, factors=("lip", "residual")),
+    "eyes": FacePatch(centre=rigid.EYES, shape=(24, 48), width=0.9, factors=("gaze", "residual")),
+    "mouth": FacePatch(centre=rigid.MOUTH, shape=(32, 40), width=0.8, factors=("lip", "residual")),
 }
 
 

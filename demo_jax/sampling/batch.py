@@ -36,9 +36,9 @@ from demo_jax.media.audio import Recording, read_recording
 from demo_jax.media.files import remove_unfinished
 from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling.controls import Controls
-from demo_jax.sampling.manifest import RESULTS, Job, Refused, finished
+from demo_jax.sampling.manifest import RESULTS, InvalidJob, ManifestJob, finished
 from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, output_paths, silence
-from demo_jax.sampling.session import Performance
+from demo_jax.sampling.session import SamplingSession
 from demo_jax.sampling.tracks import write_track
 from demo_jax.sharding import batch_sharding, make_mesh
 
@@ -46,10 +46,10 @@ Bucket = tuple[int, str, tuple[str, ...], int]  # steps, solver, guided conditio
 WAITING = 4  # decoded batches that may wait for an encoder before sampling waits for it
 
 
-class Film:
+class AsyncVideoWriter:
     """A job's video and tracks, written by a thread of its own while the next frames are made."""
 
-    def __init__(self, job: Job, demo: Pipeline, sound: np.ndarray | Recording) -> None:
+    def __init__(self, job: ManifestJob, demo: Pipeline, sound: np.ndarray | Recording) -> None:
         self._video, *self._tracks = output_paths(job.out)
         self._demo, self._codes = demo, []  # type: ignore[var-annotated]
         size = (demo.size, demo.size)
@@ -103,12 +103,12 @@ class Film:
 class _Slot:
     """A job in work: what its next window needs, and where its frames go."""
 
-    job: Job
+    job: ManifestJob
     fingerprint: str
-    performance: Performance
+    session: SamplingSession
     pyramid: PyTree
     source_code: jax.Array
-    film: Film
+    writer: AsyncVideoWriter
     begun: float
 
 
@@ -131,13 +131,18 @@ class BatchSampler:
         self._decode = jax.jit(jax.vmap(demo.decode, in_axes=(None, 0, 0, 0)))
 
     def run(
-        self, jobs: list[Job | Refused], folder: Path, *, progress: bool = False, warn: Callable[[str], None] = print
+        self,
+        jobs: list[ManifestJob | InvalidJob],
+        folder: Path,
+        *,
+        progress: bool = False,
+        warn: Callable[[str], None] = print,
     ) -> dict[str, int]:
         """Makes every job's video in `folder` that is not there yet. One line of results.jsonl per job that was made or
         that failed, as soon as that is known. Returns how many are "done", "failed" and "skipped"."""
         counts = {"done": 0, "failed": 0, "skipped": 0}
         done = finished(folder)
-        waiting: dict[Bucket, list[tuple[Job, str]]] = {}
+        waiting: dict[Bucket, list[tuple[ManifestJob, str]]] = {}
         model = self._demo.model_fingerprint
         with (
             (folder / RESULTS).open("a", encoding="utf-8") as results,
@@ -151,7 +156,7 @@ class BatchSampler:
                 bar.update()
 
             for job in jobs:
-                if isinstance(job, Refused):
+                if isinstance(job, InvalidJob):
                     say({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
                     continue
                 mark = job.fingerprint(model)
@@ -168,29 +173,35 @@ class BatchSampler:
         return counts
 
     def _run_bucket(
-        self, bucket: Bucket, members: list[tuple[Job, str]], say: Callable[[dict[str, Any]], None], warn: Callable
+        self,
+        bucket: Bucket,
+        members: list[tuple[ManifestJob, str]],
+        say: Callable[[dict[str, Any]], None],
+        warn: Callable,
     ) -> None:
         pending = iter(members)
         slots: list[_Slot | None] = [None] * min(self.slots, _whole(len(members), self._mesh.devices.size))
-        late: list[tuple[Film, jax.Array, int, np.ndarray]] = []  # decoded on the device, not fetched yet
+        undelivered: list[
+            tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]
+        ] = []  # decoded on the device, not fetched yet
         try:
             while True:
-                windows = self._next_windows(slots, pending, late, say, warn)
+                windows = self._next_windows(slots, pending, undelivered, say, warn)
                 if not any(windows):
                     break
                 made = self._sample(bucket, slots, windows)
-                self._hand_over(late)  # while the devices sample
-                late = self._draw(slots, windows, np.asarray(made))
+                self._hand_over(undelivered)  # while the devices sample
+                undelivered = self._draw(slots, windows, np.asarray(made))
         finally:
             for slot in slots:
                 if slot is not None:
-                    slot.film.abort()
+                    slot.writer.abort()
 
     def _next_windows(
         self,
         slots: list[_Slot | None],
-        pending: Iterator[tuple[Job, str]],
-        late: list[tuple[Film, jax.Array, int, np.ndarray]],
+        pending: Iterator[tuple[ManifestJob, str]],
+        undelivered: list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]],
         say: Callable[[dict[str, Any]], None],
         warn: Callable,
     ) -> list[tuple[jax.Array, Condition] | None]:
@@ -204,16 +215,16 @@ class BatchSampler:
                     if (opened := self._open(pending, say, warn)) is None:
                         break
                     slots[i] = slot = opened
-                window = slot.performance.window()
+                window = slot.session.window()
                 if window is None:
-                    self._hand_over(late)
+                    self._hand_over(undelivered)
                     slots[i] = None
                     say(_finish(slot))
             windows.append(window)
         return windows
 
     def _open(
-        self, pending: Iterator[tuple[Job, str]], say: Callable[[dict[str, Any]], None], warn: Callable
+        self, pending: Iterator[tuple[ManifestJob, str]], say: Callable[[dict[str, Any]], None], warn: Callable
     ) -> _Slot | None:
         """The next job that can be begun; those that cannot are said to have failed."""
         demo = self._demo
@@ -231,13 +242,13 @@ class BatchSampler:
                 )
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
                 image = demo.read_portrait(job.portrait, cropped=job.cropped, face_model=self._face_model, warn=tell)
-                pyramid, code = demo.look(image)
-                performance = demo.perform(np.asarray(code), speech, controls, job.options)
-                film = Film(job, demo, sound)
+                pyramid, code = demo.encode_source(image)
+                session = demo.start(np.asarray(code), speech, controls, job.options)
+                writer = AsyncVideoWriter(job, demo, sound)
             except (InputError, OSError, ValueError) as error:  # a name that no system takes must stop no other job
                 say(_failure(job, error))
                 continue
-            return _Slot(job, mark, performance, pyramid, code, film, begun)
+            return _Slot(job, mark, session, pyramid, code, writer, begun)
         return None
 
     def _sample(
@@ -259,22 +270,22 @@ class BatchSampler:
             if not last:
                 rows = np.asarray(made)
                 conditions = [
-                    s.performance.look(c, rows[i : i + 1]) if s else c
+                    s.session.condition_on_head(c, rows[i : i + 1]) if s else c
                     for i, (s, c) in enumerate(zip(slots, conditions, strict=True))
                 ]
         return made
 
     def _draw(
         self, slots: list[_Slot | None], windows: list[tuple[jax.Array, Condition] | None], made: np.ndarray
-    ) -> list[tuple[Film, jax.Array, int, np.ndarray]]:
+    ) -> list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]]:
         """Decodes a window of every slot, DECODE_BATCH frames of each at a time; the pictures stay on the devices."""
         busy = [i for i, w in enumerate(windows) if w is not None]
-        codes = {i: slots[i].performance.accept(made[i]) for i in busy}  # type: ignore[union-attr]
+        codes = {i: slots[i].session.push(made[i]) for i in busy}  # type: ignore[union-attr]
         filler = slots[busy[0]]
         sources = [slot or filler for slot in slots]
         pyramid = self._put(jax.tree.map(lambda *rows: jnp.stack(rows), *[s.pyramid for s in sources]))  # type: ignore[union-attr]
         source_codes = self._put(jnp.stack([s.source_code for s in sources]))  # type: ignore[union-attr]
-        late = []
+        undelivered = []
         for start in range(0, max(map(len, codes.values())), DECODE_BATCH):
             rows = np.zeros((len(slots), DECODE_BATCH, made.shape[-1]), np.float32)
             for i, code in codes.items():
@@ -284,16 +295,16 @@ class BatchSampler:
             for i, code in codes.items():
                 part = code[start : start + DECODE_BATCH]
                 if len(part):
-                    late.append((slots[i].film, images, i, part))  # type: ignore[union-attr]
-        return late
+                    undelivered.append((slots[i].writer, images, i, part))  # type: ignore[union-attr]
+        return undelivered
 
-    def _hand_over(self, late: list[tuple[Film, jax.Array, int, np.ndarray]]) -> None:
+    def _hand_over(self, undelivered: list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]]) -> None:
         fetched: dict[int, np.ndarray] = {}
-        for film, images, i, codes in late:
+        for writer, images, i, codes in undelivered:
             if id(images) not in fetched:
                 fetched[id(images)] = np.asarray(images)
-            film.add(fetched[id(images)][i, : len(codes)], codes)
-        late.clear()
+            writer.add(fetched[id(images)][i, : len(codes)], codes)
+        undelivered.clear()
 
     def _put(self, tree: PyTree) -> PyTree:
         return jax.tree.map(lambda a: jax.device_put(a, self._rows), tree)
@@ -310,7 +321,7 @@ def _warn_of(warn: Callable[[str], None], line: int, text: str) -> None:
 
 def _finish(slot: _Slot) -> dict[str, Any]:
     try:
-        frames = slot.film.finish()
+        frames = slot.writer.finish()
     except InputError as error:
         return _failure(slot.job, error)
     return {
@@ -319,5 +330,5 @@ def _finish(slot: _Slot) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _failure(job: Job, error: Exception) -> dict[str, Any]:
+def _failure(job: ManifestJob, error: Exception) -> dict[str, Any]:
     return {"line": job.line, "out": job.out.name, "status": "failed", "error": str(error)}

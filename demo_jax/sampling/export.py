@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTORS
@@ -167,7 +167,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Callable], dict[str, Any]]:
         return {name: export.deserialize(bytearray(file.read(f"{name}.bin"))).call for name in meta["inputs"]}, meta
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m demo_jax.sampling.export",

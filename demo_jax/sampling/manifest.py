@@ -33,7 +33,7 @@ _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
+class ManifestJob:
     """One line of a manifest, checked as far as that is possible without opening its files.
 
     line      its number, from 1
@@ -75,7 +75,7 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Refused:
+class InvalidJob:
     """A line that cannot be a job, and why."""
 
     line: int
@@ -83,12 +83,12 @@ class Refused:
     error: str
 
 
-def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Job | Refused]:
+def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[ManifestJob | InvalidJob]:
     """The jobs of a manifest, in order; their videos go into `folder`. Raises InputError if it cannot be read or says
-    nothing; a bad line is Refused and spoils no other."""
+    nothing; a bad line is InvalidJob and spoils no other."""
     file = Path(path)
     lines = read_lines(file, f"manifest {path}")
-    jobs: list[Job | Refused] = []
+    jobs: list[ManifestJob | InvalidJob] = []
     taken: dict[Path, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -100,19 +100,19 @@ def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Jo
             taken[job.out] = number
             jobs.append(job)
         except InputError as error:
-            jobs.append(Refused(line=number, out=_name(line), error=str(error)))
+            jobs.append(InvalidJob(line=number, out=_name(line), error=str(error)))
     if not jobs:
         raise InputError(f"manifest {path} is empty; give one JSON object a line.")
-    read = {_place(file): job for job in reversed(jobs) if isinstance(job, Job) for file in job.files}
-    return [_without_overwriting(job, read) if isinstance(job, Job) else job for job in jobs]
+    read = {_place(file): job for job in reversed(jobs) if isinstance(job, ManifestJob) for file in job.files}
+    return [_without_overwriting(job, read) if isinstance(job, ManifestJob) else job for job in jobs]
 
 
-def _without_overwriting(job: Job, read: Mapping[Path, Job]) -> Job | Refused:
+def _without_overwriting(job: ManifestJob, read: Mapping[Path, ManifestJob]) -> ManifestJob | InvalidJob:
     """The job, unless it would replace a file that a line of the manifest reads: `read`, file -> the first such job."""
     for path in output_names(job.out):
         if user := read.get(_place(path)):
             error = f"{path} would be replaced, but line {user.line} reads it; give another out."
-            return Refused(line=job.line, out=job.out.name, error=error)
+            return InvalidJob(line=job.line, out=job.out.name, error=error)
     return job
 
 
@@ -130,7 +130,7 @@ def _name(line: str) -> str:
         return ""
 
 
-def _job(number: int, line: str, base: Path, folder: Path) -> Job:
+def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
     said = parse_json(line, "it")
     if not isinstance(said, dict):
         raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
@@ -165,7 +165,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> Job:
     silence = said.get("silence", 0)
     if not _is_number(silence):
         raise InputError(f"silence {silence!r} is not a number of seconds.")
-    return Job(
+    return ManifestJob(
         line=number,
         said=said,
         portrait=base / said["portrait"],

@@ -47,7 +47,7 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import FREE, Controls, Drive
 from demo_jax.sampling.options import DEFAULTS, Options
-from demo_jax.sampling.session import MotionGenerator, Performance
+from demo_jax.sampling.session import MotionGenerator, SamplingSession
 from demo_jax.sampling.tracks import MotionTrack, read_codes, write_track
 
 DECODE_BATCH = 10  # frames decoded at once
@@ -191,7 +191,7 @@ class Pipeline:
         portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them; anything else
         raises InputError.
         """
-        pyramid, code = self.look(portrait)
+        pyramid, code = self.encode_source(portrait)
         return self._draw(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
 
     def stream(
@@ -203,10 +203,10 @@ class Pipeline:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same while the sound is still arriving: `chunks` are its pieces, int16 [n] of any length, and are pulled
         one by one. Frames come STREAM_HOP at a time, as soon as the sound of these and of the look-ahead is there."""
-        pyramid, code = self.look(portrait)
+        pyramid, code = self.encode_source(portrait)
         return self._draw(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
 
-    def look(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
+    def encode_source(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
         """The portrait's feature pyramid and raw code [K]."""
         if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
             raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
@@ -312,11 +312,11 @@ class Pipeline:
         )
         return MotionTrack(columns=columns, codes=codes, fingerprint=self.fingerprint)
 
-    def perform(
+    def start(
         self, portrait_code: np.ndarray, speech: np.ndarray, controls: Controls, options: Options
-    ) -> Performance:
+    ) -> SamplingSession:
         """The same for whoever samples the windows himself, with `sample`: many performances in one batch."""
-        return self._motion.perform(portrait_code, [speech], controls, options, self._motion.whole)
+        return self._motion.start(portrait_code, [speech], controls, options, self._motion.whole)
 
     @property
     def sample(self) -> Callable[..., jax.Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from demo_jax import rng
-from demo_jax.audio.stream import Features, Hearing
+from demo_jax.audio.stream import AudioFeatureStream, Features
 from demo_jax.codes import CodeSpace
 from demo_jax.config import FlowTransformerConfig
 from demo_jax.constants import SAMPLES_PER_FRAME
@@ -66,31 +66,31 @@ class MotionGenerator:
         options: Options,
         sizes: windows.Sizes,
     ) -> Iterator[np.ndarray]:
-        """Raw codes [n, K] float32 to decode, n = sizes.hop but for the last, of one `Performance`."""
-        performance = self.perform(portrait_code, chunks, controls, options, sizes)
+        """Raw codes [n, K] float32 to decode, n = sizes.hop but for the last, of one `SamplingSession`."""
+        session = self.start(portrait_code, chunks, controls, options, sizes)
         scales = {name: np.float32(scale) for name, scale in options.scales.items()}
-        while (window := performance.window()) is not None:
+        while (window := session.window()) is not None:
             key, condition = window
-            for _ in range(performance.passes - 1):
+            for _ in range(session.passes - 1):
                 made = self.sample(params, key[None], condition, scales, options.steps, options.solver)
-                condition = performance.look(condition, made)
+                condition = session.condition_on_head(condition, made)
             made = self.sample(params, key[None], condition, scales, options.steps, options.solver)
-            yield performance.accept(np.asarray(made)[0])
+            yield session.push(np.asarray(made)[0])
 
-    def perform(
+    def start(
         self,
         portrait_code: np.ndarray,
         chunks: Iterable[np.ndarray],
         controls: Controls,
         options: Options,
         sizes: windows.Sizes,
-    ) -> Performance:
+    ) -> SamplingSession:
         """portrait_code [K] is the portrait's own, raw; `chunks` are pieces of the recording, int16 [n], pulled as they
         are needed."""
-        return Performance(self, portrait_code, Hearing(chunks, self.features), controls, options, sizes)
+        return SamplingSession(self, portrait_code, AudioFeatureStream(chunks, self.features), controls, options, sizes)
 
 
-class Performance:
+class SamplingSession:
     """One portrait that says one recording, window by window: `window()`, sample it, `accept`. Of a face that looks at
     the camera each window is sampled twice (`passes`), the second time with what `look` says: where the camera is
     depends on the head, so the head is made first, and then the rest around it and the gaze that it asks for, from the
@@ -100,7 +100,7 @@ class Performance:
         self,
         generator: MotionGenerator,
         portrait_code: np.ndarray,
-        hearing: Hearing,
+        hearing: AudioFeatureStream,
         controls: Controls,
         options: Options,
         sizes: windows.Sizes,
@@ -110,16 +110,16 @@ class Performance:
         self._portrait_code, self._hearing, self._controls, self._sizes = portrait_code, hearing, controls, sizes
         self._source = self._space.to_whitened(portrait_code)
         self._spans, self._emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
-        self._walk = windows.Walk(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
+        self._windows = windows.WindowIterator(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
         self.passes = 2 if controls.camera else 1
 
     def window(self) -> tuple[jax.Array, Condition] | None:
         """A key and the condition of the next window, a batch of one; None when it is over. Waits for the sound."""
-        return self._walk.window()
+        return self._windows.window()
 
-    def accept(self, made: np.ndarray) -> np.ndarray:
+    def push(self, made: np.ndarray) -> np.ndarray:
         """The window's whitened codes [L, K] -> raw codes [n, K] float32 to decode."""
-        start, kept = self._walk.accept(made)
+        start, kept = self._windows.push(made)
         # The context of the next window is what was generated, before gains.
         given = resolve(self._controls, self._portrait_code, len(kept), self._layout, start)
         codes = given.finish(self._space.from_whitened(kept), self._portrait_code)
@@ -127,7 +127,7 @@ class Performance:
 
     def _timeline_at(self, start: int) -> windows.Timeline | None:
         sizes = self._sizes
-        end = self._hearing.listen(start + sizes.length + sizes.lookahead)
+        end = self._hearing.wait_for(start + sizes.length + sizes.lookahead)
         if end <= start:
             return None
         # The frame before the context says whether something given there begins or goes on.
@@ -149,7 +149,7 @@ class Performance:
             factor_index=self._layout.factor_index,
         )
 
-    def look(self, condition: Condition, made: jax.Array) -> Condition:
+    def condition_on_head(self, condition: Condition, made: jax.Array) -> Condition:
         """The condition of a window (a batch of one) with the head as it was made, [1, L, K] whitened, given; and with
         it the gaze at the camera, of the head as gains will show it."""
         values, mask, pose = (

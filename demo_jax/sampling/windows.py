@@ -104,7 +104,7 @@ class Timeline:
         )
 
 
-class Walk:
+class WindowIterator:
     """Goes through a clip window by window. Whoever walks samples: `window()` says of what, `accept` takes the result.
 
     timeline_at(start) gives what is known around the window that begins there (from the frame before its context on),
@@ -127,7 +127,7 @@ class Walk:
         key = jax.random.fold_in(self._key, self._window)
         return key, timeline.condition(self._start, self._context, self._sizes)
 
-    def accept(self, codes: np.ndarray) -> tuple[int, np.ndarray]:
+    def push(self, codes: np.ndarray) -> tuple[int, np.ndarray]:
         """Whitened codes [L, K] of that window -> its first frame and those that count, [n, K], n = hop but at the
         end."""
         assert self._context is not None

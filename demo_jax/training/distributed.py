@@ -43,12 +43,12 @@ def join() -> None:
         ) from error
 
 
-def first() -> bool:
+def is_lead() -> bool:
     """Whether this process writes for all: metrics, pictures, messages."""
     return jax.process_index() == 0
 
 
-def whole(params: PyTree) -> PyTree:
+def gather_to_host(params: PyTree) -> PyTree:
     """A copy on this process's first device, whatever mesh `params` lie on: validation is small, and on a whole mesh
     every device would repeat it. Every process has to call it."""
     if jax.process_count() > 1:

@@ -2,7 +2,7 @@
 
 Saving and evaluation come first so that both see the state that a resumed run starts from: step N is saved and then
 evaluated (an evaluation that fails costs no steps) before batch N is drawn, and batch N depends on N alone. Metrics are
-fetched one step late, so that the host waits for step N - 1 while the devices work on step N.
+fetched one step pending, so that the host waits for step N - 1 while the devices work on step N.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from demo_jax.config import RunConfig
 from demo_jax.errors import InputError
 from demo_jax.models import low_rank
 from demo_jax.training import distributed
-from demo_jax.training.profiling import Clock, Trace, cost_table
+from demo_jax.training.profiling import Profiler, StepTimer, cost_table
 from demo_jax.training.state import TrainState, from_parts, to_parts
 from demo_jax.training.steps import StepFn
 from demo_jax.training.writers import MetricWriter, NoWriter
@@ -40,7 +40,7 @@ class TrainingStopped(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """What a stage hands to the loop."""
 
     init: Callable[[PyTree], TrainState]  # pure; jitted here with its shardings
@@ -53,7 +53,7 @@ class Job:
     shown: tuple[str, ...] = ("loss",)
 
 
-def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, profile: int = 0) -> TrainState:
+def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, profile: int = 0) -> TrainState:
     """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one; traces `profile` steps.
 
     Raises:
@@ -73,10 +73,10 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         else:
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
             same_run = functools.partial(_check_same_run, new=job.meta, workdir=workdir)
-            say = print if distributed.first() else lambda text: None
+            say = print if distributed.is_lead() else lambda text: None
             state = from_parts(checkpoints.restore(to_parts(target), same_run, say))
         start = int(state.step)
-        writer = (MetricWriter if distributed.first() else NoWriter)(workdir, start, config.steps, job.shown)
+        writer = (MetricWriter if distributed.is_lead() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
         stop = stack.enter_context(distributed.sigterm())
         batches = stack.enter_context(job.batches(start, **sharding.shards_here(mesh)))
@@ -88,44 +88,46 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
         def save(state: TrainState) -> None:
             checkpoints.save(int(state.step), {**to_parts(state), **frozen}, job.meta)
 
-        clock, trace = Clock(), Trace(epath.Path(workdir) / "profile", profile, start)
-        stack.callback(trace.close)
+        timer, profiler = StepTimer(), Profiler(epath.Path(workdir) / "profile", profile, start)
+        stack.callback(profiler.close)
         compiled: jax.stages.Compiled | None = None
-        late: tuple[int, dict[str, jax.Array]] | None = None
+        pending: tuple[int, dict[str, jax.Array]] | None = None
         saved = start if start else -1
         for step in range(start, config.steps + 1):
             last, stopping = step == config.steps, stop(step)
             if last or step % config.save_every == 0 or stopping:
-                with clock("step"):
-                    _settle(late, writer, config, clock)  # nothing is saved whose metrics have not been seen finite
-                late = None
+                with timer("step"):
+                    _check_finite(
+                        pending, writer, config, timer
+                    )  # nothing is saved whose metrics have not been seen finite
+                pending = None
             if (last or stopping or (step % config.save_every == 0 and step > start)) and step != saved:
-                with clock("checkpoint"):
+                with timer("checkpoint"):
                     save(state)
                 saved = step
             if (last or step % config.eval_every == 0) and step > start and not stopping:
-                with clock("evaluation"):
-                    ema = low_rank.merged(distributed.whole(state.ema))
-                    if distributed.first():
+                with timer("evaluation"):
+                    ema = low_rank.merged(distributed.gather_to_host(state.ema))
+                    if distributed.is_lead():
                         writer.scalars(step, _evaluated(job, ema, step), "eval")
             if stopping and not last:
                 writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
                 break
             if last:
                 break
-            if trace.before(step):
-                writer.say(f"profile of {profile} steps: {trace.folder}")
-            with clock("data"):
+            if profiler.before(step):
+                writer.say(f"profile of {profile} steps: {profiler.folder}")
+            with timer("data"):
                 batch = sharding.put_batch(next(batches), mesh)
             if compiled is None:  # ahead of time: it cannot compile again unseen, and says what it will need
-                with clock("compilation"):
+                with timer("compilation"):
                     compiled = step_fn.lower(state, batch).compile()
                 writer.say(cost_table(abstract.params, compiled))
-            with clock("step"):
+            with timer("step"):
                 try:
                     with jax.transfer_guard("disallow"):
                         state, metrics = compiled(state, batch)
-                    _settle(late, writer, config, clock)
+                    _check_finite(pending, writer, config, timer)
                 except TypeError as error:
                     raise TrainingStopped(f"step {step}: the batch is not like the first one: {error}") from error
                 except jax.errors.JaxRuntimeError as error:
@@ -133,15 +135,15 @@ def train(job: Job, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, prof
                         f"step {step}: a device or another process failed ({str(error).splitlines()[0][:200]}). "
                         "Start the whole job again; it goes on from the last checkpoint."
                     ) from error
-            late = (step, metrics)
+            pending = (step, metrics)
             writer.step(step + 1)
-        with clock("checkpoint"):
+        with timer("checkpoint"):
             checkpoints.wait()
-        writer.say(f"time: {clock.summary()}")
+        writer.say(f"time: {timer.summary()}")
         return state
 
 
-def _evaluated(job: Job, ema: PyTree, step: int) -> dict[str, float]:
+def _evaluated(job: TrainingJob, ema: PyTree, step: int) -> dict[str, float]:
     try:
         return job.evaluate(ema, step)
     except jax.errors.JaxRuntimeError as error:
@@ -151,11 +153,13 @@ def _evaluated(job: Job, ema: PyTree, step: int) -> dict[str, float]:
         ) from error
 
 
-def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, clock: Clock) -> None:
+def _check_finite(
+    pending: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, timer: StepTimer
+) -> None:
     """Fetches the metrics of an earlier step, refuses what is not finite, and logs them when it is time."""
-    if late is None:
+    if pending is None:
         return
-    step, metrics = late[0], {k: float(v) for k, v in jax.device_get(late[1]).items()}
+    step, metrics = pending[0], {k: float(v) for k, v in jax.device_get(pending[1]).items()}
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         groups = [name.removeprefix("gradient/") for name in bad if name.startswith("gradient/")]
@@ -165,7 +169,7 @@ def _settle(late: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, con
             + ". Nothing of this step was saved. Resume with a lower optimizer.learning_rate, or look at the data."
         )
     if step % config.log_every == 0:
-        passed = clock.since()
+        passed = timer.since()
         writer.scalars(step, metrics | {f"seconds/{name}": value for name, value in passed.items()})
 
 

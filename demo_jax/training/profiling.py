@@ -14,7 +14,7 @@ from jaxtyping import PyTree
 FIRST_TRACED = 10  # steps after the start: compilation and the first batches are over
 
 
-class Clock:
+class StepTimer:
     """Seconds by what they were spent on. Work that devices do while the host goes on counts where the host waits for
     it, which the loop does in "step"."""
 
@@ -71,7 +71,7 @@ def _analysis(compiled: jax.stages.Compiled) -> dict[str, str]:
     return found
 
 
-class Trace:
+class Profiler:
     """jax.profiler over `steps` steps of a run, written to `folder`; opened with TensorBoard's profile plugin, or
     Perfetto. Nothing if `steps` is 0."""
 

@@ -23,7 +23,7 @@ from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.losses.perceptual import Weights, perceptual
-from demo_jax.losses.reconstruction import picture_loss, psnr
+from demo_jax.losses.reconstruction import image_loss, psnr
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, true_control, undo_shift
@@ -31,12 +31,12 @@ from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, true_contr
 Batch = dict[str, jax.Array]
 Terms = dict[str, jax.Array]
 
-SET_PICTURES = ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity")
+GROUP_IMAGES = ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity")
 _GAZE_ANGLES = slice(9, 11)  # yaw and pitch among them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Net:
+class BoundAutoEncoder:
     """The auto-encoder with parameters: net(AutoEncoder.decode, pyramid, source_code, code)."""
 
     model: AutoEncoder
@@ -46,7 +46,7 @@ class Net:
         return self.model.apply({"params": self.params}, *args, method=method)
 
     @property
-    def frozen(self) -> Net:
+    def frozen(self) -> BoundAutoEncoder:
         return dataclasses.replace(self, params=jax.lax.stop_gradient(self.params))
 
 
@@ -58,17 +58,19 @@ def stage1_losses(
 
     Beside the terms: psnr (of the reconstruction), psnr_swap, psnr_cross, lip_accuracy, gaze_accuracy.
     """
-    weights, net = config.loss, Net(model=model, params=params)
+    weights, net = config.loss, BoundAutoEncoder(model=model, params=params)
     blocks = Blocks(layout=config.model.layout, merged=weights.merged)
-    pictures = {name: to_float(batch[name]) for name in ("source", *SET_PICTURES) if name in batch}
+    pictures = {name: to_float(batch[name]) for name in ("source", *GROUP_IMAGES) if name in batch}
     codes, window = encode(net, pictures, batch["driving"])
-    terms = picture_terms(net, weights, blocks, batch, pictures, codes, key, vgg)
+    terms = image_terms(net, weights, blocks, batch, pictures, codes, key, vgg)
     terms |= code_terms(net, weights, blocks, batch, codes, window)
     total = sum(getattr(weights, name) * v for name, v in terms.items() if hasattr(weights, name))
     return terms | {"loss": total + terms.get("discriminator", 0.0)}
 
 
-def encode(net: Net, pictures: dict[str, jax.Array], driving: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+def encode(
+    net: BoundAutoEncoder, pictures: dict[str, jax.Array], driving: jax.Array
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """Codes [B, K] by name of pictures [B, S, S, 3], with "driving" the middle of windows [B, W, S, S, 3] uint8; and
     the windows' codes [B, W, K]. One call for all: small batches leave a machine idle."""
     rows, frames = driving.shape[:2]
@@ -80,7 +82,7 @@ def encode(net: Net, pictures: dict[str, jax.Array], driving: jax.Array) -> tupl
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
+class _DecodeRequest:
     """A picture to decode in each of B rows: the source with its code, the code to show, the truth with its boxes, the
     landmarks of source and truth [B, 2, 68, 2] in pixels (NaN: not known), and which rows count."""
 
@@ -94,8 +96,8 @@ class _Job:
     counts: jax.Array
 
 
-def picture_terms(
-    net: Net,
+def image_terms(
+    net: BoundAutoEncoder,
     weights: Stage1LossConfig,
     blocks: Blocks,
     batch: Batch,
@@ -117,7 +119,7 @@ def picture_terms(
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
     images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, join("source_code"), join("code"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
-    losses, qualities = picture_loss(images, target, join("boxes"), **shares), psnr(images, target)
+    losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
     ends = np.cumsum([len(job.counts) for job in jobs])[:-1]
     quality_names = {"reconstruction": "psnr", "swap": "psnr_swap", "cross_identity": "psnr_cross"}
     terms: Terms = {}
@@ -160,7 +162,7 @@ def adversarial_terms(params: PyTree, images: jax.Array, target: jax.Array) -> T
     }
 
 
-def cycle(net: Net, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Array) -> jax.Array:
+def cycle(net: BoundAutoEncoder, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Array) -> jax.Array:
     """How far the encoder's reading of a made picture is from what was asked for, in standard deviations.
 
     Asked for is the driving code with a random factor's block from another row, of which no true picture exists. Codes
@@ -178,7 +180,7 @@ def cycle(net: Net, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Ar
 
 def _jobs(
     weights: Stage1LossConfig, blocks: Blocks, batch: Batch, pictures: Terms, codes: Terms, key: jax.Array
-) -> list[_Job]:
+) -> list[_DecodeRequest]:
     # In a share of the samples the decoder sees the truth, of the source as of what is to be shown, so that a
     # calibrated number means the same in the picture as in the encoder.
     shares = {"share": weights.true_control, "lip_share": weights.true_lips, "false_share": weights.false_free}
@@ -194,7 +196,7 @@ def _jobs(
     if weights.reconstruction:
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
         jobs.append(
-            _Job(
+            _DecodeRequest(
                 term="reconstruction",
                 source=pictures["source"],
                 source_code=told(keys[0], codes["source"], "source"),
@@ -208,7 +210,7 @@ def _jobs(
     if weights.swap and "set_redrawn" in pictures:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
         jobs.append(
-            _Job(
+            _DecodeRequest(
                 term="swap",
                 source=pictures["set_source"],
                 source_code=told(keys[1], codes["set_source"], "set_source"),
@@ -222,7 +224,7 @@ def _jobs(
     if weights.cross_identity and "set_reidentity" in pictures:
         code = codes["set_driving"]
         jobs.append(
-            _Job(
+            _DecodeRequest(
                 term="cross_identity",
                 source=pictures["set_reidentity_source"],
                 source_code=told(keys[2], codes["set_reidentity_source"], "set_reidentity_source"),
@@ -237,7 +239,7 @@ def _jobs(
 
 
 def code_terms(
-    net: Net, weights: Stage1LossConfig, blocks: Blocks, batch: Batch, codes: Terms, window: jax.Array
+    net: BoundAutoEncoder, weights: Stage1LossConfig, blocks: Blocks, batch: Batch, codes: Terms, window: jax.Array
 ) -> Terms:
     """What is asked of the codes themselves."""
     layout, merged = blocks.layout, blocks.merged
@@ -314,7 +316,7 @@ def _rows(windows: jax.Array) -> jax.Array:
 
 
 def _gaze_terms(
-    net: Net, weights: Stage1LossConfig, layout: FactorLayout, batch: Batch, codes: Terms
+    net: BoundAutoEncoder, weights: Stage1LossConfig, layout: FactorLayout, batch: Batch, codes: Terms
 ) -> tuple[jax.Array, jax.Array]:
     """Anchors are `set_driving`; positives the same gaze with another factor redrawn, or on the second identity."""
     redrawn = (batch["set_factor"] == FACTORS.index("gaze"))[:, None]

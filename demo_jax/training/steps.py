@@ -35,7 +35,7 @@ StepFn = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pairs:
+class FlowBatch:
     """What the flow-matching loss is taken on: noise and data with their times and conditions, row by row."""
 
     x0: jax.Array  # [B, L, K] float32, coupled
@@ -44,7 +44,9 @@ class Pairs:
     condition: Condition
 
 
-def stage2_pairs(config: Stage2Config, layout: FactorLayout, space: CodeSpace, batch: Batch, key: jax.Array) -> Pairs:
+def make_flow_batch(
+    config: Stage2Config, layout: FactorLayout, space: CodeSpace, batch: Batch, key: jax.Array
+) -> FlowBatch:
     """Noise for one batch of data_pipelines.loading.batches.stage2_batches, coupled; all that is random in a step."""
     condition_key, noise_key, coupling_key, time_key = jax.random.split(key, 4)
     x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
@@ -52,11 +54,11 @@ def stage2_pairs(config: Stage2Config, layout: FactorLayout, space: CodeSpace, b
     features = coupling_features(batch, space, condition)
     x0 = make_coupling(config.coupling)(coupling_key, x0, x1, features, condition.free, config.condition.group)
     times = Uniform() if config.loss.time == "uniform" else LogitNormal()
-    return Pairs(x0=x0, x1=x1, t=times(time_key, len(x1)), condition=condition)
+    return FlowBatch(x0=x0, x1=x1, t=times(time_key, len(x1)), condition=condition)
 
 
-def pair_losses(
-    model: FlowTransformer, config: Stage2Config, layout: FactorLayout, params: PyTree, pairs: Pairs
+def flow_batch_losses(
+    model: FlowTransformer, config: Stage2Config, layout: FactorLayout, params: PyTree, pairs: FlowBatch
 ) -> Metrics:
     """The flow-matching loss."""
 
@@ -78,7 +80,7 @@ def stage2_losses(
     key: jax.Array,
 ) -> Metrics:
     """The flow-matching loss on one batch of data_pipelines.loading.batches.stage2_batches."""
-    return pair_losses(model, config, layout, params, stage2_pairs(config, layout, space, batch, key))
+    return flow_batch_losses(model, config, layout, params, make_flow_batch(config, layout, space, batch, key))
 
 
 def make_stage2_step(
@@ -91,17 +93,17 @@ def make_stage2_step(
     """One step of stage 2: a batch is coupled as a whole, then trained on in config.coupling.slices parts, an update
     for each; so a coupling group may be larger than what a gradient is taken on. Metrics are means over the parts."""
 
-    def losses(params: PyTree, pairs: Pairs, key: jax.Array) -> Metrics:
+    def losses(params: PyTree, pairs: FlowBatch, key: jax.Array) -> Metrics:
         del key
-        return pair_losses(model, config, layout, params, pairs)
+        return flow_batch_losses(model, config, layout, params, pairs)
 
     update, slices = make_step(losses, config, optimizer), config.coupling.slices
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        pairs = stage2_pairs(config, layout, space, batch, rng.stream(config.seed, "train", state.step))
+        pairs = make_flow_batch(config, layout, space, batch, rng.stream(config.seed, "train", state.step))
         if slices == 1:
             return update(state, pairs)
-        after, metrics = jax.lax.scan(update, state, split_rows(pairs, slices))
+        after, metrics = jax.lax.scan(update, state, split_microbatches(pairs, slices))
         # A step is a batch, however many updates it has: the next batch and its noise depend on this number.
         return dataclasses.replace(after, step=state.step + 1), jax.tree.map(lambda m: m.mean(0), metrics)
 
@@ -115,7 +117,7 @@ def make_coupling(config: CouplingConfig) -> Coupling:
     return coupling.MinibatchOT(solver=solver, weight=config.weight, share=config.share or None)
 
 
-def split_rows(batch: Any, count: int) -> Any:
+def split_microbatches(batch: Any, count: int) -> Any:
     """Arrays [N, ..] -> [count, N / count, ..]; part j has rows j, j + count, ...: some of every coupling group, and of
     every device's rows."""
     return jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
@@ -146,7 +148,7 @@ def make_step(
             return jax.tree.map(jnp.add, total, gradients), metrics
 
         zeros = jax.tree.map(jnp.zeros_like, params)
-        total, metrics = jax.lax.scan(add, zeros, (split_rows(batch, count), jax.random.split(key, count)))
+        total, metrics = jax.lax.scan(add, zeros, (split_microbatches(batch, count), jax.random.split(key, count)))
         return jax.tree.map(lambda g: g / count, total), jax.tree.map(lambda m: m.mean(0), metrics)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:

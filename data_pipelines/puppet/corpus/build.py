@@ -23,7 +23,7 @@ import numpy as np
 from data_pipelines.extraction.speech_augmentation import AUGMENTATION_VERSION
 from data_pipelines.puppet.corpus.clips import CLIPS_VERSION, Take, probe_take, speaker_name, stream
 from data_pipelines.puppet.corpus.datasheet import write_datasheet
-from data_pipelines.puppet.corpus.plan import Job, Parameters, by_person, duration
+from data_pipelines.puppet.corpus.plan import BuildTask, Parameters, by_person, duration
 from data_pipelines.puppet.corpus.workers import Report, run_all
 from data_pipelines.puppet.motion.articulation import ARTICULATION_VERSION
 from data_pipelines.puppet.motion.face_motion import MOTION_VERSION
@@ -110,7 +110,7 @@ def _renderer(seed: int, split: str, number: int, size: int) -> Renderer:
     return Renderer(person(seed, split, number), size)
 
 
-def run_jobs(jobs: Sequence[Job], report: Report, *, parameters: Parameters, folder: Path) -> None:
+def run_jobs(jobs: Sequence[BuildTask], report: Report, *, parameters: Parameters, folder: Path) -> None:
     """Writes the records of some jobs, each job's first piece last. Reports frames."""
     for job in jobs:
         takes = job.takes(parameters)

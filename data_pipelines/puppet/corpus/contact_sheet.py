@@ -21,7 +21,7 @@ from data_pipelines.puppet.motion.articulation import contact_frame, lip_curves
 from data_pipelines.puppet.motion.face_motion import REST_POSE
 from data_pipelines.puppet.person.identity import random_identity
 from data_pipelines.puppet.render.renderer import Renderer
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, GAZE_NAMES, POSE_NAMES
 from demo_jax.media.files import write_atomically
@@ -136,7 +136,7 @@ def visemes(size: int, speakers: tuple[int, ...] = (0, 1, 10, 12)) -> np.ndarray
     return np.asarray(sheet)
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> int:
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False

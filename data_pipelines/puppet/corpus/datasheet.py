@@ -15,7 +15,7 @@ import numpy as np
 from data_pipelines.puppet.corpus.clips import AUGMENTED_SHARE, ENGLISH_SHARE, is_augmented, is_idle, stream
 from data_pipelines.puppet.corpus.corpus_stats import Contents, counts, read_contents
 from data_pipelines.puppet.corpus.figures import bars, histogram
-from data_pipelines.puppet.corpus.plan import Job, Parameters
+from data_pipelines.puppet.corpus.plan import BuildTask, Parameters
 from data_pipelines.puppet.speech.sentences import SPLITS, languages, sentences
 from demo_jax.constants import FPS
 from demo_jax.media.files import write_atomically
@@ -53,7 +53,7 @@ _ABOUT_SETS = """
 <p>Rows: the base, each factor redrawn, the base's motion on a second identity; columns: the same moments.</p>"""
 
 
-def write_datasheet(folder: Path, parameters: Parameters, identity: dict, jobs: Sequence[Job]) -> dict[str, dict]:
+def write_datasheet(folder: Path, parameters: Parameters, identity: dict, jobs: Sequence[BuildTask]) -> dict[str, dict]:
     """Reads the records back and writes both. `identity` is build.fingerprint's. Returns each split's dataset info."""
     contents = {split: read_contents(folder, split, _PORTRAITS[split]) for split in SPLITS}
     infos = {}

@@ -14,7 +14,7 @@ from data_pipelines.puppet.corpus.build import person
 from data_pipelines.puppet.motion.face_motion import REST_POSE
 from data_pipelines.puppet.speech.sentences import VARIANTS, sentences
 from data_pipelines.puppet.speech.synthesis import synthesise
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import SAMPLE_RATE, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES
@@ -79,7 +79,7 @@ def write_example(folder: Path, seed: int = 0, number: int = 0, size: int = 128)
         raise InputError(f"{folder} cannot be written ({error}); choose another --out.") from error
 
 
-@exits_with_two
+@cli_main
 def main(arguments: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.puppet.corpus.example",

@@ -49,7 +49,7 @@ class Parameters:
     def people_in(self, split: str) -> int:
         return self.people[SPLITS.index(split)]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[BuildTask]:
         """Every clip, set and probe of the corpus. A split has at least one of each."""
         out = []
         for split in SPLITS:
@@ -59,12 +59,12 @@ class Parameters:
             left = frames - probes * _PROBE_FRAMES[split] - sets * _SET_TAKES * self.set_frames
             clips = max(1, round(left / (_MEAN_SECONDS * FPS)))
             for kind, count in (("speech", clips), ("set", sets), ("probe", probes)):
-                out += [Job(split=split, kind=kind, index=i) for i in range(count)]
+                out += [BuildTask(split=split, kind=kind, index=i) for i in range(count)]
         return out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
+class BuildTask:
     """One clip ("speech"), one set ("set") or the probe of one identity ("probe")."""
 
     split: str
@@ -98,10 +98,10 @@ class Job:
                 return [probe_take(seed, self.split, self.index, people, _PROBE_FRAMES[self.split])]
 
 
-def by_person(jobs: Iterable[Job], parameters: Parameters) -> list[list[Job]]:
+def by_person(jobs: Iterable[BuildTask], parameters: Parameters) -> list[list[BuildTask]]:
     """The jobs of each identity together, so that the process that does them sets it up once for all."""
 
-    def who(job: Job) -> tuple[str, int]:
+    def who(job: BuildTask) -> tuple[str, int]:
         return job.split, job.index % parameters.people_in(job.split)
 
     return [list(group) for _, group in itertools.groupby(sorted(jobs, key=who), key=who)]

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from data_pipelines.loading.workers import leave_with_parent
+from data_pipelines.loading.workers import exit_with_parent
 from demo_jax.errors import InputError
 
 Task = TypeVar("Task")
@@ -84,7 +84,7 @@ def _start(counter: Any) -> None:
     global _done
     _done = counter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
-    leave_with_parent()
+    exit_with_parent()
 
 
 def _call(work: Callable[[Task, Report], None], task: Task) -> None:

@@ -40,7 +40,7 @@ _CHUNK = 64  # pictures read at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Patch:
+class JudgeCrop:
     """A window of the upright face: pixels (rows, columns) and how many face widths it is wide."""
 
     rows: int
@@ -48,7 +48,7 @@ class Patch:
     width: float
 
 
-FACE, EYES, MOUTH = Patch(rows=48, columns=48, width=1.2), Patch(rows=24, columns=48, width=0.9), Patch(
+FACE, EYES, MOUTH = JudgeCrop(rows=48, columns=48, width=1.2), JudgeCrop(rows=24, columns=48, width=0.9), JudgeCrop(
     rows=32, columns=40, width=0.8
 )  # fmt: skip
 
@@ -137,7 +137,7 @@ class JudgeNet(nn.Module):
         }
 
 
-def cut(pixels: jax.Array, place: jax.Array, centre: jax.Array, patch: Patch) -> jax.Array:
+def cut(pixels: jax.Array, place: jax.Array, centre: jax.Array, patch: JudgeCrop) -> jax.Array:
     """Pictures [B, S, S, 3] -> upright patches [B, rows, columns, 3] around `centre` [B, 2] (crop widths from the
     picture's centre, y up), scaled by the face width and turned by the roll in `place` [B, 10]. Bilinear; edges repeat.
     """

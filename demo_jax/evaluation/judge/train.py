@@ -24,7 +24,7 @@ from tqdm import tqdm
 from data_pipelines.records.catalog import corpus_name, data_fingerprint, open_records
 from data_pipelines.records.sources import Records
 from demo_jax import rng
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.evaluation.judge.regressor import (
@@ -181,7 +181,7 @@ def losses(params: PyTree, config: JudgeConfig, batch: dict[str, jax.Array], key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class JudgeTrainingSettings:
     steps: int = 4000
     batch: int = 32
     learning_rate: float = 1.5e-3
@@ -200,7 +200,7 @@ class Settings:
         return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-3))
 
 
-def init_state(settings: Settings, config: JudgeConfig, people: int) -> PyTree:
+def init_state(settings: JudgeTrainingSettings, config: JudgeConfig, people: int) -> PyTree:
     """Parameters, their average and the optimiser's state."""
     keys = jax.random.split(rng.stream(settings.seed, "judge"), 2)
     net = JudgeNet(config.embedding).init(keys[0], jnp.zeros((1, SIZE, SIZE, 3)), found_boxes(config))["params"]
@@ -208,7 +208,7 @@ def init_state(settings: Settings, config: JudgeConfig, people: int) -> PyTree:
     return {"params": params, "ema": jax.tree.map(jnp.copy, net), "optimiser": settings.optimiser.init(params)}
 
 
-def make_step(settings: Settings, config: JudgeConfig):
+def make_step(settings: JudgeTrainingSettings, config: JudgeConfig):
     """(state, batch, step) -> state, weighted loss and terms. Compiled, the state donated."""
 
     def step(state: PyTree, batch: dict[str, jax.Array], number: jax.Array):
@@ -257,7 +257,7 @@ def score(judge: Judge, examples: Examples, seed: int, pictures: int = 1024) -> 
     }
 
 
-def train(data: str, out: Path, settings: Settings) -> Judge:
+def train(data: str, out: Path, settings: JudgeTrainingSettings) -> Judge:
     """Trains to settings.steps, from out/state.npz if that run has the same settings, and writes the judge to `out`."""
     examples = open_examples(data, "train")
     held_out = open_examples(data, "val")
@@ -304,9 +304,9 @@ def _resume(path: Path, state: PyTree, name: str) -> tuple[PyTree, int]:
     return jax.tree.unflatten(jax.tree.structure(state), leaves), int(step)
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
-    defaults = Settings()
+    defaults = JudgeTrainingSettings()
     parser = CommandParser(prog="python -m demo_jax.evaluation.judge.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", required=True, help="puppet corpus of clip records, at least 128 px")
     parser.add_argument("--out", required=True, help="folder for judge.npz, judge.json and the state of the run")
@@ -316,7 +316,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     start_jax()
-    settings = Settings(steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed)
+    settings = JudgeTrainingSettings(
+        steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed
+    )
     judge = train(args.data, Path(args.out), settings)
     accuracy = judge.config.accuracy
     for name in CALIBRATED_NAMES:

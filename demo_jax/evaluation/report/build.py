@@ -27,14 +27,14 @@ from data_pipelines.records.catalog import code_paths, corpus_name, data_fingerp
 from data_pipelines.records.schema import PROBE, ClipRecord, CodeRecord, read_codes
 from demo_jax.checkpoint.fingerprints import fingerprint
 from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_any
-from demo_jax.cli import CommandParser, exits_with_two
+from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.evaluation import experiments, generation, real
 from demo_jax.evaluation.judge.regressor import BUNDLED_JUDGE, Judge, load_judge
 from demo_jax.evaluation.puppets import Probes, Puppets, read_probes
 from demo_jax.evaluation.reconstruction import reconstruction
-from demo_jax.evaluation.reenactor import Drawer
+from demo_jax.evaluation.reenactor import Reenactor
 from demo_jax.evaluation.report import examples as showing
 from demo_jax.evaluation.report.page import page
 from demo_jax.evaluation.report.thresholds import targets
@@ -53,7 +53,7 @@ CLIPS_SHOWN = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class ReportSettings:
     """What decides the samples. Raises InputError for impossible counts."""
 
     data: str
@@ -94,8 +94,8 @@ def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
 class _Measurer:
     """Opens what the sections need, once and only if one needs it."""
 
-    def __init__(self, model: LoadedModel, settings: Settings, judge: Path, codes: str | None) -> None:
-        self.model, self.settings, self.drawer = model, settings, Drawer(model)
+    def __init__(self, model: LoadedModel, settings: ReportSettings, judge: Path, codes: str | None) -> None:
+        self.model, self.settings, self.reenactor = model, settings, Reenactor(model)
         self._judge_folder, self._codes = judge, codes
         self._made: dict[str, Any] = {}
 
@@ -111,12 +111,14 @@ class _Measurer:
     @property
     def puppets(self) -> Puppets:
         s = self.settings
-        return self._once("puppets", lambda: Puppets(s.data, s.split, self.drawer.size))
+        return self._once("puppets", lambda: Puppets(s.data, s.split, self.reenactor.size))
 
     @property
     def probes(self) -> Probes:
         s = self.settings
-        return self._once("probes", lambda: read_probes(s.data, s.split, self.drawer.size, s.frames, s.people, s.seed))
+        return self._once(
+            "probes", lambda: read_probes(s.data, s.split, self.reenactor.size, s.frames, s.people, s.seed)
+        )
 
     @property
     def pipeline(self) -> Pipeline:
@@ -128,7 +130,7 @@ class _Measurer:
         return self._once("spoken", lambda: code_records(self._codes or "", s.split, s.clips))
 
     def run(self, name: str) -> Any:
-        s, draw = self.settings, self.drawer
+        s, draw = self.settings, self.reenactor
         few = max(1, s.clips // 5)  # frames are rendered and searched for faces: dear
         match name:
             case "reconstruction" | "real_reconstruction":
@@ -194,9 +196,9 @@ def sections(model: LoadedModel, corpus: str, codes: str | None) -> tuple[str, .
     return (*(PUPPET if corpus == "puppet" else REAL), *generated)
 
 
-def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showing.Shown]:
+def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showing.Example]:
     """The strips and clips of the page; those with true renders if a section had to render too."""
-    s, draw = measurer.settings, measurer.drawer
+    s, draw = measurer.settings, measurer.reenactor
     spoken = clip_records(s.data, s.split, CLIPS_SHOWN)
     out = [showing.strip(draw, record) for record in spoken]
     if corpus == "puppet":
@@ -207,7 +209,7 @@ def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showin
     return out + [showing.speech_clip(draw, record) for record in spoken]
 
 
-def about(model: LoadedModel, name: str, settings: Settings, corpus: str, judge: Path) -> dict[str, Any]:
+def about(model: LoadedModel, name: str, settings: ReportSettings, corpus: str, judge: Path) -> dict[str, Any]:
     said = judge / "judge.json"
     versions = {p: importlib.metadata.version(p) for p in ("jax", "flax", "numpy")}
     return {
@@ -228,7 +230,7 @@ def about(model: LoadedModel, name: str, settings: Settings, corpus: str, judge:
 
 
 def write_report(
-    checkpoint: str, settings: Settings, out: Path, judge: Path, codes: str | None, only: list[str] | None
+    checkpoint: str, settings: ReportSettings, out: Path, judge: Path, codes: str | None, only: list[str] | None
 ) -> dict[str, Any]:
     """Measures what is not in `out` yet and writes the three files. Returns what report.json holds."""
     model = load_any(checkpoint)
@@ -274,7 +276,7 @@ def _kept(folder: Path, name: str, facts: dict[str, Any], codes: str | None, mea
     return result
 
 
-@exits_with_two
+@cli_main
 def main(argv: list[str] | None = None) -> None:
     every = (*PUPPET, *REAL, *GENERATED)
     parser = CommandParser(
@@ -293,7 +295,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--out", required=True, help="folder to write; what lies there of the same report is kept")
     parser.add_argument("--judge", default=str(BUNDLED_JUDGE), help="folder of the judge (the bundled one)")
-    defaults = Settings(data="")
+    defaults = ReportSettings(data="")
     parser.add_argument("--split", default=defaults.split)
     parser.add_argument(
         "--clips", type=int, default=defaults.clips, help=f"most pieces of a section ({defaults.clips})"
@@ -306,8 +308,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--only", choices=every, action="append", help="measure only this; may be repeated")
     args = parser.parse_args(argv)
     start_jax()
-    settings = Settings(data=args.data, split=args.split, clips=args.clips, people=args.people, frames=args.frames,
-                        seed=args.seed)  # fmt: skip
+    settings = ReportSettings(
+        data=args.data, split=args.split, clips=args.clips, people=args.people, frames=args.frames, seed=args.seed
+    )
     report = write_report(args.checkpoint, settings, Path(args.out), Path(resolve(args.judge)), args.codes, args.only)
     for t in report["targets"]:
         value = "–" if t["value"] is None else f"{t['value']:.3f}"

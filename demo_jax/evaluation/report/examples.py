@@ -15,7 +15,7 @@ from data_pipelines.records.schema import ClipRecord
 from demo_jax.constants import FPS
 from demo_jax.evaluation.experiments import neutral
 from demo_jax.evaluation.puppets import Probes, Puppets, take
-from demo_jax.evaluation.reenactor import Drawer
+from demo_jax.evaluation.reenactor import Reenactor
 from demo_jax.factors import ARKIT_INDEX, CALIBRATED_SCALE
 
 DIFFERENCE_GAIN = 4  # of shown differences
@@ -24,7 +24,7 @@ SWEEP = 16  # frames of each control's swing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shown:
+class Example:
     """One picture or clip of the page: its data URI, what it is, and how wide to show it (px)."""
 
     uri: str
@@ -32,21 +32,23 @@ class Shown:
     width: int
 
 
-def strip(drawer: Drawer, record: ClipRecord) -> Shown:
+def strip(reenactor: Reenactor, record: ClipRecord) -> Example:
     """Source, truth, drawing and difference of frames across a piece."""
     what = "independent factors" if record.variant else "speech"
     caption = f"{record.key}, {what}: source, truth, drawing, difference (times {DIFFERENCE_GAIN})"
-    return picture(sheet(example_rows(drawer, record)), caption, drawer.size)
+    return picture(sheet(example_rows(reenactor, record)), caption, reenactor.size)
 
 
-def cross_strip(drawer: Drawer, puppets: Puppets, probes: Probes, count: int = 6) -> Shown:
+def cross_strip(reenactor: Reenactor, puppets: Puppets, probes: Probes, count: int = 6) -> Example:
     """One person's portrait with another's motion: source, driver, drawing and the true render."""
     source, driver = probes.speakers[0], probes.speakers[-1]
     portrait, rows = probes.pictures[probes.of(source)[0]], probes.of(driver)[:count]
-    made = drawer.decode(drawer.source(portrait), drawer.encode(probes.pictures[rows]))
+    made = reenactor.decode(reenactor.source(portrait), reenactor.encode(probes.pictures[rows]))
     true = puppets.render(source, take(probes.motion, rows))
     stack = np.stack([np.repeat(portrait[None], len(rows), 0), probes.pictures[rows], made, true])
-    return picture(sheet(stack), f"{source} with the motion of {driver}: source, driver, drawing, truth", drawer.size)
+    return picture(
+        sheet(stack), f"{source} with the motion of {driver}: source, driver, drawing, truth", reenactor.size
+    )
 
 
 def swings() -> tuple[Motion, np.ndarray]:
@@ -64,37 +66,37 @@ def swings() -> tuple[Motion, np.ndarray]:
     return motion, set_
 
 
-def control_clip(drawer: Drawer, puppets: Puppets, speaker: str) -> Shown:
+def control_clip(reenactor: Reenactor, puppets: Puppets, speaker: str) -> Example:
     """Controls on a resting portrait, truth beside drawing: yaw, pitch, gaze, jaw, lids."""
     motion, set_ = swings()
     true = puppets.render(speaker, motion)
-    source = drawer.source(puppets.render(speaker, neutral(1))[0])
+    source = reenactor.source(puppets.render(speaker, neutral(1))[0])
     codes = np.repeat(source[1], motion.frames, 0)
-    places = drawer.layout.calibrated
+    places = reenactor.layout.calibrated
     asked = puppets.calibrated(speaker, motion) / CALIBRATED_SCALE
     codes[:, places] = np.where(set_, asked, codes[:, places])
-    made = drawer.decode(source, codes)
+    made = reenactor.decode(source, codes)
     caption = f"{speaker}: yaw, pitch, gaze, jaw and lids set on a resting portrait; truth, drawing, difference"
-    return clip(np.concatenate([true, made, difference(made, true)], 2), caption, drawer.size)
+    return clip(np.concatenate([true, made, difference(made, true)], 2), caption, reenactor.size)
 
 
-def speech_clip(drawer: Drawer, record: ClipRecord) -> Shown:
+def speech_clip(reenactor: Reenactor, record: ClipRecord) -> Example:
     """A piece beside its drawing and the difference, at its own speed."""
-    return clip(example_clip(drawer, record), f"{record.key}: truth, drawing, difference", drawer.size)
+    return clip(example_clip(reenactor, record), f"{record.key}: truth, drawing, difference", reenactor.size)
 
 
-def example_rows(drawer: Drawer, record: ClipRecord, count: int = 6) -> np.ndarray:
+def example_rows(reenactor: Reenactor, record: ClipRecord, count: int = 6) -> np.ndarray:
     """uint8 [4, count, S, S, 3]: source, truth, reconstruction and their difference, of frames across a piece."""
     at = np.linspace(0, len(record.frames) - 1, count + 1).astype(int)[1:]
-    frames = np.stack([decode_frame(record.frames[t], drawer.size) for t in (0, *at)])
-    made = drawer.decode(drawer.source(frames[0]), drawer.encode(frames[1:]))
+    frames = np.stack([decode_frame(record.frames[t], reenactor.size) for t in (0, *at)])
+    made = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames[1:]))
     return np.stack([np.repeat(frames[:1], count, 0), frames[1:], made, difference(made, frames[1:])])
 
 
-def example_clip(drawer: Drawer, record: ClipRecord) -> np.ndarray:
+def example_clip(reenactor: Reenactor, record: ClipRecord) -> np.ndarray:
     """uint8 [T, S, 3 S, 3]: truth, reconstruction, difference side by side."""
-    frames = np.stack([decode_frame(f, drawer.size) for f in record.frames])
-    made = drawer.decode(drawer.source(frames[0]), drawer.encode(frames))
+    frames = np.stack([decode_frame(f, reenactor.size) for f in record.frames])
+    made = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames))
     return np.concatenate([frames, made, difference(made, frames)], 2)
 
 
@@ -108,14 +110,14 @@ def sheet(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
 
 
-def picture(image: np.ndarray, caption: str, size: int) -> Shown:
+def picture(image: np.ndarray, caption: str, size: int) -> Example:
     """[H, W, 3] made of pictures of `size` px, as a WebP."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "webp", quality=88)
     return _shown(buffer.getvalue(), caption, image.shape[1], size)
 
 
-def clip(frames: np.ndarray, caption: str, size: int) -> Shown:
+def clip(frames: np.ndarray, caption: str, size: int) -> Example:
     """[T, H, W, 3] -> an animated WebP that repeats."""
     images = [Image.fromarray(f) for f in frames]
     buffer = io.BytesIO()
@@ -125,6 +127,6 @@ def clip(frames: np.ndarray, caption: str, size: int) -> Shown:
     return _shown(buffer.getvalue(), caption, frames.shape[2], size)
 
 
-def _shown(data: bytes, caption: str, width: int, size: int) -> Shown:
+def _shown(data: bytes, caption: str, width: int, size: int) -> Example:
     uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-    return Shown(uri=uri, caption=caption, width=round(width * max(1.0, SHOWN_AT / size)))
+    return Example(uri=uri, caption=caption, width=round(width * max(1.0, SHOWN_AT / size)))

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from demo_jax.evaluation.report.examples import Shown
+from demo_jax.evaluation.report.examples import Example
 from demo_jax.evaluation.report.svg import control_curve, heat_map, number
 from demo_jax.evaluation.report.thresholds import Target
 
@@ -90,7 +90,7 @@ EXPLAINED = {
 }
 
 
-def page(report: dict[str, Any], summary: list[Target], shown: list[Shown]) -> str:
+def page(report: dict[str, Any], summary: list[Target], shown: list[Example]) -> str:
     """report.json's contents, the targets and the pictures -> the page."""
     about = report["about"]
     parts = [f"<h1>{html.escape(str(about['checkpoint']))}</h1>", f'<p class="about">{_about(about)}</p>']
@@ -129,7 +129,7 @@ def _summary(summary: list[Target]) -> str:
     return f"<section>{head}{table}</section>"
 
 
-def _section(heading: str, text: str, body: str, shown: Sequence[Shown]) -> str:
+def _section(heading: str, text: str, body: str, shown: Sequence[Example]) -> str:
     figures = "".join(
         f'<figure><img src="{s.uri}" width="{s.width}" alt="{said}"><figcaption>{said}</figcaption></figure>'
         for s, said in ((s, html.escape(s.caption)) for s in shown)

@@ -1,0 +1,1 @@
+"""Drawing a puppet: rasterisation, light and shading, compiled by numba."""

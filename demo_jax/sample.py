@@ -1,0 +1,151 @@
+"""Makes a talking video of one portrait and one recording, through the Python API in demo_jax.sampling.pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo_jax.cli import cli_main
+from demo_jax.constants import FPS
+from demo_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from demo_jax.sampling.controls import Controls
+    from demo_jax.sampling.options import Options
+    from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.sampling.flags import parser
+
+
+@cli_main
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    if args.manifest:
+        return _manifest(args)
+    if args.slots is not None:
+        raise InputError("slots: only with --manifest, whose jobs are made together.")
+    if not args.portrait or (args.audio is None and args.silence is None):
+        raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
+    from demo_jax.devices import start_jax  # after the arguments: --help needs no jax
+    from demo_jax.sampling import pipeline
+    from demo_jax.sampling.controls import Controls
+    from demo_jax.sampling.options import Options
+
+    options = Options(
+        seed=args.seed,
+        steps=args.steps,
+        solver=args.solver,
+        audio_scale=args.audio_scale,
+        emotion_scale=args.emotion_scale,
+        emotion=args.emotion,
+    )
+    if not args.stream:
+        for flag, value in (("audio", args.audio), ("out", args.out)):
+            if value == "-":
+                raise InputError(f"{flag} -: only with --stream.")
+    if args.out != "-":
+        named = (args.portrait, args.audio, args.track, args.keyframes, args.face_model, args.checkpoint)
+        driving = [word.partition("=")[2] for word in args.drive]
+        files = [path for path in (*named, *driving) if path not in (None, "", "-")]
+        pipeline.refuse_overwriting(pipeline.output_paths(args.out), files)
+    start_jax()
+    demo = pipeline.load(args.checkpoint)
+    controls = Controls.parse(
+        hold=args.hold,
+        gain=args.gain,
+        set=args.set,
+        track=args.track,
+        keyframes=args.keyframes,
+        blink=args.blink,
+        camera=args.look_at_camera,
+        drive=demo.read_drive(args.drive, face_model=args.face_model, warn=_warn),
+    )
+    speech = args.audio if args.silence is None else pipeline.silence(args.silence)
+    try:
+        if args.stream:
+            return _stream(args, demo, speech, controls, options)
+        result = demo.generate(
+            args.portrait,
+            speech,
+            args.out,
+            controls=controls,
+            options=options,
+            cropped=args.cropped,
+            face_model=args.face_model,
+            progress=True,
+            warn=_warn,
+        )
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    print(
+        f"{result.video}: {result.frames} frames ({result.frames / FPS:.1f} s) in {result.seconds:.1f} s, "
+        f"{result.evaluations} network evaluations in {result.windows} windows; motion in {result.tracks[0].name}, "
+        f"{result.tracks[1].name}."
+    )
+    return 0
+
+
+def _manifest(args: argparse.Namespace) -> int:
+    from demo_jax.devices import start_jax
+    from demo_jax.media.locks import locked
+    from demo_jax.sampling import batch, manifest, pipeline
+
+    if args.stream:
+        raise InputError("with --manifest there is no --stream.")
+    known = parser()
+    for name, value in vars(args).items():
+        if name not in ("manifest", "out", "slots", "checkpoint", "face_model") and value != known.get_default(name):
+            raise InputError(f"with --manifest, each of its lines says its own {name}; leave the flag out.")
+    if args.slots is not None and args.slots < 1:
+        raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")
+    folder = Path(args.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
+    start_jax()
+    listed = manifest.read_manifest(args.manifest, folder)
+    sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
+    try:
+        with locked(folder, "making videos"):
+            counts = sampler.run(listed, folder, progress=True, warn=_warn)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on.", file=sys.stderr)
+        return 130
+    summary = ", ".join(f"{n} {name}" for name, n in counts.items())
+    print(f"{folder}: {summary}; {folder / manifest.RESULTS} says the rest.")
+    return 1 if counts["failed"] else 0
+
+
+def _stream(
+    args: argparse.Namespace, demo: Pipeline, speech: str | np.ndarray, controls: Controls, options: Options
+) -> int:
+    from demo_jax.sampling import streaming
+
+    portrait = demo.read_portrait(args.portrait, cropped=args.cropped, face_model=args.face_model, warn=_warn)
+    if speech == "-":
+        pieces = streaming.raw_pieces(sys.stdin.buffer)
+    else:
+        pieces = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
+    out = None if args.out == "-" else args.out
+    result = streaming.stream_video(demo, portrait, pieces, out, controls, options)
+    print(
+        f"{args.out}: {result.frames} frames; the first came {result.first_frame:.2f} s after the sound that it needs, "
+        f"the latest {result.latest:.2f} s; {result.frames_a_second:.0f} frames a second could be sustained (real-time "
+        f"factor {result.real_time_factor:.2f}).",
+        file=sys.stderr if out is None else sys.stdout,
+    )
+    return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

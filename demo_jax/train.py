@@ -1,0 +1,111 @@
+"""Trains either stage of DEMO: the motion auto-encoder (stage 1) or the flow transformer on its codes (stage 2).
+
+    python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
+    python train.py --config=configs/puppet_flow.py --workdir=runs/puppet_flow --config.data.path=data/puppet_codes \\
+        --config.autoencoder=runs/puppet_ae
+
+Any setting of the config file can be given as --config.section.name=value. The work directory receives checkpoints/,
+metrics.jsonl, tensorboard/ and eval/ (pictures, clips). The same command goes on from the newest checkpoint; SIGTERM
+saves and stops with exit code 143. Exit code 2 means that something given cannot be used, 3 that training had to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from typing import NoReturn
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from data_pipelines.loading.iterator import WorkersLostError
+from demo_jax.checkpoint.save import NotSavedError
+from demo_jax.cli import print_error
+from demo_jax.errors import InputError
+from demo_jax.jobs.run import run
+from demo_jax.training import distributed
+from demo_jax.training.loop import TrainingStopped
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, see configs/.", lock_config=True)
+
+
+flags.DEFINE_bool(  # read by _join_early
+    "distributed",
+    False,
+    "One of several processes, one on each host: on TPU VMs, SLURM, Open MPI and Kubernetes they find each other; "
+    "elsewhere by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+)
+
+
+PROFILE = flags.DEFINE_integer("profile", 0, "Steps to trace, from the tenth on, into WORKDIR/profile.", lower_bound=0)
+
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
+
+
+def main(argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # Orbax and Grain report every array at INFO
+    try:
+        if argv[1:]:
+            raise InputError(
+                f"unexpected {argv[1]!r}; settings begin with --config., and a name with spaces stands in quotes."
+            )
+        if CONFIG.value is None or not WORKDIR.value:
+            raise InputError("--config and --workdir are needed; see python train.py --help.")
+        state = run(CONFIG.value, WORKDIR.value, PROFILE.value)
+        if int(state.step) < CONFIG.value.steps:
+            # As a shell has it for a process that SIGTERM ended: a scheduler must not take the run for finished.
+            sys.exit(128 + signal.SIGTERM)
+    except InputError as error:
+        _fail(error, 2)
+    except (TrainingStopped, NotSavedError, WorkersLostError) as error:
+        _fail(error, 3)
+    except OSError as error:  # a full disk, or one that went away
+        _fail(f"{error}. The same command goes on from the last checkpoint.", 3)
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """absl's parser, with config_flags' many ways to say "no such setting" as one line and exit code 2."""
+    try:
+        if single := next((a for a in arguments[1:] if a.startswith("-config.")), None):
+            raise InputError(f"unexpected {single!r}; settings begin with --config.")
+        _join_early(arguments)
+        left = flags.FLAGS(arguments)
+        getattr(CONFIG.value, "stage", None)  # only now does a config file that is missing raise
+        return left
+    except OSError:
+        named = next((a for a in arguments if a.lstrip("-").startswith("config=")), "--config")
+        _fail(f"{named}: there is no such file, or it cannot be read; see configs/.", 2)
+    except (AttributeError, KeyError) as error:
+        cause = error.args[0].args[0] if isinstance(error.args[0], KeyError) else error.args[0]
+        _fail(f"unknown setting, or not a config file: {cause}", 2)
+    except (flags.Error, SyntaxError, TypeError, ValueError) as error:
+        # From within a config file the text is a whole traceback, whose last line says it.
+        last = str(error).strip().rpartition("\n")[2]
+        _fail(re.sub(r"^[\w.]+Error: ", "", last) if "Traceback" in str(error) else error, 2)
+
+
+def _join_early(arguments: list[str]) -> None:
+    """Finds the other processes of a run before its config file is read: one that describes a checkpoint starts JAX's
+    devices, and then it is too late."""
+    early = flags.FlagValues()
+    flags.DEFINE_bool("distributed", False, "", flag_values=early)
+    early(arguments, known_only=True)
+    if early["distributed"].value:
+        distributed.join()
+
+
+def _fail(error: object, code: int) -> NoReturn:
+    print_error(error)
+    if jax.distributed.is_initialized():
+        # An orderly end waits for all the others, one of which may be what has failed.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)
