@@ -25,8 +25,8 @@ print(jax.process_index(), jax.process_count(), multihost_utils.process_allgathe
 
 
 def slurm_port() -> int:
-    """A free one of those among which JAX takes the number of a SLURM job's."""
-    for port in range(61440, 65536):
+    """A free one of those among which JAX takes the number of a SLURM job's; another in every process that asks."""
+    for port in (61440 + (os.getpid() + i) % 4096 for i in range(4096)):
         with socket.socket() as s:
             if s.connect_ex(("localhost", port)):
                 return port
