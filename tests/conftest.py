@@ -26,9 +26,11 @@ import jaxtyping
 import pytest
 from absl import flags
 
-# Annotated shapes and types are checked in every call, of what is imported from here on.
+# Annotated shapes and types are checked in every call, of modules imported from here on. An int may stand for a float,
+# as it may for mypy.
 CHECKED = ("flow", "losses", "models", "codes", "training", "sampling")
-jaxtyping.install_import_hook([f"demo_jax.{name}" for name in CHECKED], "beartype.beartype")
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+jaxtyping.install_import_hook([f"demo_jax.{name}" for name in CHECKED], CHECKER)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -41,14 +41,14 @@ def test_programs_are_kept_in_the_users_cache_folder(settings, tmp_path, monkeyp
     enable_compilation_cache()
     assert settings.jax_compilation_cache_dir == str(tmp_path / "xdg/demo_jax/programs")
     assert settings.jax_persistent_cache_min_compile_time_secs == 0 and (tmp_path / "xdg/demo_jax/programs").is_dir()
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which the standard says to ignore
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which the standard ignores
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     settings.update("jax_compilation_cache_dir", None)
     enable_compilation_cache()
     assert settings.jax_compilation_cache_dir == str(tmp_path / "home/.cache/demo_jax/programs")
 
 
-def test_what_the_user_says_of_the_cache_counts(settings, tmp_path, monkeypatch):
+def test_the_users_settings_of_the_cache_take_precedence(settings, tmp_path, monkeypatch):
     settings.update("jax_compilation_cache_dir", str(tmp_path / "mine"))  # as JAX_COMPILATION_CACHE_DIR does
     monkeypatch.setenv(MIN_COMPILE_TIME.upper(), "1")
     enable_compilation_cache()

@@ -12,7 +12,7 @@ from demo_jax.evaluation.metrics.coupling import gain_captured, skew
 from demo_jax.flow import coupling
 
 with warnings.catch_warnings():
-    # POT has docstrings with invalid escapes; ott-jax imports jaxopt, which says that nobody maintains it.
+    # POT has docstrings with invalid escapes; ott-jax imports jaxopt, which warns that it is unmaintained.
     warnings.simplefilter("ignore")
     import ot
     from ott.geometry.geometry import Geometry
@@ -55,14 +55,15 @@ def test_exact_is_the_best_of_all_permutations(rows: int) -> None:
 @pytest.mark.parametrize("rate", [0.6, 1.0])
 def test_transport_cost_is_the_squared_distance_over_free_entries_less_the_data_s_own(rate: float) -> None:
     x0, x1, _, _ = batch(5)
-    free = np.asarray(jax.random.bernoulli(jax.random.key(9), rate, x0.shape))
-    wanted = (np.square(np.asarray(x0)[:, None] - np.asarray(x1)[None]) * free[None]).sum((2, 3))
-    wanted -= (np.square(x1) * free).sum((1, 2))[None]
+    mask = np.asarray(jax.random.bernoulli(jax.random.key(9), rate, x0.shape))
+    expected = (np.square(np.asarray(x0)[:, None] - np.asarray(x1)[None]) * mask[None]).sum((2, 3))
+    expected -= (np.square(x1) * mask).sum((1, 2))[None]
+    free = jnp.asarray(mask)
     cost = lambda x0, x1: coupling.transport_cost(x0, x1, free)  # noqa: E731
-    np.testing.assert_allclose(jax.jit(cost)(x0, x1), wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(cost)(x0, x1), expected, rtol=1e-4, atol=1e-4)
     # The mask is a constant of the program, and the cost is used in it: both can matter to the compiler.
     least = jax.jit(lambda x0, x1: jnp.min(cost(x0, x1), 0))(x0, x1)
-    np.testing.assert_allclose(least, wanted.min(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(least, expected.min(0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
@@ -128,7 +129,7 @@ def test_sinkhorn_makes_a_permutation_of_ties_constant_costs_and_huge_ranges() -
     solve(jnp.full((7, 7), jnp.nan)).block_until_ready()  # ends, so that the check of the loss is reached
 
 
-def test_sinkhorn_sees_small_differences_beside_a_large_weight() -> None:
+def test_sinkhorn_finds_small_differences_beside_a_large_weight() -> None:
     """At a weight that forbids other classes, the gain within the classes is still captured."""
     x0, x1, _, free = batch(96, length=20, size=10)
     label = np.arange(96) % 3
@@ -138,7 +139,7 @@ def test_sinkhorn_sees_small_differences_beside_a_large_weight() -> None:
     assert gain_captured(cost, found, np.arange(96)) > 0.95
 
 
-def test_skew_is_what_a_condition_tells_about_its_noise() -> None:
+def test_skew_is_the_information_of_a_condition_about_its_noise() -> None:
     rng = np.random.default_rng(0)
     x1, x0, groups = rng.normal(size=(640, 6)), rng.normal(size=(640, 6)), np.arange(640) // 32
     assert skew(x1, x0, groups) < 0.02
@@ -162,7 +163,7 @@ def test_the_weight_of_conditions_at_both_ends(solver: coupling.Solver) -> None:
     plain = np.asarray(solver(coupling.transport_cost(x0, x1, free))).tolist()
     assert index(0.0) == plain != list(range(16))
     assert index(1e6) == list(range(16))  # conditions are all different: noise stays where it was drawn
-    assert index(1e6, jnp.ones_like(features)) == plain  # all the same: the condition says nothing
+    assert index(1e6, jnp.ones_like(features)) == plain  # all the same: the condition carries no information
 
 
 def test_noise_changes_places_only_among_equal_conditions_at_a_large_weight() -> None:
@@ -175,7 +176,7 @@ def test_noise_changes_places_only_among_equal_conditions_at_a_large_weight() ->
     assert (label[index] == label).all() and index != list(range(12))
 
 
-def test_the_searched_weight_leaves_the_wanted_share_of_cheaper_pairs() -> None:
+def test_the_searched_weight_leaves_the_requested_share_of_cheaper_pairs() -> None:
     x0, x1, features, free = batch(40, length=20, size=10)
     cost, distance = (
         np.asarray(coupling.transport_cost(x0, x1, free)),

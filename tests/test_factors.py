@@ -1,4 +1,4 @@
-"""Names, layout and the rotation conventions, against what DESIGN says in words."""
+"""Names, layout and the rotation conventions, against their definitions."""
 
 from __future__ import annotations
 

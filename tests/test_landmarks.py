@@ -1,4 +1,4 @@
-"""The decoder's points of the face: where they are seen, what moves them, and what they do to the picture."""
+"""The decoder's points of the face: their projection, what moves them, and how they change the image."""
 
 import jax
 import jax.numpy as jnp
@@ -92,13 +92,14 @@ def test_the_shift_takes_a_moved_point_back_to_the_source() -> None:
     driving = rest.copy()
     driving[48:68, 1] -= 0.1  # the whole mouth a tenth of a face width lower
     front = np.array([0, 0, 0, 0.02, 0.03, 0.75])
-    shifted = np.asarray(landmarks.shift((rest[None], driving[None]), (code(POSE), code(front)), 128))[0]
+    still, moved = jnp.asarray(rest[None]), jnp.asarray(driving[None])
+    shifted = np.asarray(landmarks.shift((still, moved), (code(POSE), code(front)), 128))[0]
     assert shifted.shape == (128, 128, 2)
     column, row = (((seen(driving[62:63], front)[0]) + 1) * 64).astype(int)
-    wanted = seen(rest[62:63], POSE)[0] - seen(driving[62:63], POSE)[0]
-    np.testing.assert_allclose(shifted[row, column], wanted, rtol=0.2)
-    assert np.abs(shifted[:32]).max() < 0.02 * np.abs(wanted).max()  # hair and above
-    same = landmarks.shift((rest[None], rest[None]), (code(POSE), code(front)), 32)
+    expected = seen(rest[62:63], POSE)[0] - seen(driving[62:63], POSE)[0]
+    np.testing.assert_allclose(shifted[row, column], expected, rtol=0.2)
+    assert np.abs(shifted[:32]).max() < 0.02 * np.abs(expected).max()  # hair and above
+    same = landmarks.shift((still, still), (code(POSE), code(front)), 32)
     np.testing.assert_allclose(same, 0.0, atol=1e-6)
 
 
@@ -129,7 +130,7 @@ def test_signed_distance_of_a_square() -> None:
 def test_landmark_error_counts_what_is_known_in_hundredths_of_the_picture() -> None:
     truth = np.full((1, 2, 68, 2), 32.0, np.float32)
     truth[0, 0] = np.nan
-    found = jnp.zeros((1, 2, 68, 2))  # the middle of a picture of 64 px
+    found = jnp.zeros((1, 2, 68, 2))  # the middle of an image of 64 px
     assert float(landmark_error(found, jnp.asarray(truth), 64)) == pytest.approx(0.0, abs=0.01)
     truth[0, 1, :, 0] += 0.64
     assert float(landmark_error(found, jnp.asarray(truth), 64)) == pytest.approx(1.0, abs=0.01)

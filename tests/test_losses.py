@@ -1,4 +1,4 @@
-"""Picture losses and InfoNCE against closed forms and plain numpy."""
+"""Image losses and InfoNCE against closed forms and plain numpy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from demo_jax.losses.reconstruction import (
 from demo_jax.losses.vgg16 import load_vgg16
 
 
-def pictures(seed: int, n: int = 2, size: int = 32) -> jax.Array:
+def images(seed: int, n: int = 2, size: int = 32) -> jax.Array:
     return jax.random.uniform(jax.random.key(seed), (n, size, size, 3), minval=-1)
 
 
-def test_equal_pictures_cost_nothing():
-    a = pictures(0)
+def test_equal_images_have_no_loss():
+    a = images(0)
     boxes = jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
     np.testing.assert_allclose(image_loss(a, a, boxes, region=4.0, structure=0.2, sharpness=1.0), 0, atol=1e-6)
     np.testing.assert_allclose(ssim((a + 1) / 2, (a + 1) / 2), 1, atol=1e-5)
@@ -44,7 +44,7 @@ def test_ssim_of_two_constants_is_the_luminance_term():
 
 
 def test_ssim_is_over_windows_of_eight_that_overlap_by_half():
-    a, b = (np.asarray(pictures(s, 1, 16) + 1) / 2 for s in (0, 1))
+    a, b = (np.asarray(images(s, 1, 16) + 1) / 2 for s in (0, 1))
     found = []
     for y in range(0, 9, 4):
         for x in range(0, 9, 4):
@@ -75,7 +75,7 @@ def vgg_file(tmp_path_factory):
 
 def test_vgg_weights_keep_their_orientation(vgg_file):
     path, stored = vgg_file
-    image = np.asarray(pictures(0, 1, 8))
+    image = np.asarray(images(0, 1, 8))
     first, second, third = vgg_features(load_vgg16(str(path)), jnp.asarray(image))
     assert (first.shape, second.shape, third.shape) == ((1, 8, 8, 64), (1, 4, 4, 128), (1, 2, 2, 256))
     # relu1_2 at one place by hand, as torch correlates: input channel, row, column.
@@ -89,12 +89,12 @@ def test_vgg_weights_keep_their_orientation(vgg_file):
 
 
 def test_perceptual_loss_grows_with_the_difference(vgg_file):
-    weights, a = load_vgg16(str(vgg_file[0])), pictures(0, 1)
-    near, far = (float(perceptual(weights, a, a + s * (pictures(1, 1) - a))[0]) for s in (0.1, 0.5))
+    weights, a = load_vgg16(str(vgg_file[0])), images(0, 1)
+    near, far = (float(perceptual(weights, a, a + s * (images(1, 1) - a))[0]) for s in (0.1, 0.5))
     assert float(perceptual(weights, a, a)[0]) == 0 and 0 < near < far
 
 
-def test_a_file_that_is_not_vgg16_is_refused(tmp_path):
+def test_a_file_that_is_not_vgg16_is_rejected(tmp_path):
     (tmp_path / "text").write_text("no")
     with pytest.raises(InputError, match="cannot be read as a safetensors file"):
         load_vgg16(str(tmp_path / "text"))
@@ -112,7 +112,7 @@ def test_box_mask_holds_the_pixels_whose_centres_are_inside():
 
 
 def test_weighted_l1_is_a_weighted_mean():
-    a, b = pictures(0), pictures(1)
+    a, b = images(0), images(1)
     weight = 1 + 4 * box_mask(jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2), 32)
     w, d = np.asarray(weight), np.abs(np.asarray(a) - np.asarray(b))
     expected = [np.average(d[i].mean(-1), weights=w[i, :, :, 0]) for i in range(2)]
@@ -121,7 +121,7 @@ def test_weighted_l1_is_a_weighted_mean():
 
 def test_the_gradient_loss_of_a_ramp_is_its_slope():
     ramp = jnp.broadcast_to(0.01 * jnp.arange(32.0)[None, None, :, None], (2, 32, 32, 3))
-    a, even = pictures(2), jnp.ones((2, 32, 32, 1))
+    a, even = images(2), jnp.ones((2, 32, 32, 1))
     # Each halving doubles the slope per pixel; the other direction is flat.
     np.testing.assert_allclose(gradient_l1(a + ramp, a, even), (0.01 + 0.02 + 0.04) / 3 / 2, rtol=1e-3)
     np.testing.assert_allclose(gradient_l1(a + 0.3, a, even), 0, atol=1e-6)  # a constant has no gradient
@@ -131,8 +131,8 @@ def test_the_gradient_loss_of_a_ramp_is_its_slope():
     assert 1.4 < float(gradient_l1(a + bent, a, left)[0] / gradient_l1(a + bent, a, even)[0]) < 1.6  # 3/4 over 1/2
 
 
-def test_a_picture_loss_is_the_sum_of_its_shares():
-    a, b, boxes = pictures(0), pictures(1), jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
+def test_an_image_loss_is_the_sum_of_its_terms():
+    a, b, boxes = images(0), images(1), jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
     whole = image_loss(a, b, boxes, region=4.0, structure=0.2, sharpness=0.7)
     plain = image_loss(a, b, boxes, region=4.0, structure=0.0, sharpness=0.0)
     weight = 1 + 4 * box_mask(boxes, 32)

@@ -1,4 +1,4 @@
-"""The networks: exact layers against their definitions, and what each input may and may not influence."""
+"""The networks: exact layers against their definitions, and which inputs may influence which outputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from configs import full_autoencoder, puppet_128_autoencoder
 from demo_jax.config import AutoEncoderConfig, FlowTransformerConfig, from_config_dict
+from demo_jax.evaluation.judge import regressor
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.models import layers
@@ -48,7 +49,7 @@ def dense_warp(image, grid):
     return jnp.einsum("bhwi,bhwj,bijc->bhwc", hat_y, hat_x, image)
 
 
-def test_warp_by_the_identity_is_the_picture():
+def test_warp_by_the_identity_is_the_image():
     image = jax.random.normal(jax.random.key(0), (2, 6, 9, 3))
     grid = jnp.broadcast_to(identity_grid(6, 9)[None], (2, 6, 9, 2))
     np.testing.assert_allclose(warp(image, grid), image, atol=2e-6)  # rounding of the pixel positions
@@ -72,6 +73,18 @@ def test_warp_and_its_gradients_equal_the_dense_form():
     np.testing.assert_allclose(ours[1], theirs[1], atol=2e-4)  # sums over channels, times half the width
 
 
+def test_the_regressors_own_sampler_equals_warp():
+    """It repeats the border a thousandth of a pixel earlier: places outside the image are left out."""
+    image = jax.random.normal(jax.random.key(0), (2, 40, 40, 3))
+    place = jnp.zeros((2, 10)).at[:, 2].set(jnp.array([8.0, -30.0])).at[:, 3].set(0.3)  # roll; to the right
+    grid = jnp.broadcast_to(jnp.pad(identity_grid(40, 40), ((0, 0), (0, 0), (0, 1)))[None], image.shape)
+    grid = regressor.cut(grid, place, place[:, 3:5], regressor.EYES)[..., :2]  # linear: samples are the positions
+    inside = np.asarray(jnp.abs(grid).max(-1) < 1 - 1.1 / 40)
+    assert 0.5 < inside.mean() < 1
+    ours, theirs = warp(image, grid), regressor.cut(image, place, place[:, 3:5], regressor.EYES)
+    np.testing.assert_allclose(ours[inside], theirs[inside], atol=1e-4)  # positions rounded to float32, slopes up to 6
+
+
 def test_space_to_depth_round_trip():
     x = jnp.arange(2 * 4 * 6 * 3.0).reshape(2, 4, 6, 3)
     assert (depth_to_space(space_to_depth(x)) == x).all()
@@ -83,7 +96,7 @@ def test_doubling_is_bilinear_resizing():
 
 
 @pytest.mark.parametrize("channels", [6, 8])
-def test_a_doubling_block_is_the_block_of_the_doubled_picture(channels):
+def test_a_doubling_block_is_the_block_of_the_doubled_image(channels):
     x = jax.random.normal(jax.random.key(0), (2, 5, 3, 8))
     style = jax.random.normal(jax.random.key(1), (2, 4))
     plain, doubling = ModulatedBlock(channels), ModulatedBlock(channels, doubles=True)
@@ -104,7 +117,7 @@ def test_a_doubling_block_is_the_block_of_the_doubled_picture(channels):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *gradients)
 
 
-def test_basis_is_orthonormal_and_refuses_too_few_dimensions():
+def test_basis_is_orthonormal_and_rejects_too_few_dimensions():
     q = orthonormal(jax.random.normal(jax.random.key(0), (48, 42)))
     np.testing.assert_allclose(q.T @ q, jnp.eye(42), atol=1e-5)
     # Signs are fixed: an already orthonormal matrix is its own basis, whatever LAPACK's choice.
@@ -132,14 +145,14 @@ def test_rows_of_a_batch_do_not_influence_each_other(autoencoder):
 
     images = jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1)
     changed = images.at[2].set(0.0)
-    (codes, pictures), (codes2, pictures2) = run(images), run(changed)
-    assert codes.shape == (3, 42) and pictures.shape == (3, 32, 32, 3) and pictures.dtype == jnp.float32
+    (codes, decoded), (codes2, decoded2) = run(images), run(changed)
+    assert codes.shape == (3, 42) and decoded.shape == (3, 32, 32, 3) and decoded.dtype == jnp.float32
     np.testing.assert_allclose(codes[:2], codes2[:2], atol=1e-5)
-    np.testing.assert_allclose(pictures[:2], pictures2[:2], atol=1e-5)
-    assert float(jnp.abs(pictures[2] - pictures2[2]).max()) > 1e-3
+    np.testing.assert_allclose(decoded[:2], decoded2[:2], atol=1e-5)
+    assert float(jnp.abs(decoded[2] - decoded2[2]).max()) > 1e-3
 
 
-def test_pictures_follow_the_driving_code(autoencoder):
+def test_images_follow_the_driving_code(autoencoder):
     model, variables = autoencoder
     image = jax.random.uniform(jax.random.key(1), (1, 32, 32, 3), minval=-1)
 
@@ -156,7 +169,7 @@ def test_pictures_follow_the_driving_code(autoencoder):
 @pytest.mark.parametrize(
     ("config", "least", "most"), [(full_autoencoder, 5e9, 18e9), (puppet_128_autoencoder, 2e8, 1.5e9)]
 )
-def test_a_decoded_frame_costs_what_was_decided(config, least: float, most: float):
+def test_the_cost_of_a_decoded_frame_is_within_its_budget(config, least: float, most: float):
     config = from_config_dict(config.get_config()).model
     model = AutoEncoder(dataclasses.replace(config, dtype="float32"))
     s = config.size
@@ -179,7 +192,7 @@ def flow():
     cond = random_condition(jax.random.key(5))
     x = jax.random.normal(jax.random.key(1), (2, 8, 42))
     variables = jax.jit(model.init)(jax.random.key(0, impl="rbg"), x, jnp.zeros(2), cond)
-    # adaLN-zero: untaught, the field is the best linear one, which at t = 0 puts the prior's mean where noise was.
+    # adaLN-zero: before training the field is the best linear one, which at t = 0 replaces noise by the prior's mean.
     run = jax.jit(model.apply, static_argnames="method")
     _, mean, _ = run(variables, x, jnp.zeros(2), cond, method="guess")
     np.testing.assert_allclose(run(variables, x, jnp.zeros(2), cond), mean - x, atol=1e-5)
@@ -204,12 +217,12 @@ def random_condition(key):
 
 
 def moved(flow, **changes) -> float:
-    """How far the velocity moves when the condition changes."""
+    """The largest change of the velocity when the condition changes."""
     run, cond = flow
     return float(jnp.abs(run(cond.replace(**changes)) - run(cond)).max())
 
 
-def test_every_condition_is_heard(flow):
+def test_every_condition_changes_the_velocity(flow):
     _, cond = flow
     assert moved(flow, audio=cond.audio + 1) > 1e-3
     assert moved(flow, source=cond.source + 1) > 1e-3
@@ -222,7 +235,7 @@ def test_every_condition_is_heard(flow):
     assert moved(flow, audio=lookahead) > 1e-3
 
 
-def test_what_is_dropped_or_masked_is_not_heard(flow):
+def test_dropped_and_masked_conditions_have_no_effect(flow):
     run, cond = flow
     dropped = cond.replace(keep_audio=jnp.zeros(2, bool), keep_emotion=jnp.zeros(2, bool))
     louder = dropped.replace(audio=dropped.audio + 1, emotion=dropped.emotion + 1)
@@ -237,7 +250,7 @@ def test_what_is_dropped_or_masked_is_not_heard(flow):
 
 def test_padding_frames_do_not_reach_valid_ones(flow):
     run, cond = flow
-    # Frame 5 of the window is token 8. Where the clip is over there is no sound either, but for the look-ahead's.
+    # Frame 5 of the window is token 8. After the end of the clip there is no audio either, except in the look-ahead frames.
     padded = cond.replace(valid=cond.valid.at[:, 5:].set(False), audio_mask=cond.audio_mask.at[:, 8:11].set(False))
     changed = padded.replace(audio=padded.audio.at[:, 8:11].add(1.0))  # tokens of the padding frames
     np.testing.assert_array_equal(run(padded)[:, :5], run(changed)[:, :5])
@@ -247,15 +260,15 @@ def test_detail_is_what_smooth_motion_has_not():
     line = jnp.arange(20.0)[None, :, None] * jnp.array([1.0, -2.0])[None, None]
     known = (jnp.arange(20)[None, :, None] < 15).astype(jnp.float32)
     detail = _detail(line, known)
-    np.testing.assert_allclose(detail[0, 2:13], 0.0, atol=1e-5)  # a straight line has none, but at its ends
+    np.testing.assert_allclose(detail[0, 2:13], 0.0, atol=1e-5)  # a straight line has none except at its ends
     assert not np.asarray(detail[0, 15:]).any()
     other = jnp.where(known > 0, line, 99.0)
-    np.testing.assert_array_equal(_detail(other, known), detail)  # what is unknown does not show
+    np.testing.assert_array_equal(_detail(other, known), detail)  # unknown frames have no effect
     noise = jax.random.normal(jax.random.key(0), (1, 4000, 1))
     assert float(jnp.var(_detail(noise, jnp.ones_like(noise)))) == pytest.approx(0.8, abs=0.05)  # 1 - 1 / 5
 
 
-def test_given_entries_have_no_velocity_and_are_heard(flow):
+def test_given_entries_have_no_velocity_and_change_the_rest(flow):
     run, cond = flow
     mask = cond.given_mask.at[:, :, FactorLayout().slices["pose"]].set(True)
     given = cond.replace(given_mask=mask)
@@ -276,7 +289,7 @@ def test_config_explains_impossible_values():
         FlowTransformerConfig(width=30, heads=4)
 
 
-def test_cudnn_attention_is_asked_for_only_what_it_takes(monkeypatch):
+def test_cudnn_attention_is_chosen_only_for_arrays_that_it_takes(monkeypatch):
     chosen = layers.attention_implementation
     assert chosen(jnp.bfloat16, 70, 128) is None  # here, on a CPU
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")

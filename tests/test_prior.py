@@ -93,8 +93,8 @@ def test_it_is_gaussian_process_regression(case):
     for i in range(LENGTH):
         if "given_mask" in changes and changes["given_mask"][0, i, YAW]:
             continue
-        wanted = regression(i, known(i), 0.5)
-        np.testing.assert_allclose((mean[i, YAW], variance[i, YAW]), wanted, rtol=2e-3, atol=2e-3)
+        expected = regression(i, known(i), 0.5)
+        np.testing.assert_allclose((mean[i, YAW], variance[i, YAW]), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_what_one_coordinate_is_given_does_not_move_another():

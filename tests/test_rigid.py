@@ -22,7 +22,7 @@ def surface(number: int = 400) -> tuple[np.ndarray, np.ndarray]:
     return ray * rigid.AXES + rigid.CENTRE, ray / rigid.AXES
 
 
-def picture(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Points [N, 3] of the head -> positions [N, 2] in -1..1, y down."""
     turned = points @ rotation_matrix(*pose[:3]).T
     at = turned[:, :2] * np.exp(-pose[5]) + pose[3:5]
@@ -43,11 +43,11 @@ def test_rotation_is_that_of_the_conventions() -> None:
 def test_every_visible_point_is_found_in_the_source(source: int, driving: int) -> None:
     points, normals = surface()
     facing = (normals @ rotation_matrix(*POSES[driving][:3]).T)[:, 2] > 0.2  # not at the outline, where rays graze
-    there = picture(points[facing], POSES[driving])
+    there = project(points[facing], POSES[driving])
     found, inside = rigid.head_flow(
         jnp.asarray(there[None], jnp.float32), code(POSES[source]), code(POSES[driving]), AXES, CENTRE, 0.0
     )
-    np.testing.assert_allclose(found[0, 0], picture(points[facing], POSES[source]), atol=1e-4)
+    np.testing.assert_allclose(found[0, 0], project(points[facing], POSES[source]), atol=1e-4)
     assert (np.asarray(inside) > 0).all()
 
 
@@ -55,12 +55,12 @@ def test_depth_reaches_points_before_the_ellipsoid() -> None:
     """A nose 0.2 face widths before the surface, seen from the front, found in a turned source."""
     front, turned = POSES[0], POSES[1]
     nose = np.array([[0.0, 0.08, rigid.AXES[2] + rigid.CENTRE[2] + 0.2]])
-    at = jnp.asarray(picture(nose, front)[None], jnp.float32)
+    at = jnp.asarray(project(nose, front)[None], jnp.float32)
     args = (at, code(turned), code(front), AXES, CENTRE)
     right, _ = rigid.head_flow(*args, jnp.full((1, 1, 1), 0.2))
-    np.testing.assert_allclose(right[0, 0], picture(nose, turned), atol=1e-4)
+    np.testing.assert_allclose(right[0, 0], project(nose, turned), atol=1e-4)
     wrong, _ = rigid.head_flow(*args, 0.0)
-    assert abs(float(wrong[0, 0, 0, 0]) - picture(nose, turned)[0, 0]) > 0.05
+    assert abs(float(wrong[0, 0, 0, 0]) - project(nose, turned)[0, 0]) > 0.05
 
 
 def test_the_same_pose_moves_nothing_anywhere_and_odd_codes_stay_finite() -> None:
@@ -77,9 +77,9 @@ def test_a_patch_is_upright_and_of_the_faces_size(pose: np.ndarray) -> None:
     """Its middle shows the given point of the head; its edges turn with the roll alone, and are `width` apart."""
     centre, width, (rows, columns) = rigid.MOUTH, 0.8, (3, 5)
     grid = np.asarray(rigid.patch_grid(code(pose), centre, (rows, columns), width))[0]
-    np.testing.assert_allclose(grid[1, 2], picture(np.array([centre]), pose)[0], atol=1e-5)
+    np.testing.assert_allclose(grid[1, 2], project(np.array([centre]), pose)[0], atol=1e-5)
     across, down = grid[1, 4] - grid[1, 0], grid[2, 2] - grid[0, 2]
-    unit = 2 * np.exp(-pose[5]) * width / columns  # face widths -> half pictures
+    unit = 2 * np.exp(-pose[5]) * width / columns  # face widths -> half image widths
     roll = np.deg2rad(pose[2])
     np.testing.assert_allclose(across, 4 * unit * np.array([np.cos(roll), -np.sin(roll)]), atol=1e-5)
     np.testing.assert_allclose(down, 2 * unit * np.array([np.sin(roll), np.cos(roll)]), atol=1e-5)

@@ -1,4 +1,4 @@
-"""The terms of stage 1's loss on the whole tiny model: their sum, and which networks each of them teaches."""
+"""The terms of stage 1's loss on the whole tiny model: their sum, and which networks each of them trains."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OFF = Stage1LossConfig(
 @functools.cache
 def trained_params() -> dict:
     """The tiny model's, with a discriminator."""
-    pictures = jnp.zeros((1, tiny_model.SIZE, tiny_model.SIZE, 3))
-    discriminator = jax.jit(Discriminator().init)(jax.random.key(4), pictures)["params"]
+    images = jnp.zeros((1, tiny_model.SIZE, tiny_model.SIZE, 3))
+    discriminator = jax.jit(Discriminator().init)(jax.random.key(4), images)["params"]
     return tiny_model.model().autoencoder_params | {"discriminator": discriminator}
 
 
@@ -68,8 +68,8 @@ EVERYTHING = Stage1LossConfig(cycle=0.3, cosine=0.7, perceptual=0.2, vgg16="give
 def test_the_loss_is_the_weighted_sum_of_its_terms():
     terms = all_terms(EVERYTHING)
     assert set(TERMS) <= set(terms) and all(np.isfinite(v) for v in terms.values())
-    wanted = sum(getattr(EVERYTHING, name) * terms[name] for name in TERMS) + terms["discriminator"]
-    assert terms["loss"] == pytest.approx(wanted, rel=1e-5)
+    expected = sum(getattr(EVERYTHING, name) * terms[name] for name in TERMS) + terms["discriminator"]
+    assert terms["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_discriminator_and_what_it_judges_learn_apart():
@@ -101,9 +101,9 @@ def test_cycle_teaches_the_decoder_and_not_the_encoder():
 
     def loss(params, some):
         net = stage1_losses.Net(model=model, params=params)
-        pictures = {"source": stage1_losses.to_float(some["source"])}
-        codes, _ = stage1_losses.encode(net, pictures, some["driving"])
-        return stage1_losses.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
+        images = {"source": stage1_losses.to_float(some["source"])}
+        codes, _ = stage1_losses.encode(net, images, some["driving"])
+        return stage1_losses.cycle(net, blocks, images["source"], codes, jax.random.key(0))
 
     gradients = jax.device_get(jax.jit(jax.grad(loss))(params, tiny_model.stage1_batch()))
     size = {name: sum(np.abs(x).sum() for x in jax.tree.leaves(g)) for name, g in gradients.items()}

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-MIN_DISTANCE = 6  # frames: nearer windows of one clip look and sound alike
-MIN_ANGLE = 5.0  # degrees: nearer directions of gaze look alike
+MIN_DISTANCE = 6  # frames: nearer windows of one clip are too similar
+MIN_ANGLE = 5.0  # degrees: nearer directions of gaze are too similar
 
 
 def comparable(

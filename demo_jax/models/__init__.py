@@ -1,1 +1,1 @@
-"""The networks. This is the only folder, beside the judge, that imports Flax."""
+"""The networks. This is the only folder, besides the bundled attribute regressor, that imports Flax."""

@@ -60,19 +60,17 @@ class MotionEncoder(nn.Module):
         smaller = (images.shape[1] // c.encoder_size,) * 2
         trunk = self._trunk(nn.avg_pool(images, smaller, smaller))
         pose = self._head("pose", trunk)
-        place = jax.lax.stop_gradient(
-            pose[:, :6]
-        )  # only the pose's own losses teach it; the branches of other factors do not
-        close = {}
+        place = jax.lax.stop_gradient(pose[:, :6])  # the branches of other factors do not train the pose
+        crops = {}
         for name, patch in PATCHES.items():
             scale = max(1, images.shape[1] // _PATCHED)
             shape = patch.shape[0] * scale, patch.shape[1] * scale
             grid = rigid.patch_grid(place, patch.centre, shape, patch.width)
-            close[name] = self._closer(warp(jax.lax.stop_gradient(images), grid), name)
+            crops[name] = self._crop_features(warp(jax.lax.stop_gradient(images), grid), name)
         codes = {"pose": pose}
         for factor, size in zip(FACTORS, c.layout.sizes, strict=True):
             if size and factor != "pose":
-                seen = [close[name] for name, patch in PATCHES.items() if factor in patch.factors]
+                seen = [crops[name] for name, patch in PATCHES.items() if factor in patch.factors]
                 codes[factor] = self._head(factor, jnp.concatenate([trunk, *seen], -1))
         return jnp.concatenate([codes[f] for f in FACTORS if f in codes], -1)
 
@@ -87,7 +85,9 @@ class MotionEncoder(nn.Module):
         x = nn.silu(channel_norm(x)).reshape(x.shape[0], -1)
         return nn.silu(nn.Dense(c.encoder_width, dtype=self.dtype, name="trunk")(x))
 
-    def _closer(self, patch: Float[Array, "B H W 3"], name: str) -> Float[Array, "B {self.config.encoder_width}//2"]:
+    def _crop_features(
+        self, patch: Float[Array, "B H W 3"], name: str
+    ) -> Float[Array, "B {self.config.encoder_width}//2"]:
         """Returns the features of a crop."""
         first, *more = self.config.encoder_channels
         x = space_to_depth(patch.astype(self.dtype))

@@ -64,13 +64,13 @@ _CHANGE = 0.2  # face widths: the size of a change of 1, large so that small wei
 # Without these weights the jaw would hold back the lips, and the lids the irises.
 _WEIGHT = np.square(0.04 / _REACH) * np.where(np.arange(len(_REACH)) < LANDMARKS, 1, 4).astype(np.float32)
 _REST = 0.05  # weight of no motion, against 1 of a point of the lips at its own place
-_LOOK = (16, 16)  # px of source features, over the whole face
+_APPEARANCE = (16, 16)  # px of source features, over the whole face
 # Radius of the puppets' eyeballs, face widths (of people about 0.09). It is not learned: learned from images alone it
 # shrank to 0.03, because an iris in the wrong place costs more than one that hardly moves.
 _EYEBALL = 0.148
 _IRIS = 0.06
 SKETCH = 8  # channels
-_STRONG = 3.0  # value inside, large so that small weights suffice; outside is 0, so that weights are learned inside
+_INSIDE = 3.0  # value inside, large so that small weights suffice; outside is 0, so that weights are learned inside
 
 
 class FacePoints(nn.Module):
@@ -89,12 +89,14 @@ class FacePoints(nn.Module):
         source_pose: Float[Array, "B 6"],
     ) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
         """`features` are the source's, `blocks` are of source and driving code, by factor."""
-        grid = rigid.patch_grid(source_pose, (0.0, -0.15, 0.4), _LOOK, 1.2)
-        looks = warp(jax.lax.stop_gradient(features), grid)
+        grid = rigid.patch_grid(source_pose, (0.0, -0.15, 0.4), _APPEARANCE, 1.2)
+        appearance = warp(jax.lax.stop_gradient(features), grid)
         for i in range(2):
-            looks = nn.Conv(32, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"looks_{i}")(channel_norm(looks))
-            looks = nn.silu(looks)
-        looks = nn.silu(nn.Dense(64, dtype=self.dtype, name="looks")(looks.reshape(len(looks), -1)))
+            appearance = nn.Conv(32, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"looks_{i}")(
+                channel_norm(appearance)
+            )
+            appearance = nn.silu(appearance)
+        appearance = nn.silu(nn.Dense(64, dtype=self.dtype, name="looks")(appearance.reshape(len(appearance), -1)))
         layers = {
             name: (
                 nn.Dense(64, dtype=self.dtype, name=f"{name}_hidden"),
@@ -104,13 +106,13 @@ class FacePoints(nn.Module):
         }
 
         def points(which: int) -> Float[Array, "B 70 3"]:
-            face = jnp.broadcast_to(mean_face()[None], (len(looks), LANDMARKS, 3))
+            face = jnp.broadcast_to(mean_face()[None], (len(appearance), LANDMARKS, 3))
             for name, (index, factors) in _PARTS.items():
                 known = jnp.concatenate([blocks[factor][which] for factor in factors], -1)
                 hidden, out = layers[name]
-                both = jnp.concatenate([looks, known.astype(looks.dtype)], -1)
+                both = jnp.concatenate([appearance, known.astype(appearance.dtype)], -1)
                 change = out(jnp.concatenate([nn.silu(hidden(both)), both], -1))
-                face = face.at[:, index].add(_CHANGE * change.reshape(len(looks), len(index), 3))
+                face = face.at[:, index].add(_CHANGE * change.reshape(len(appearance), len(index), 3))
             angles = blocks["gaze"][which][:, :2] * jnp.asarray(GAZE_SCALE[:2])[None]
             turn = rigid.rotation(jnp.concatenate([angles, jnp.zeros_like(angles[:, :1])], -1))
             irises = [
@@ -167,7 +169,7 @@ def sketch(
     brows = jnp.minimum(*(_squared_distance(pixels, at[:, index]) for index in _BROWS))
     maps = [jax.nn.sigmoid(d / width) for d in (inner, outer, eyes) for width in (0.015, 0.08)]
     maps += [jax.nn.sigmoid((radius - jnp.sqrt(d) / size) / 0.025) for d, radius in ((irises, _IRIS), (brows, 0.03))]
-    return _STRONG * jnp.stack(maps, -1).reshape(len(points), resolution, resolution, SKETCH)
+    return _INSIDE * jnp.stack(maps, -1).reshape(len(points), resolution, resolution, SKETCH)
 
 
 # x and y are arrays of their own: sums over a last axis of two keep a CPU from using its vector instructions.

@@ -23,7 +23,10 @@ _MAX_ANGLE = 75.0  # degrees
 
 
 def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
-    """Returns R = Rz(roll) Ry(yaw) Rx(pitch) from yaw, pitch, roll, as demo_jax.factors.rotation_matrix."""
+    """Returns R = Rz(roll) Ry(yaw) Rx(pitch) from yaw, pitch, roll, as demo_jax.factors.rotation_matrix.
+
+    jax.scipy.spatial.transform.Rotation (jax 0.10) relies on rank promotion, which raises an error in the tests.
+    """
     yaw, pitch, roll = jnp.moveaxis(jnp.deg2rad(degrees), -1, 0)
     cy, sy, cp, sp, cr, sr = jnp.cos(yaw), jnp.sin(yaw), jnp.cos(pitch), jnp.sin(pitch), jnp.cos(roll), jnp.sin(roll)
     rows = [
@@ -96,7 +99,7 @@ def patch_grid(
     return middle[:, None] + 2.0 * zoom[:, None, None, None] * away * DOWN[None]
 
 
-def project(points: Float[Array, "B N 3"] | Float[Array, "1 N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
+def project(points: Float[Array, "#B N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
     """Projects points of heads (face widths, in the head's axes) to the image, in -1..1, y down.
 
     Args:
