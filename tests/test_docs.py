@@ -1,5 +1,5 @@
-"""What the documentation names exists and runs: functions in architecture.md, the site, and every code block of the README
-and the tutorials."""
+"""What the documentation names exists and runs: functions in architecture.md, the site, and every code block
+of the README and the tutorials."""
 
 from __future__ import annotations
 
