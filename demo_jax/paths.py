@@ -1,4 +1,4 @@
-"""Paths: object storage, and the files that come with the package, so that what names them works from any folder."""
+"""Paths: object storage, and the files that come with the package, which can be named from any folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _IN_THE_REPOSITORY = "demo_jax/assets/"
 
 
 def on_object_storage(path: str | os.PathLike) -> bool:
-    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
+    """Returns whether the path is a URL such as gs://bucket/run. A file there appears whole or not at all, and cannot
+    be appended to."""
     return "://" in os.fspath(path)
 
 
@@ -28,10 +29,10 @@ def find_config(name: str) -> str:
 
 
 def resolve(path: str | os.PathLike) -> epath.Path:
-    """A path as it is given, if there is something; else the bundled file or folder of that name, such as "puppet-v1".
+    """Returns the given path if it exists, else the bundled file or folder of that name, such as "puppet-v1".
 
-    So a folder of the user's goes before a bundled one of the same name. The path of a bundled file in the repository,
-    demo_jax/assets/NAME, is such a name too.
+    A folder of the user's therefore takes precedence over a bundled one of the same name. The path of a bundled file in
+    the repository, demo_jax/assets/NAME, is such a name too.
     """
     given = epath.Path(path)
     if on_object_storage(path) or given.exists():

@@ -13,7 +13,6 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import numpy as np
 
@@ -124,7 +123,7 @@ class Controls:
         blink: str | Sequence[str] = (),
         camera: bool = False,
         drive: Mapping[str, Drive] | None = None,
-    ) -> Self:
+    ) -> Controls:
         """From the words of the command line, each one string or several, with commas between items:
 
             Controls.parse(hold="pose,gaze", gain="lip=1.2", set=["yaw=+10", "open_left=0"], track="nod.csv")
