@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from living import alive, wait_for
+from process_utils import alive, wait_for
 
 from data_pipelines.loading import iterator as module
 from data_pipelines.loading.iterator import Batches, WorkersLostError, WorkerTimeouts

@@ -113,7 +113,7 @@ def test_prepare_leaves_out_what_shows_nothing_new(tmp_path: Path, capsys: pytes
     assert prepare.main(arguments) == 0
     said = capsys.readouterr()
     assert "2 of 3 videos accepted" in said.out
-    assert "passed over" in said.err and "1 (notes.txt)" in said.err
+    assert "files skipped" in said.err and "1 (notes.txt)" in said.err
     with (out / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["clip_id"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"late_01", "slow_01", "caf-_01"}
