@@ -24,6 +24,7 @@ from ml_collections import config_flags
 from data_pipelines.loading.iterator import WorkersLostError
 from demo_jax.checkpoint.save import NotSavedError
 from demo_jax.cli import print_error
+from demo_jax.config import OLD_NAMES
 from demo_jax.errors import InputError
 from demo_jax.jobs.run import run
 from demo_jax.paths import find_config
@@ -73,6 +74,7 @@ def parse(arguments: list[str]) -> list[str]:
     try:
         if single := next((a for a in arguments[1:] if a.startswith("-config.")), None):
             raise InputError(f"unexpected {single!r}; settings begin with --config.")
+        arguments = _with_current_names(arguments)
         arguments = [_found(a, before) for before, a in zip(["", *arguments], arguments, strict=False)]
         _join_early(arguments)
         left = flags.FLAGS(arguments)
@@ -96,6 +98,21 @@ def _found(word: str, before: str) -> str:
         return find_config(word)
     flag, equals, name = word.partition("=")
     return f"{flag}={find_config(name)}" if equals and flag in ("-config", "--config") else word
+
+
+def _with_current_names(arguments: list[str]) -> list[str]:
+    """Returns the arguments with settings of OLD_NAMES under their names now, and prints a note for each."""
+    renamed = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        old = flag.removeprefix("--config.")
+        if flag != old and old in OLD_NAMES:
+            print(f"note: --config.{old} is now --config.{OLD_NAMES[old]}; the old name will go.", file=sys.stderr)
+            argument = f"--config.{OLD_NAMES[old]}{equals}{value}"
+        renamed.append(argument)
+    if renamed != arguments:
+        sys.argv = renamed  # config_flags looks there for overrides
+    return renamed
 
 
 def _join_early(arguments: list[str]) -> None:
