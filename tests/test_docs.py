@@ -153,7 +153,7 @@ def demo():
 def desk(monkeypatch, tmp_path, demo):
     """A folder with all files that the pages name, and the small model in place of every other; short recordings."""
     monkeypatch.setattr(pipeline, "load", lambda path=None: demo)
-    speech = audio.read_audio(ROOT / "demo_jax/assets/speech.wav")[: 75 * 640]
+    speech = audio.read_audio(ROOT / "demo_jax/assets/speech.wav")[: 100 * 640]
     (tmp_path / "demo_jax/assets").mkdir(parents=True)
     for folder in ("", "demo_jax/assets", "out/example"):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
@@ -192,6 +192,6 @@ def test_the_python_runs(desk, page, number):
     names: dict = {}
     exec(compile(blocks(page, "python")[number], page.name, "exec"), names)
     if "result" in names:
-        assert names["result"].frames == 75 and all(path.exists() for path in names["result"].tracks)
+        assert names["result"].frames == 100 and all(path.exists() for path in names["result"].tracks)
     if "code" in names:
         assert np.isfinite(names["code"]).all()

@@ -96,7 +96,7 @@ def patch_grid(
     return middle[:, None] + 2.0 * zoom[:, None, None, None] * away * DOWN[None]
 
 
-def project(points: Float[Array, "B N 3"] | Float[Array, "1 N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
+def project(points: Float[Array, "#B N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
     """Projects points of heads (face widths, in the head's axes) to the image, in -1..1, y down.
 
     Args:
