@@ -88,7 +88,7 @@ def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
 
 def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
     """The step, the state's shapes and the batch's."""
-    optimizer = make_optimizer(c.optimizer, c.steps, c.holds)
+    optimizer = make_optimizer(c.optimizer, c.steps, c.is_frozen)
     if isinstance(c, Stage1Config):
         model, batch = AutoEncoder(c.model), stage1_shapes(c)
         s, w = c.model.size, c.model.lip_window

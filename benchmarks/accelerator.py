@@ -95,7 +95,7 @@ def stage1() -> list[Row]:
     for dtype in ("float32", "bfloat16"):
         c = settings("puppet_gpu_autoencoder")
         c = dataclasses.replace(c, model=dataclasses.replace(c.model, dtype=dtype))
-        model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.holds)
+        model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.is_frozen)
         batch = jax.device_put(filled(stage1_shapes(c), c.model.size))
         plain, sets = c.data.batch_size, c.data.set_batch_size
         pictures = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))

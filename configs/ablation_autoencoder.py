@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_gaze_contrast": {"gaze_contrast": 0.0},
     "no_cross_covariance": {"cross_covariance": 0.0},
     "no_cosine": {"cosine": 0.0},
-    "no_true_control": {"true_control": 0.0, "true_lips": 0.0},
+    "no_true_control": {"teacher_forcing": 0.0, "teacher_forcing_lips": 0.0},
     "no_landmarks": {"landmarks": 0.0},
     "no_expression": {"expression": 0.0},
     "no_consistency": {"consistency": 0.0},

@@ -12,7 +12,7 @@ python sample.py --checkpoint runs/me --portrait me.png --audio speech.wav --out
 The model is the bundled one, or whatever follows a comma: configs/finetune.py:autoencoder,runs/real. Its networks keep
 their sizes. Every parameter learns; --config.low_rank=8 learns changes of that rank to the kernels instead, a seventh
 as many numbers in puppet-v1's auto-encoder and an eleventh in its flow. What the numbers of the controls mean is kept
-by the truth in the records (loss.supervision, loss.true_control), and the flow keeps the code space it learned in.
+by the truth in the records (loss.supervision, loss.teacher_forcing), and the flow keeps the code space it learned in.
 `python -m benchmarks.finetune` measures it: benchmarks/results/.
 """
 

@@ -28,7 +28,7 @@ def get_config():
             steps=8_000,
             model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
             loss=Stage1LossConfig(
-                true_lips=0.5,
+                teacher_forcing_lips=0.5,
                 supervision=0.0,
                 expression=0.0,
                 lip_contrast=0.0,

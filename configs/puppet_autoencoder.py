@@ -24,7 +24,7 @@ def get_config():
             steps=3_000,
             model=AutoEncoderConfig(size=64),
             data=DataConfig(batch_size=8, set_batch_size=6),
-            loss=Stage1LossConfig(true_control=1.0, true_lips=1.0),
+            loss=Stage1LossConfig(teacher_forcing=1.0, teacher_forcing_lips=1.0),
             optimizer=OptimizerConfig(learning_rate=8e-4),
         )
     )

@@ -39,7 +39,7 @@ def get_config(part: str = "both"):
     if part not in ("both", "decoder"):
         raise InputError(f"puppet_gpu_autoencoder has the parts both and decoder, not {part!r}.")
     both = part == "both"
-    loss = Stage1LossConfig(true_lips=0.5, lip_contrast=0.0, expression=20.0)
+    loss = Stage1LossConfig(teacher_forcing_lips=0.5, lip_contrast=0.0, expression=20.0)
     if not both:  # nothing is asked of codes that do not change
         loss = dataclasses.replace(
             loss,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from etils import epath
 
-ASSETS = Path(__file__).parent / "assets"
+_PACKAGE = Path(__file__).resolve().parent
+ASSETS = _PACKAGE / "assets"
+CONFIGS = next((p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir()), _PACKAGE / "configs")
 BUNDLED = ASSETS / "puppet-v1"
 _IN_THE_REPOSITORY = "demo_jax/assets/"
 
@@ -16,6 +18,14 @@ def on_object_storage(path: str | os.PathLike) -> bool:
     """Returns whether the path is a URL such as gs://bucket/run. A file there appears whole or not at all, and cannot
     be appended to."""
     return "://" in os.fspath(path)
+
+
+def find_config(name: str) -> str:
+    """A config file, FILE or FILE:ARGUMENT, as it is given, if there is one; else the file of that name that comes with
+    the package, so that puppet_flow, and configs/puppet_flow.py, can be named in any folder."""
+    file, colon, argument = name.partition(":")
+    there = CONFIGS / f"{Path(file).stem}.py"
+    return f"{there}{colon}{argument}" if not Path(file).exists() and there.exists() else name
 
 
 def resolve(path: str | os.PathLike) -> epath.Path:

@@ -98,6 +98,25 @@ def test_train_explains_what_it_refuses(command, tmp_path, capfd, flags, says):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # of config_flags
+@pytest.mark.parametrize(
+    ("stage", "old", "says"),
+    [
+        (STAGE2, "coupling.slices", "coupling.microbatches is 0; it must be at least 1"),
+        (STAGE1, "loss.true_control", "loss.teacher_forcing is -2.0; it must be from 0 to 1"),
+        (STAGE1, "loss.true_lips", "loss.teacher_forcing_lips is -2.0; it must be from 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("separate", [False, True])
+def test_an_old_name_of_a_setting_is_noted_and_set(command, capfd, stage, old, says, separate):
+    value = "0" if old == "coupling.slices" else "-2.0"
+    flags = [f"--config.{old}", value] if separate else [f"--config.{old}={value}"]
+    assert command(stage, *flags) == 2
+    note, error = capfd.readouterr().err.splitlines()
+    assert note == f"note: --config.{old} is now --config.{says.split(' ')[0]}; the old name will go."
+    assert error.startswith("error: ") and says in error
+
+
 def test_a_work_directory_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for workdir in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):

@@ -14,6 +14,7 @@ import pytest
 import configs
 from benchmarks.abstract import AUDIO, abstract_step, shape, stage1_shapes
 from demo_jax import config
+from demo_jax.checkpoint.load import BUNDLED, describe
 from demo_jax.config import Stage1Config, Stage2Config, as_config_dict, from_config_dict
 from demo_jax.errors import InputError
 from demo_jax.models.autoencoder import AutoEncoder
@@ -73,6 +74,40 @@ def test_a_whole_step_of_an_ablation_has_fitting_shapes(variant):
 def test_config_dict_round_trip():
     for c in (Stage1Config(steps=7), Stage2Config()):
         assert from_config_dict(as_config_dict(c)) == c
+
+
+OLD_SETTINGS = [  # old name, a value, the stage that has it
+    ("coupling.slices", 4, Stage2Config),
+    ("loss.true_control", 0.75, Stage1Config),
+    ("loss.true_lips", 0.125, Stage1Config),
+]
+
+
+def test_every_old_name_is_tested():
+    assert {name for name, _, _ in OLD_SETTINGS} == set(config.OLD_NAMES)
+
+
+@pytest.mark.parametrize(("old", "value", "stage"), OLD_SETTINGS)
+def test_an_old_name_of_a_setting_is_read_as_its_new_one(old, value, stage):
+    """As metadata of an old checkpoint have it: the old name alone."""
+    section, name = old.split(".")
+    new = config.OLD_NAMES[old].split(".")[1]
+    values = as_config_dict(stage()).to_dict()
+    del values[section][new]
+    values[section][name] = value
+    assert getattr(getattr(from_config_dict(values), section), new) == value
+    values[section][new] = value
+    with pytest.raises(InputError, match=rf"config\.{old} is now config\.{section}\.{new}, and both are given"):
+        from_config_dict(values)
+    with pytest.raises(InputError, match=rf"config\.{name} is not a setting"):  # in another place it is unknown
+        from_config_dict(as_config_dict(stage()).to_dict() | {name: value})
+
+
+def test_the_bundled_model_has_old_names_and_loads():
+    meta, stage1, stage2 = describe(BUNDLED)
+    assert stage1.loss.teacher_forcing == meta["autoencoder_config"]["loss"]["true_control"]
+    assert stage1.loss.teacher_forcing_lips == meta["autoencoder_config"]["loss"]["true_lips"]
+    assert stage2 is not None and stage2.coupling.microbatches == meta["config"]["coupling"]["slices"]
 
 
 def test_wrong_settings_are_explained():

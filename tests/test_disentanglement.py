@@ -17,7 +17,7 @@ from demo_jax.losses.contrastive import gaze_contrast, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.training import stage1_losses
-from demo_jax.training.code_blocks import Blocks, swap_factor, true_control, undo_shift
+from demo_jax.training.code_blocks import Blocks, swap_factor, teacher_force, undo_shift
 from tests import tiny_model
 
 LAYOUT = FactorLayout(lip=4, pose=6, gaze=5, residual=2)
@@ -122,25 +122,25 @@ def test_swap_takes_one_block_or_what_it_is_merged_into():
     assert paper.moving(jnp.arange(4)).any(1).tolist() == [True, True, True, False]
 
 
-def test_true_control_gives_what_is_known_and_not_merged():
+def test_teacher_forcing_takes_what_is_known_and_not_merged():
     codes, truth = jnp.zeros((2000, LAYOUT.size)), jnp.ones((2000, 13)).at[0].set(jnp.nan)
-    given = true_control(jax.random.key(0), codes, truth, BLOCKS, share=0.5, lip_share=0.25)[1:]
+    given = teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=0.5, lip_share=0.25)[1:]
     lip, pose, gaze = (given[:, LAYOUT.calibrated[p]] for p in (slice(3), slice(3, 9), slice(9, 13)))
     for part, share in ((lip, 0.25), (pose, 0.5), (gaze, 0.5)):
         assert ((part == part[:, :1]).all(1)).all()
         assert abs(float(part.mean()) - share) < 0.05  # 4 standard errors of 2000 draws
     assert (pose[:, 0] == gaze[:, 0]).all()
-    everything = true_control(jax.random.key(0), codes, truth, BLOCKS, share=1, lip_share=1)
+    everything = teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=1, lip_share=1)
     assert not everything[0].any() and float(everything[1].sum()) == 13
     merged = Blocks(layout=LAYOUT, merged=("pose",))
-    assert float(true_control(jax.random.key(0), codes, truth, merged, share=1, lip_share=1)[1].sum()) == 7
+    assert float(teacher_force(jax.random.key(0), codes, truth, merged, share=1, lip_share=1)[1].sum()) == 7
 
 
 def test_false_free_coordinates_are_another_rows_and_spare_the_calibrated_ones():
     codes = jnp.broadcast_to(jnp.arange(400.0)[:, None], (400, LAYOUT.size))
     truth = jnp.full((400, 13), jnp.nan)
     given = np.asarray(
-        true_control(jax.random.key(0), codes, truth, BLOCKS, share=0, lip_share=0, false_share=0.25) - codes
+        teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=0, lip_share=0, false_share=0.25) - codes
     )[1:]
     free = [i for f in ("lip", "gaze") for i in range(LAYOUT.size)[LAYOUT.slices[f]] if i not in LAYOUT.calibrated]
     assert set(np.flatnonzero(given.any(0))) == set(free)

@@ -41,7 +41,7 @@ def test_only_changes_of_that_rank_are_learned():
     config = RunConfig(
         start_from="x", low_rank=RANK, freeze=("still",), optimizer=OptimizerConfig(warmup_steps=0, learning_rate=0.05)
     )
-    optimizer = make_optimizer(config.optimizer, 10, config.holds)
+    optimizer = make_optimizer(config.optimizer, 10, config.is_frozen)
     first = low_rank.attach(parameters(), RANK, config.freeze, seed=0)
     state = create(first, optimizer)
     aim = jax.tree.map(jnp.zeros_like, parameters())
@@ -69,5 +69,5 @@ def test_only_changes_of_that_rank_are_learned():
 def test_what_cannot_be_is_said():
     with pytest.raises(InputError, match="low_rank is set without start_from"):
         RunConfig(low_rank=4)
-    with pytest.raises(InputError, match="low_rank holds it"):
+    with pytest.raises(InputError, match="low_rank freezes"):
         Stage1Config(low_rank=4, start_from="x", loss=dataclasses.replace(Stage1LossConfig(), adversarial=0.1))

@@ -27,7 +27,7 @@ LAYOUT = FactorLayout()
 CONFIG = Stage2Config(
     model=FlowTransformerConfig(width=32, depth=2, heads=2, window=8, context=3, look_ahead=2),
     optimizer=OptimizerConfig(warmup_steps=1),
-    coupling=CouplingConfig(kind="sinkhorn", share=0.05, slices=2),
+    coupling=CouplingConfig(kind="sinkhorn", share=0.05, microbatches=2),
 )
 
 

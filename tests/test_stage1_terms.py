@@ -55,8 +55,8 @@ NOT_TERMS = [
     "sharpness",
     "region",
     "temperature",
-    "true_control",
-    "true_lips",
+    "teacher_forcing",
+    "teacher_forcing_lips",
     "false_free",
     "merged",
     "vgg16",
@@ -88,7 +88,8 @@ def test_the_discriminator_and_what_it_judges_learn_apart():
 def test_a_term_without_weight_is_not_there_and_changes_no_other():
     full = all_terms(EVERYTHING)
     few = all_terms(dataclasses.replace(OFF, reconstruction=1.0, structure=0.2, sharpness=0.5, region=20.0,
-                                        true_control=0.5, true_lips=0.25, false_free=0.15, identity=0.1))  # fmt: skip
+                                        teacher_forcing=0.5, teacher_forcing_lips=0.25, false_free=0.15,
+                                        identity=0.1))  # fmt: skip
     assert set(few) == {"reconstruction", "psnr", "identity", "loss"}
     assert few["identity"] == pytest.approx(full["identity"], rel=1e-5)
     assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)

@@ -40,7 +40,7 @@ def batches(start: int, act=lambda step: None):
 
 def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> TrainingJob:
     optimizer = make_optimizer(
-        config.optimizer, 12, config.holds
+        config.optimizer, 12, config.is_frozen
     )  # the schedule of the whole run, however far this call goes
 
     def losses(params, batch, key):
@@ -161,6 +161,18 @@ def test_another_config_in_the_same_work_directory_is_refused(tmp_path, setting,
         train(job(now, 12), CONFIG, tmp_path, MESH)
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == before
     assert int(train(job(was, 12), CONFIG, tmp_path, MESH).step) == 12  # more steps and another rate are the same run
+
+
+def test_a_run_begun_under_an_old_name_of_a_setting_is_the_same_run(tmp_path):
+    def job(name, value):
+        made = make_job(CONFIG)
+        made.meta["config"] |= {"coupling": {name: value}}
+        return made
+
+    train(job("slices", 2), dataclasses.replace(CONFIG, steps=4), tmp_path, MESH)
+    with pytest.raises(InputError, match=r"config\.coupling\.microbatches is 2; this one's is 4"):
+        train(job("microbatches", 4), CONFIG, tmp_path, MESH)
+    assert int(train(job("microbatches", 2), CONFIG, tmp_path, MESH).step) == 12
 
 
 def test_it_says_what_it_costs_and_where_its_time_goes(tmp_path, capfd):

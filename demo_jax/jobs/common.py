@@ -42,7 +42,7 @@ def given_parameters(
         raise InputError(f"config.start_from {config.start_from} has no array in common with this model.")
     for group, leaves in shapes.items():
         count, whole = sum(name.startswith(f"[{group!r}]") for name in given), len(jax.tree.leaves(leaves))
-        if config.holds(group) and count < whole:
+        if config.is_frozen(group) and count < whole:
             raise InputError(
                 f"{group} is frozen, but only {count} of its {whole} arrays are in {config.start_from} with the same "
                 "name and shape; take config.model from there, or let the group learn."

@@ -40,7 +40,7 @@ def run(values, workdir: str, profile: int = 0):
 def _check_batches(config: RunConfig, shards: int) -> None:
     """Raises InputError unless every shard and every part of a step gets as many rows."""
     stage2 = isinstance(config, Stage2Config)
-    parts = config.optimizer.accumulate * (config.coupling.slices if isinstance(config, Stage2Config) else 1)
+    parts = config.optimizer.accumulate * (config.coupling.microbatches if isinstance(config, Stage2Config) else 1)
     for name in ("batch_size",) if stage2 else ("batch_size", "set_batch_size"):
         size = getattr(config.data, name)
         if size % (shards * parts):

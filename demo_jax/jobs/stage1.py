@@ -26,7 +26,7 @@ from demo_jax.training.steps import make_step
 
 def autoencoder_job(config: Stage1Config, workdir: str) -> TrainingJob:
     """Stage 1 from config: networks, data, losses, and what a checkpoint must say of itself."""
-    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.holds)
+    model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.is_frozen)
     batches = functools.partial(
         pipeline.stage1_batches,
         config.data.path,

@@ -56,7 +56,7 @@ def flow_job(config: Stage2Config, workdir: str) -> TrainingJob:
     space = jax.device_get(start.space if start else load_space(epath.Path(config.data.path) / "space.npz"))
     model, optimizer = (
         FlowTransformer(config.model, layout),
-        make_optimizer(config.optimizer, config.steps * config.coupling.slices, config.holds),
+        make_optimizer(config.optimizer, config.steps * config.coupling.microbatches, config.is_frozen),
     )
     batches = functools.partial(
         pipeline.stage2_batches,

@@ -63,7 +63,7 @@ def undo_shift(codes: jax.Array, shift: jax.Array, layout: FactorLayout) -> jax.
     return codes.at[:, jnp.array([x, y, z])].set(jnp.concatenate([place, moved[:, 2:] + shift[:, 2:]], 1) / unit)
 
 
-def true_control(
+def teacher_force(
     key: jax.Array,
     codes: jax.Array,
     truth: jax.Array,

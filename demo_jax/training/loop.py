@@ -23,7 +23,7 @@ from jaxtyping import PyTree
 
 from demo_jax import sharding
 from demo_jax.checkpoint.save import RunCheckpoints
-from demo_jax.config import RunConfig
+from demo_jax.config import RunConfig, with_current_names
 from demo_jax.errors import InputError
 from demo_jax.models import low_rank
 from demo_jax.training import distributed
@@ -180,7 +180,7 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.Pat
                 f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
                 "Take another --workdir, or the data the run began with."
             )
-    for name, (was, now) in _changes(old["config"], new["config"]).items():
+    for name, (was, now) in _changes(with_current_names(old["config"]), new["config"]).items():
         if name.split(".")[0] in _FIXED or name == "data.feature":
             raise InputError(
                 f"{workdir} holds a run whose config.{name} is {was!r}; this one's is {now!r}. Take another --workdir."

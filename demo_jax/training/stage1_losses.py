@@ -26,7 +26,7 @@ from demo_jax.losses.perceptual import Weights, perceptual
 from demo_jax.losses.reconstruction import image_loss, psnr
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
-from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, true_control, undo_shift
+from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, teacher_force, undo_shift
 
 Batch = dict[str, jax.Array]
 Terms = dict[str, jax.Array]
@@ -183,14 +183,18 @@ def _jobs(
 ) -> list[_DecodeRequest]:
     # In a share of the samples the decoder sees the truth, of the source as of what is to be shown, so that a
     # calibrated number means the same in the picture as in the encoder.
-    shares = {"share": weights.true_control, "lip_share": weights.true_lips, "false_share": weights.false_free}
+    shares = {
+        "share": weights.teacher_forcing,
+        "lip_share": weights.teacher_forcing_lips,
+        "false_share": weights.false_free,
+    }
     keys = jax.random.split(key, 3)
 
     def marks(*names: str) -> jax.Array:
         return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
 
     def told(key: jax.Array, code: jax.Array, truth: str) -> jax.Array:
-        return true_control(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
+        return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
     jobs = []
     if weights.reconstruction:

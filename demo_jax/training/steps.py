@@ -90,20 +90,20 @@ def make_stage2_step(
     space: CodeSpace,
     optimizer: optax.GradientTransformation,
 ) -> StepFn:
-    """One step of stage 2: a batch is coupled as a whole, then trained on in config.coupling.slices parts, an update
-    for each; so a coupling group may be larger than what a gradient is taken on. Metrics are means over the parts."""
+    """Returns one step of stage 2: a batch is coupled as a whole, then split into config.coupling.microbatches with an
+    update each, so that a coupling group may be larger than a gradient's rows. Metrics are means over microbatches."""
 
     def losses(params: PyTree, pairs: FlowBatch, key: jax.Array) -> Metrics:
         del key
         return flow_batch_losses(model, config, layout, params, pairs)
 
-    update, slices = make_step(losses, config, optimizer), config.coupling.slices
+    update, count = make_step(losses, config, optimizer), config.coupling.microbatches
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         pairs = make_flow_batch(config, layout, space, batch, rng.stream(config.seed, "train", state.step))
-        if slices == 1:
+        if count == 1:
             return update(state, pairs)
-        after, metrics = jax.lax.scan(update, state, split_microbatches(pairs, slices))
+        after, metrics = jax.lax.scan(update, state, split_microbatches(pairs, count))
         # A step is a batch, however many updates it has: the next batch and its noise depend on this number.
         return dataclasses.replace(after, step=state.step + 1), jax.tree.map(lambda m: m.mean(0), metrics)
 
@@ -136,7 +136,7 @@ def make_step(
     count = config.optimizer.accumulate
 
     def objective(params: PyTree, batch: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        held = {name: jax.lax.stop_gradient(p) if config.holds(name) else p for name, p in params.items()}
+        held = {name: jax.lax.stop_gradient(p) if config.is_frozen(name) else p for name, p in params.items()}
         metrics = losses(low_rank.merged(held), batch, key)
         return metrics["loss"], metrics
 
@@ -154,7 +154,7 @@ def make_step(
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = rng.stream(config.seed, "train", state.step)
         gradients, metrics = (differentiate if count == 1 else accumulated)(state.params, batch, key)
-        metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if not config.holds(n)}
+        metrics |= {f"gradient/{n}": optax.tree.norm(g) for n, g in gradients.items() if not config.is_frozen(n)}
         return apply_gradients(state, gradients, optimizer, config.optimizer), metrics
 
     return step
