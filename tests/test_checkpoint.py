@@ -55,7 +55,7 @@ def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
         for mesh in (one, eight):
             placed = sharding.state_shardings(abstract, mesh)
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
-            restored = from_parts(checkpoints.restore(to_parts(target), accept=lambda meta: None, say=pytest.fail))
+            restored = from_parts(checkpoints.restore(to_parts(target), check=lambda meta: None, log=pytest.fail))
             for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
                 np.testing.assert_array_equal(a, b)
             assert len(restored.params["layer"]["kernel"].sharding.device_set) == mesh.size
@@ -146,19 +146,19 @@ def test_a_damaged_step_is_named_and_the_one_before_it_taken(tmp_path, state, ho
     for s in (state, late):
         save(tmp_path, s)
     damage(largest_file(tmp_path / "checkpoints" / "7" / "ema"), how)
-    said: list[str] = []
+    logged: list[str] = []
     with RunCheckpoints(tmp_path) as checkpoints:
-        restored = from_parts(checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append))
-    assert int(restored.step) == 0 and len(said) == 1
-    assert "checkpoints/7 is damaged" in said[0] and "Step 7 is left out; taking the one before it." in said[0]
+        restored = from_parts(checkpoints.restore(to_parts(state), check=lambda meta: None, log=logged.append))
+    assert int(restored.step) == 0 and len(logged) == 1
+    assert "checkpoints/7 is damaged" in logged[0] and "Step 7 is skipped; taking the one before it." in logged[0]
     loaded = load_model(tmp_path, "autoencoder")
     np.testing.assert_array_equal(loaded.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"])
-    assert "Step 7 is left out" in capsys.readouterr().err
+    assert "Step 7 is skipped" in capsys.readouterr().err
     damage(largest_file(tmp_path / "checkpoints" / "0" / "ema"), how)
     with pytest.raises(InputError, match="is damaged"):
         load_model(tmp_path, "autoencoder")
     with RunCheckpoints(tmp_path) as checkpoints, pytest.raises(InputError, match="every checkpoint there is damaged"):
-        checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append)
+        checkpoints.restore(to_parts(state), check=lambda meta: None, log=logged.append)
 
 
 def test_a_published_model_with_a_changed_bit_is_refused(tmp_path, state):
@@ -167,7 +167,7 @@ def test_a_published_model_with_a_changed_bit_is_refused(tmp_path, state):
     export_model(tmp_path / "run", tmp_path / "public")
     assert load_model(tmp_path / "public", "autoencoder").meta["config"]["start_from"] == ""  # helps nobody else
     damage(largest_file(tmp_path / "public"), "flipped")
-    with pytest.raises(InputError, match=r"arrays are not what was saved, such as ema\['layer'\]\['kernel'\]"):
+    with pytest.raises(InputError, match=r"arrays differ from what was saved, such as ema\['layer'\]\['kernel'\]"):
         load_model(tmp_path / "public", "autoencoder")
 
 
@@ -208,7 +208,7 @@ def test_a_cause_outside_of_the_checkpoint_is_told_from_damage(tmp_path, error, 
 def test_a_failure_that_is_not_for_want_of_room_does_not_ask_for_room(tmp_path):
     with (
         RunCheckpoints(tmp_path) as checkpoints,
-        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command goes on"),
+        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command resumes"),
         checkpoints._writing(),
     ):
         raise ValueError("Cannot rename: the destination already exists.")
