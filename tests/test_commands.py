@@ -156,7 +156,7 @@ def test_two_runs_in_one_work_directory(one_person, tmp_path, monkeypatch):
     with locked(tmp_path / "run", "training"):
         with pytest.raises(InputError, match=r"another run, process \d+ on .*, is training in"):
             run.run(values, str(tmp_path / "run"))
-        monkeypatch.setattr(distributed, "first", lambda: False)
+        monkeypatch.setattr(distributed, "is_lead", lambda: False)
         assert run.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "run").iterdir()] == []

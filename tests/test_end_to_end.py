@@ -109,7 +109,7 @@ def test_codes_of_another_autoencoder_are_refused(world):
     params = jax.tree.map(lambda p: p + 1e-3, ours.autoencoder_params)
     with RunCheckpoints(world / "other") as checkpoints:
         checkpoints.save(0, {"ema": params}, ours.meta)
-    with pytest.raises(InputError, match="holds codes of motion encoder"):
+    with pytest.raises(InputError, match="has codes of motion encoder"):
         run.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
     arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
@@ -120,7 +120,7 @@ def test_features_of_another_version_are_refused(world):
     info = json.loads((world / "old_codes" / "codes.json").read_text())
     config = stage2(world / "old_codes", world / "autoencoder")
     (world / "old_codes" / "codes.json").write_text(json.dumps(info | {"features": {config.data.feature: "0"}}))
-    with pytest.raises(InputError, match=f"holds version 0 of the audio features {config.data.feature}"):
+    with pytest.raises(InputError, match=f"has version 0 of the audio features {config.data.feature}"):
         run.run(as_config_dict(config), str(world / "flow3"))
 
 
