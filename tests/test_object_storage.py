@@ -94,7 +94,7 @@ def test_metrics_of_every_start_stay(bucket, monkeypatch):
         def close(self) -> None: ...
 
     monkeypatch.setattr("tensorboardX.SummaryWriter", NoBoard)  # it needs Google's own library
-    monkeypatch.setattr(writers._Stored, "every", 0.0)
+    monkeypatch.setattr(writers._ObjectStorageLines, "every", 0.0)
     first = MetricWriter(bucket / "run", 0, 10, ())
     first.scalars(1, {"loss": 2.0})
     lines = (bucket / "run/metrics-0000000.jsonl").read_text().splitlines()  # while it runs

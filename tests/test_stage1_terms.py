@@ -101,10 +101,10 @@ def test_cycle_teaches_the_decoder_and_not_the_encoder():
     params = tiny_model.model().autoencoder_params
 
     def loss(params, some):
-        net = stage1_losses.Net(model=model, params=params)
-        pictures = {"source": stage1_losses.to_float(some["source"])}
-        codes, _ = stage1_losses.encode(net, pictures, some["driving"])
-        return stage1_losses.cycle(net, blocks, pictures["source"], codes, jax.random.key(0))
+        net = stage1_losses.BoundAutoEncoder(model=model, params=params)
+        images = {"source": stage1_losses.to_float(some["source"])}
+        codes, _ = stage1_losses.encode(net, images, some["driving"])
+        return stage1_losses.cycle(net, blocks, images["source"], codes, jax.random.key(0))
 
     gradients = jax.device_get(jax.jit(jax.grad(loss))(params, tiny_model.stage1_batch()))
     size = {name: sum(np.abs(x).sum() for x in jax.tree.leaves(g)) for name, g in gradients.items()}
