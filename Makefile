@@ -11,7 +11,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 REAL := out/real
 
-.PHONY: help demo test check real ablations clean lock
+.PHONY: help demo test check docs real ablations clean lock
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/'
@@ -34,6 +34,9 @@ check: $(INSTALLED)  ## lint, format, types, then the tests
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(MAKE) --no-print-directory test
+
+docs: $(INSTALLED)  ## the documentation as a site: out/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 real: $(INSTALLED)  ## make real DATA=folder [PORTRAIT=picture AUDIO=sound]: prepare videos, train both stages, sample
 	@test -n "$(DATA)" || { echo "error: say which folder of videos to use: make real DATA=folder" >&2; exit 2; }

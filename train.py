@@ -3,9 +3,7 @@
 python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
 """
 
-from absl import app
-
-from demo_jax.train import main, parse
+from demo_jax.train import command
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    command()

@@ -1,7 +1,7 @@
-"""`python -m data_pipelines.add_features`: other audio features for encoded clips, from the waveforms they hold.
+"""`python -m data_pipelines.add_features`: adds audio features to encoded clips, from their waveforms.
 
-Writes OUT/<split>/codes/<clip_id>.npz with the new features beside those that are there, and OUT/space.npz and
-OUT/codes.json as they are: motion does not change, so no picture is encoded again. Train on them with
+Writes OUT/<split>/codes/<clip_id>.npz with the new features beside the old ones, OUT/space.npz unchanged, and
+OUT/codes.json with the new feature's version: motion does not change, so no image is encoded again. Train on them with
 `--config.data.feature=NAME`.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 from tqdm import tqdm
@@ -23,13 +22,13 @@ from demo_jax.media.files import write_atomically
 
 
 def with_features(record: CodeRecord, features: AudioFeatures) -> CodeRecord:
-    """The record with these features of its waveform [T * 640] beside those it has."""
+    """Returns the record with these features of its waveform [T * 640] beside those it has."""
     return dataclasses.replace(record, features=record.features | {features.name: features(record.waveform)})
 
 
 def add_features(codes: str, out: str, features: AudioFeatures) -> int:
-    """Every split of the code records in `codes`, with more features, to `out`; codes.json comes last. Returns how many
-    clips there were.
+    """Writes every split of the code records in `codes`, with more features, to `out`; codes.json comes last. Returns
+    the number of clips.
 
     Raises:
       InputError: no code records, or `out` is `codes` or holds other codes.
@@ -46,7 +45,7 @@ def add_features(codes: str, out: str, features: AudioFeatures) -> int:
             record = with_features(read_codes(path), features)
             write_atomically(target / split / "codes" / path.name, pack(record))
             count += 1
-    shutil.copyfile(source / "space.npz", target / "space.npz")
+    write_atomically(target / "space.npz", (source / "space.npz").read_bytes())
     clips = {split: [path.stem for path in code_paths(codes, split)] for split in splits_of(codes)}
     versions = info.get("features", {}) | {features.name: features.version}
     info |= {"features": versions, "clips": clips}
@@ -63,7 +62,7 @@ def _fingerprints(info: dict) -> tuple:
 def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m data_pipelines.add_features",
-        description="Adds other audio features to motion codes, from the sound they hold.",
+        description="Adds audio features to motion codes, from the waveforms in them.",
         epilog="Example: python -m data_pipelines.add_features --codes data/puppet_codes --feature phonetic "
         "--out data/puppet_codes_phonetic",
     )

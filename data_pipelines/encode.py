@@ -1,15 +1,15 @@
 """`python -m data_pipelines.encode`: clip records -> motion codes, with the fingerprint of their motion encoder.
 
-OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout, fitted
-to the train split) and OUT/codes.json (fingerprints, and the clips: only those listed are read). Beside the audio
-features of the records, that which stage 2 hears by is made of the sound. Puppet sets are left out: their motion does
-not belong to their sound.
+Writes OUT/<split>/codes/<clip_id>.npz (schema.CodeRecord, one per whole clip), OUT/space.npz (statistics and readout,
+fitted to the train split) and OUT/codes.json (fingerprints, and the clips: only those listed are read). The audio
+feature that conditions stage 2 is computed from the waveforms and stored beside the features of the records. Paired
+groups and probes are left out: their motion does not belong to their speech.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,8 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.add_features import with_features
-from data_pipelines.loading.batches import codes_info, data_fingerprint, decode_frame, open_records, splits_of
-from data_pipelines.records.catalog import remove_unlisted_codes
+from data_pipelines.loading.examples import decode_frame
+from data_pipelines.records.catalog import (
+    codes_info,
+    data_fingerprint,
+    remove_unlisted_codes,
+    speech_clips,
+    splits_of,
+)
 from data_pipelines.records.schema import ClipRecord, CodeRecord, pack
 from demo_jax import codes
 from demo_jax.audio.registry import AudioFeatures, extractor
@@ -36,8 +42,8 @@ CHUNK = 64  # frames encoded at once; the only batch size, so that the encoder c
 
 
 def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phonetic") -> None:
-    """Encodes every split of `data`, with the audio feature of that name. Everything is written anew; codes.json comes
-    last. Code records in `out` of clips that `data` no longer has are removed.
+    """Encodes every split of `data`, with the audio feature of that name. Everything is written anew, codes.json last.
+    Code records in `out` of clips that `data` no longer has are removed.
 
     Raises:
       InputError: no checkpoint, no records, or `out` holds codes of another auto-encoder or corpus.
@@ -55,7 +61,7 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
     _check_target(target, meta)
     with locked(target, "encoding"):
         clips = _encode(model, data, target, features, splits)
-        # Last: it says that all is there.
+        # Last: it marks the folder as complete.
         write_atomically(target / "codes.json", json.dumps(meta | {"clips": clips}, indent=2).encode())
         remove_unlisted_codes(target, clips)
 
@@ -63,7 +69,7 @@ def encode_corpus(autoencoder: str, data: str, out: str, feature: str = "phoneti
 def _encode(
     model: LoadedModel, data: str, target: Path, features: AudioFeatures, splits: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Writes the code records of every split, and the code space. Split -> clip_ids."""
+    """Writes the code records of every split, and the code space. Returns split -> clip_ids."""
     encoder = jax.jit(
         lambda images: AutoEncoder(model.autoencoder.model).apply(
             {"params": model.autoencoder_params}, to_float(images), method=AutoEncoder.encode_motion
@@ -72,8 +78,8 @@ def _encode(
     fitted: list[CodeRecord] = []
     clips: dict[str, list[str]] = {split: [] for split in splits}
     for split in splits:
-        for pieces in tqdm(_clips(data, split), desc=f"encode {split}", unit="clip"):
-            record = with_features(_encode_clip(pieces, encoder, model), features)
+        for segments in tqdm(speech_clips(data, split), desc=f"encode {split}", unit="clip"):
+            record = with_features(_encode_clip(segments, encoder, model), features)
             write_atomically(target / split / "codes" / f"{record.clip_id}.npz", pack(record))
             clips[split].append(record.clip_id)
             if split == splits[0]:
@@ -100,26 +106,14 @@ def _check_target(target: Path, meta: dict) -> None:
         )
     if old.get("data_fingerprint") != meta["data_fingerprint"]:
         raise InputError(
-            f"{target} holds codes of other data: another corpus, or this one before it was changed. Give another "
+            f"{target} holds codes of other data: another corpus, or this one before it was changed; give another "
             "--out, or remove that folder."
         )
 
 
-def _clips(data: str, split: str) -> Iterator[list[ClipRecord]]:
-    """The pieces of each whole clip, in order, without puppet sets."""
-    records = open_records(data, split)
-    by_clip: dict[str, list[int]] = {}
-    for i, key in enumerate(records.keys):
-        by_clip.setdefault(key.rsplit("-", 1)[0], []).append(i)
-    for indices in by_clip.values():
-        pieces = [records[i] for i in indices]
-        if not pieces[0].variant:
-            yield sorted(pieces, key=lambda piece: piece.piece)
-
-
-def _encode_clip(pieces: list[ClipRecord], encoder: jax.stages.Wrapped, model: LoadedModel) -> CodeRecord:
+def _encode_clip(segments: list[ClipRecord], encoder: jax.stages.Wrapped, model: LoadedModel) -> CodeRecord:
     size = model.autoencoder.model.size
-    frames = np.stack([decode_frame(f, size) for piece in pieces for f in piece.frames])
+    frames = np.stack([decode_frame(f, size) for segment in segments for f in segment.frames])
     encoded = []
     for start in range(0, len(frames), CHUNK):
         chunk = frames[start : start + CHUNK]
@@ -127,15 +121,15 @@ def _encode_clip(pieces: list[ClipRecord], encoder: jax.stages.Wrapped, model: L
         encoded.append(np.asarray(encoder(padded))[: len(chunk)])
 
     def joined(name: str) -> np.ndarray:
-        return np.concatenate([getattr(piece, name) for piece in pieces])
+        return np.concatenate([getattr(segment, name) for segment in segments])
 
-    first = pieces[0]
+    first = segments[0]
     return CodeRecord(
         clip_id=first.clip_id,
         speaker_id=first.speaker_id,
         corpus=first.corpus,
         codes=np.concatenate(encoded),
-        features={n: np.concatenate([p.features[n] for p in pieces]) for n in first.features},
+        features={n: np.concatenate([s.features[n] for s in segments]) for n in first.features},
         waveform=joined("waveform"),
         truth=calibrated_code(joined("lips"), joined("pose"), joined("gaze")),
         expression=joined("expression"),
@@ -157,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--autoencoder", required=True, help="work directory of either stage, or a published model")
     parser.add_argument("--data", required=True, help="folder of the corpus: DIR/<split>/clips or its shards")
     parser.add_argument("--out", required=True, help="folder to write; a second run with the same arguments renews it")
-    parser.add_argument("--feature", default="phonetic", help="audio feature that stage 2 is to hear by (phonetic)")
+    parser.add_argument("--feature", default="phonetic", help="audio feature for stage 2 (default phonetic)")
     args = parser.parse_args(argv)
     start_jax()
     encode_corpus(args.autoencoder, args.data, args.out, args.feature)

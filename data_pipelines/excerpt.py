@@ -1,7 +1,7 @@
 """`python -m data_pipelines.excerpt`: a portrait and a recording out of a prepared corpus, to try a model on.
 
-Takes the first clip of a split: its first frame as portrait.png, with the sidecar that tells sample.py that it is
-cropped already, and its sound as speech.wav.
+Takes the first clip of a split: its first frame as portrait.png, with the sidecar that marks it as cropped for
+sample.py, and its speech as speech.wav.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipelines.records.catalog import corpus_name, open_records, splits_of
+from data_pipelines.records.catalog import corpus_name, speech_clips, splits_of
 from demo_jax.cli import CommandParser, cli_main
+from demo_jax.errors import InputError
 from demo_jax.media import audio
 from demo_jax.media.files import write_atomically
 
@@ -22,19 +23,19 @@ from demo_jax.media.files import write_atomically
 def write_excerpt(data: str, out: str) -> None:
     """Writes OUT/portrait.png, portrait.json and speech.wav from a held-out clip of the corpus in `data`.
 
-    The split is test, else val, else the first there is. Raises InputError if there are no records.
+    The split is test, else val, else the first. Raises InputError if there are no records of speech.
     """
     splits = splits_of(data)
     split = next((s for s in ("test", "val") if s in splits), splits[0])
-    records = open_records(data, split)
-    clip_id = next(piece.clip_id for piece in records.pieces if not piece.variant)
-    pieces = sorted((records[i] for i, p in enumerate(records.pieces) if p.clip_id == clip_id), key=lambda r: r.piece)
+    segments = next(speech_clips(data, split), None)
+    if segments is None:
+        raise InputError(f"{data}: the split {split!r} has no clips with speech.")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "portrait.png", _png(pieces[0].frames[0]))
+    write_atomically(folder / "portrait.png", _png(segments[0].frames[0]))
     sidecar = {"cropped": True, "corpus": corpus_name(data, split)}
     write_atomically(folder / "portrait.json", json.dumps(sidecar).encode())
-    audio.write_wav(folder / "speech.wav", np.concatenate([piece.waveform for piece in pieces]))
+    audio.write_wav(folder / "speech.wav", np.concatenate([segment.waveform for segment in segments]))
 
 
 def _png(jpeg: bytes) -> bytes:

@@ -1,26 +1,23 @@
-"""Turns a folder of videos of talking people into clip records: `python -m data_pipelines.prepare --help`."""
+"""Turns videos of talking people into clip records: `python -m data_pipelines.prepare --help`."""
 
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import contextlib
 import csv
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
-import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.loading.workers import exit_with_parent
+from data_pipelines.loading.workers import run_each
+from data_pipelines.records.names import clip_id_of
 from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, write_clip
 from data_pipelines.records.splits import assign_splits, name_identities, parse_split
 from demo_jax.cli import CommandParser, cli_main
@@ -30,18 +27,18 @@ from demo_jax.media.files import PLAYLISTS, check_input, write_atomically
 from demo_jax.media.locks import locked
 from demo_jax.media.video import VIDEO_SUFFIXES
 
-NAMED = 5  # of the files passed over
+_NAMED = 5  # of the skipped files
 _HELP = """
 Finds the face, its pose, gaze, lips and expression in every frame, cuts one fixed square per clip, and writes
 
-    OUT/<split>/clips/<clip>-<piece>.npz   clip records (docs/data.md), at most 64 frames each
-    OUT/<split>/dataset_info.json          fingerprint and datasheet
-    OUT/report.csv                         one line per video: accepted pieces, or why it was rejected
+    OUT/<split>/clips/<clip>-<segment>.npz  clip records (docs/data.md), at most 64 frames each
+    OUT/<split>/dataset_info.json           fingerprint and datasheet
+    OUT/report.csv                          one line per video: accepted segments, or why it was rejected
 
-Videos may have any size and rate (they become 25 fps) and need sound. A video is split at scene cuts and where the
+Videos may have any size and rate (they become 25 fps) and need audio. A video is split at scene cuts and where the
 face is lost for more than 0.2 s; scenes shorter than a second, with several faces, or with tiny or averted faces are
-rejected, as are films of fewer than 20 pictures a second. Stretches without a new, whole picture (before the first
-one, where it stands still, after damage) are left out. Running it again continues: videos that were done with the same
+rejected, as are videos of fewer than 20 frames a second. Stretches without a new, whole frame (before the first one,
+where the video stands still, after damage) are left out. Running it again resumes: videos that were done with the same
 parameters are skipped.
 
 examples:
@@ -54,7 +51,8 @@ examples:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareTask:
-    """One video to do. `key` is a checksum of the file's content and of every parameter that decides its records."""
+    """One video to prepare. `key` is a checksum of the file's content and of every parameter that decides its records;
+    `shortest` is the fewest frames of a scene."""
 
     path: str
     clip_id: str
@@ -70,16 +68,16 @@ class PrepareTask:
 
 
 def find_videos(inputs: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Files as given, folders searched for video names; sorted, each once. And what in folders was passed over, but for
-    hidden files. Raises InputError if nothing is found."""
+    """Returns the videos, each once: files as given, and what has a video's name in folders, sorted; and the other
+    files of folders, without hidden ones. Raises InputError if a folder has no videos or a file does not exist."""
     found: list[Path] = []
-    passed: list[Path] = []
+    skipped: list[Path] = []
     for text in inputs:
         path = Path(text)
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
             inside = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
-            passed += [p for p in files if p.suffix.lower() not in VIDEO_SUFFIXES]
+            skipped += [p for p in files if p.suffix.lower() not in VIDEO_SUFFIXES]
             if not inside:
                 raise InputError(f"folder {text} holds no videos ({', '.join(VIDEO_SUFFIXES)}).")
             found += inside
@@ -87,42 +85,43 @@ def find_videos(inputs: Sequence[str]) -> tuple[list[Path], list[Path]]:
             check_input(text)  # raises with the reason
         else:
             found.append(path)
-    return list(dict.fromkeys(p.absolute() for p in found)), passed
+    return list(dict.fromkeys(p.absolute() for p in found)), skipped
 
 
 def checksum(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def process(job: PrepareTask) -> dict[str, Any]:
-    """Does one video in a process of its own and returns its state: accepted pieces and reasons. Never raises for what
-    is wrong with a video; nothing of a rejected or interrupted video stays in the output."""
+def process(task: PrepareTask) -> dict[str, Any]:
+    """Prepares one video, in a process of its own, and returns its state: accepted segments and reasons. Faults of a
+    video are reasons, never raised; nothing of a rejected or interrupted video stays in the output."""
     from data_pipelines.extraction.video import Labels, Outcome, extract
     from demo_jax.audio.log_mel import LogMel
 
-    labels = Labels(clip_id=job.clip_id, speaker_id=job.identity, corpus=job.corpus, language=job.language)
-    pieces: list[str] = []
+    labels = Labels(clip_id=task.clip_id, speaker_id=task.identity, corpus=task.corpus, language=task.language)
+    segments: list[str] = []
     reasons: list[str] = []
     frames, error = 0, ""
-    folder = Path(job.out) / job.split
-    with tempfile.TemporaryDirectory(dir=job.out, prefix=".unfinished-") as scratch:
+    folder = Path(task.out) / task.split
+    with tempfile.TemporaryDirectory(dir=task.out, prefix=".unfinished-") as scratch:
         try:
-            finder = _finder(job.face_model)
-            results = extract(job.path, labels, finder, (LogMel(),), job.size, job.shortest, reasons.append)
+            finder = _finder(task.face_model)
+            results = extract(task.path, labels, finder, (LogMel(),), task.size, task.shortest, reasons.append)
             for result in results:
                 if isinstance(result, ClipRecord):
-                    pieces.append(write_clip(scratch, result).name)
+                    segments.append(write_clip(scratch, result).name)
                     frames += result.length
                 elif isinstance(result, Outcome) and result.scene.reason:
                     first, last = result.scene.first / FPS, result.scene.last / FPS
                     reasons.append(f"{first:.2f}-{last:.2f} s: {result.scene.reason}")
         except InputError as problem:
-            error, pieces, frames = str(problem), [], 0
-        state = dataclasses.asdict(job) | {"pieces": pieces, "frames": frames, "reason": error or "; ".join(reasons)}
+            error, segments, frames = str(problem), [], 0
+        state = dataclasses.asdict(task) | {"pieces": segments, "frames": frames, "reason": error or "; ".join(reasons)}
         # The state goes first: records without one would be left over, one whose records are missing is redone.
-        write_atomically(_state_file(Path(job.out), job.clip_id), json.dumps(state, indent=1).encode())
-        for name in pieces:
+        write_atomically(_state_file(Path(task.out), task.clip_id), json.dumps(state, indent=1).encode())
+        for name in segments:
             (folder / "clips").mkdir(parents=True, exist_ok=True)
             os.replace(Path(scratch) / "clips" / name, folder / "clips" / name)
     return state
@@ -132,7 +131,7 @@ _open_finder: Any = None
 
 
 def _finder(model: str | None) -> Any:
-    """One face finder per process: starting it takes as long as 20 frames."""
+    """Returns the one face finder of this process: starting it takes as long as 20 frames."""
     global _open_finder
     if _open_finder is None:
         from demo_jax.faces.landmarker import FaceFinder
@@ -141,69 +140,39 @@ def _finder(model: str | None) -> Any:
     return _open_finder
 
 
-def _start_worker() -> None:
-    """Each process uses one core for picture work; the parallelism is over videos. An interrupt is the parent's."""
-    import signal
-
-    import cv2
-
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    exit_with_parent()
-
-
-def prepare(jobs: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[str, Any]]:
-    """Does what is not yet done, in parallel, and returns the state of every video, in the order of `jobs`."""
+def prepare(tasks: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[str, Any]]:
+    """Prepares the videos that are not yet done, in parallel, and returns the state of each, in the order of `tasks`.
+    Raises InputError if `out` cannot be written."""
     from tqdm import tqdm
 
-    states = {job.path: state for job in jobs if (state := _finished(out, job)) is not None}
-    todo = [job for job in jobs if job.path not in states]
-    for job in todo:
-        _forget(out, job.clip_id)
+    states = {task.path: state for task in tasks if (state := _finished(out, task)) is not None}
+    todo = [task for task in tasks if task.path not in states]
+    for task in todo:
+        _forget(out, task.clip_id)
     try:
-        with tqdm(total=len(jobs), initial=len(states), unit="video", desc="prepare") as bar:
-            for state in _in_processes(todo, workers):
-                states[state["path"]] = state
+        with (
+            tqdm(total=len(tasks), initial=len(states), unit="video", desc="prepare") as bar,
+            contextlib.closing(run_each(process, todo, workers)) as results,
+        ):
+            for task, state in results:
+                states[task.path] = state or _lost(task)
                 bar.update()
-            # A process that dies takes the others' work with it. Which video it was shows with a process for each.
-            left = [job for job in todo if job.path not in states]
-            with concurrent.futures.ThreadPoolExecutor(workers) as threads:
-                alone = threads.map(lambda job: list(_in_processes([job], 1)), left)
-                for job, found in zip(left, alone, strict=True):
-                    states[job.path] = found[0] if found else _lost(job)
-                    bar.update()
     except OSError as error:
-        raise InputError(f"--out {out}: {error}. What is done is kept, and the same command goes on.") from error
+        raise InputError(f"--out {out}: {error}. What is done is kept, and the same command resumes.") from error
     finally:
         for scratch in out.glob(".unfinished-*"):
             shutil.rmtree(scratch, ignore_errors=True)
-    return [states[job.path] for job in jobs]
+    return [states[task.path] for task in tasks]
 
 
-def _in_processes(jobs: Sequence[PrepareTask], workers: int) -> Iterator[dict[str, Any]]:
-    """The states of videos as they are done; fewer than there are jobs if a process died."""
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    futures = []
-    try:
-        with contextlib.suppress(BrokenProcessPool):
-            for job in jobs:
-                futures.append(pool.submit(process, job))
-        for future in concurrent.futures.as_completed(futures):
-            with contextlib.suppress(BrokenProcessPool):
-                yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _lost(task: PrepareTask) -> dict[str, Any]:
+    """Returns the state of a video whose process died twice. It is not kept: the same command tries again."""
+    reason = "the process that read it died: short of memory, or a file that crashes a library"
+    return dataclasses.asdict(task) | {"pieces": [], "frames": 0, "reason": reason}
 
 
-def _lost(job: PrepareTask) -> dict[str, Any]:
-    """The state of a video whose process died twice. It is not kept: the same command tries again."""
-    reason = "the process that read it died: short of memory, or a file that a library cannot bear"
-    return dataclasses.asdict(job) | {"pieces": [], "frames": 0, "reason": reason}
-
-
-def others(out: Path, clip_ids: Set[str]) -> list[dict[str, Any]]:
-    """The states of videos that earlier calls, with other --videos, have left in `out`."""
+def earlier_states(out: Path, clip_ids: Set[str]) -> list[dict[str, Any]]:
+    """Returns the states in `out` of videos other than `clip_ids`: those of earlier calls with other --videos."""
     names = sorted(p.stem for p in (out / ".state").glob("*.json"))
     states = [_read_state(out, name) for name in names if name not in clip_ids]
     return [s for s in states if s is not None]
@@ -219,17 +188,18 @@ def _read_state(out: Path, clip_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _finished(out: Path, job: PrepareTask) -> dict[str, Any] | None:
-    """The state of a video that was done with the same content and parameters, and whose records are still there."""
-    state = _read_state(out, job.clip_id)
-    if state is None or state["key"] != job.key or state["split"] != job.split:
+def _finished(out: Path, task: PrepareTask) -> dict[str, Any] | None:
+    """Returns the state of a video that was done with the same content and parameters and whose records are still
+    there, or None."""
+    state = _read_state(out, task.clip_id)
+    if state is None or state["key"] != task.key or state["split"] != task.split:
         return None
-    there = all((out / job.split / "clips" / name).is_file() for name in state["pieces"])
-    return state | {"path": job.path} if there else None
+    there = all((out / task.split / "clips" / name).is_file() for name in state["pieces"])
+    return state | {"path": task.path} if there else None
 
 
 def _forget(out: Path, clip_id: str) -> None:
-    """Removes what an earlier run with other parameters made of this video."""
+    """Removes the records that an earlier run with other parameters made of this video."""
     state = _read_state(out, clip_id) or {"pieces": ()}
     for name in state["pieces"]:
         (out / state["split"] / "clips" / name).unlink(missing_ok=True)
@@ -237,7 +207,7 @@ def _forget(out: Path, clip_id: str) -> None:
 
 
 def write_report(out: Path, states: Sequence[Mapping[str, Any]]) -> Path:
-    """OUT/report.csv."""
+    """Writes OUT/report.csv, a row per video, and returns its path."""
     import io
 
     text = io.StringIO(newline="")
@@ -257,7 +227,8 @@ def write_info(
     parameters: Mapping[str, Any],
     datasheet: Mapping[str, str],
 ) -> Path:
-    """OUT/<split>/dataset_info.json: parameters, source checksums, their common fingerprint, and the datasheet."""
+    """Writes OUT/<split>/dataset_info.json: parameters, source checksums, their common fingerprint, and the datasheet.
+    Returns its path."""
     sources = {s["clip_id"]: s["key"] for s in states}
     facts = {"schema_version": SCHEMA_VERSION, "generator": "prepare", "parameters": parameters, "sources": sources}
     fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -288,7 +259,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--identities", metavar="CSV", help="columns file, identity (default: stem up to the last _NN)")
     parser.add_argument("--corpus", default="real", help="name of the corpus in the records (default real)")
     parser.add_argument("--language", default="", help="language of all videos, such as en (default unknown)")
-    sheet = parser.add_argument_group("datasheet", "kept in dataset_info.json; say what you know")
+    sheet = parser.add_argument_group("datasheet", "kept in dataset_info.json; give what you know")
     sheet.add_argument("--source", default="", help="where the videos come from")
     sheet.add_argument("--licence", default="", help="licence of the videos")
     sheet.add_argument("--consent", default="", help="how the people shown agreed to this use")
@@ -300,37 +271,33 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _clip_id(path: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.")
-
-
 def _plan(args: argparse.Namespace, videos: Sequence[Path], parameters: Mapping[str, Any]) -> list[PrepareTask]:
     identities = name_identities(videos, args.identities, lambda text: print(f"warning: {text}", file=sys.stderr))
     fractions = parse_split(args.split)
-    stems = {_clip_id(path) for path in videos}
-    before = others(Path(args.out), stems)
+    before = earlier_states(Path(args.out), {clip_id_of(path) for path in videos})
     if sizes := {s["size"] for s in before} - {args.size}:
-        raise InputError(f"--out {args.out} holds videos of --size {sizes.pop()}; take the same, or another folder.")
-    # Who was in a split stays there, unless all of this call goes into one that is named.
+        raise InputError(f"--out {args.out} holds videos of --size {sizes.pop()}; give the same, or another folder.")
+    # A person who was in a split stays there, unless this call names one split for all.
     splits = assign_splits(identities, fractions, {s["identity"]: s["split"] for s in before if len(fractions) > 1})
     described = json.dumps(dict(parameters), sort_keys=True)
-    jobs, used = [], set()
+    tasks: list[PrepareTask] = []
+    used: set[str] = set()
     for path, identity in zip(videos, identities, strict=True):
         content = checksum(path)
-        clip_id = _clip_id(path) or content[:8]
+        clip_id = clip_id_of(path) or content[:8]
         if clip_id in used:
             clip_id = f"{clip_id}-{content[:8]}"
         if clip_id in used:
             raise InputError(f"{path} is given twice, or a copy of another video with the same name; leave one out.")
         used.add(clip_id)
-        jobs.append(
+        tasks.append(
             PrepareTask(
                 path=str(path), clip_id=clip_id, identity=identity, split=splits[identity], out=str(Path(args.out)),
                 key=hashlib.sha256(f"{content}{described}{identity}".encode()).hexdigest(), corpus=args.corpus,
                 language=args.language, size=args.size, shortest=args.shortest, face_model=args.face_model,
             )
         )  # fmt: skip
-    return jobs
+    return tasks
 
 
 @cli_main
@@ -341,27 +308,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     args = _arguments(arguments)
     parse_split(args.split)
-    videos, passed = find_videos(args.videos)
-    if passed:
-        names = ", ".join(p.name for p in passed[:NAMED]) + (", ..." if len(passed) > NAMED else "")
-        print(
-            f"files passed over, since their names are not those of videos: {len(passed)} ({names}).", file=sys.stderr
-        )
+    videos, skipped = find_videos(args.videos)
+    if skipped:
+        names = ", ".join(p.name for p in skipped[:_NAMED]) + (", ..." if len(skipped) > _NAMED else "")
+        print(f"files skipped, since their names are not those of videos: {len(skipped)} ({names}).", file=sys.stderr)
     out = Path(args.out).absolute()
     _check_folder(out)
     with FaceFinder(args.face_model) as finder:  # fails here, with one sentence, if the extra is not installed
         model = checksum(finder.model)
     parameters = extraction_parameters(args.size, args.shortest, (LogMel(),), model)
     parameters |= {"corpus": args.corpus, "language": args.language}
-    jobs = _plan(args, videos, parameters)
+    tasks = _plan(args, videos, parameters)
     out.mkdir(parents=True, exist_ok=True)
     try:
         with locked(out, "preparing videos"):
-            states = prepare(jobs, out, min(args.workers, len(jobs)))
+            states = prepare(tasks, out, min(args.workers, len(tasks)))
     except KeyboardInterrupt:
-        print("stopped; what is done is kept, and the same command continues.", file=sys.stderr)
+        print("stopped; what is done is kept, and the same command resumes.", file=sys.stderr)
         return 130
-    everything = others(out, {job.clip_id for job in jobs}) + states
+    everything = earlier_states(out, {task.clip_id for task in tasks}) + states
     report = write_report(out, everything)
     datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
     for split in sorted({s["split"] for s in states if s["pieces"]}):

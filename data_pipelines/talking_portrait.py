@@ -2,7 +2,7 @@
 
     RECORDS/<split>/clips/*.npz, RECORDS/<split>/dataset_info.json
       -> OUT/talking_portrait/1.0.0/: shards, features.json, dataset_info.json, metadata.json (per split: fingerprint
-         and datasheet, as they came) and pieces-<split>.json (what sampling must know of each record)
+         and datasheet, as they came) and pieces-<split>.json (a description of each segment)
 
 Each array of the clip record is a field of its own, stored as raw bytes; frames are one byte string with offsets. The
 dataset opens with data_pipelines.loading.batches, or with tfds.builder_from_directory(...).as_data_source(split).
@@ -26,6 +26,7 @@ from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, read_clip
 from data_pipelines.records.sources import ClipFolder, describe, from_example, index_name
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.errors import InputError
+from demo_jax.media.files import write_atomically
 
 VERSION = f"{SCHEMA_VERSION}.0.0"
 
@@ -48,7 +49,7 @@ _ARRAYS: dict[str, tuple[tuple[int | None, ...], type]] = {
 
 
 def features_of(record: ClipRecord) -> tfds.features.FeaturesDict:
-    """The fields of a dataset whose records hold the same features/NAME and coefficients/MODEL as this one."""
+    """Returns the fields of a dataset whose records have the same features/NAME and coefficients/MODEL as this one."""
 
     def tensor(shape: tuple[int | None, ...], dtype: type) -> tfds.features.Tensor:
         # As bytes: otherwise every number becomes a list entry of its own in the serialised example.
@@ -64,7 +65,7 @@ def features_of(record: ClipRecord) -> tfds.features.FeaturesDict:
 
 
 def to_example(record: ClipRecord) -> dict[str, Any]:
-    """A record as one example; sources.from_example takes it back."""
+    """Returns a record as one example; sources.from_example is the inverse."""
     arrays = record.to_arrays()
     example: dict[str, Any] = {name: str(arrays[name]) for name in _TEXT}
     example |= {name: int(arrays[name]) for name in ("schema_version", "piece", "base_piece")}
@@ -74,13 +75,14 @@ def to_example(record: ClipRecord) -> dict[str, Any]:
 
 
 def read_example(path: epath.Path | str, names: dict[str, tuple[str, ...]]) -> tuple[str, dict[str, Any]]:
-    """One npz -> its key and example. Raises InputError unless it has the features and coefficients named."""
+    """Reads one npz and returns its key and example. Raises InputError unless it has the features and coefficients in
+    `names`."""
     record = read_clip(path)
-    for kind, wanted in names.items():
-        if (found := tuple(sorted(getattr(record, kind)))) != wanted:
+    for kind, expected in names.items():
+        if (found := tuple(sorted(getattr(record, kind)))) != expected:
             raise InputError(
-                f"{path} has the {kind} {', '.join(found) or 'none'}, the first record {', '.join(wanted) or 'none'}; "
-                "all records of a dataset need the same."
+                f"{path} has the {kind} {', '.join(found) or 'none'}, the first record "
+                f"{', '.join(expected) or 'none'}; all records of a dataset need the same."
             )
     return record.key, to_example(record)
 
@@ -102,7 +104,7 @@ class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Talking faces: frames, 3DMM coordinates, speech and its features, in pieces of 64 frames.",
+            description="Talking faces: frames, 3DMM coordinates, speech and its features, in segments of 64 frames.",
             features=self._fields,
             metadata=tfds.core.MetadataDict({split: split_info(self._records, split) for split in self._paths}),
         )
@@ -121,7 +123,7 @@ class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
 
 def clip_paths(records: str, split: str) -> tuple[epath.Path, ...]:
-    """The npz files of a split. Raises InputError when there are none."""
+    """Returns the npz files of a split. Raises InputError if there are none."""
     source = open_records(records, split)
     if not isinstance(source, ClipFolder):
         raise InputError(f"{records} holds shards already; give the folder of clip records (SPLIT/clips/*.npz).")
@@ -129,7 +131,7 @@ def clip_paths(records: str, split: str) -> tuple[epath.Path, ...]:
 
 
 def split_info(records: str, split: str) -> dict[str, Any]:
-    """What the producer wrote into dataset_info.json, with the split's fingerprint as one text."""
+    """Returns what the producer wrote into dataset_info.json, with the split's fingerprint as one text."""
     path = epath.Path(records) / split / "dataset_info.json"
     info = json.loads(path.read_text()) if path.exists() else {}
     if isinstance(info.get("fingerprint"), dict):
@@ -138,7 +140,7 @@ def split_info(records: str, split: str) -> dict[str, Any]:
 
 
 def build(records: str, out: str, *, beam: bool = False, beam_options: Sequence[str] = ()) -> epath.Path:
-    """Writes the dataset and returns its folder. A finished dataset of the same records is left as it is.
+    """Writes the dataset and returns its folder. A complete dataset of the same records is left as it is.
 
     Raises:
       InputError: no clip records, a damaged one, records that differ in their features, or `out` holds a dataset of
@@ -155,30 +157,23 @@ def build(records: str, out: str, *, beam: bool = False, beam_options: Sequence[
         config = tfds.download.DownloadConfig(beam_options=PipelineOptions(list(beam_options)))
     builder = TalkingPortrait(records=records, through_beam=beam, data_dir=out)
     folder = epath.Path(builder.data_path)
-    wanted = {split: split_info(records, split)["fingerprint"] for split in splits_of(records)}
+    expected = {split: split_info(records, split)["fingerprint"] for split in splits_of(records)}
     if (folder / "metadata.json").exists():
         there = json.loads((folder / "metadata.json").read_text())
-        if {split: info["fingerprint"] for split, info in there.items()} != wanted:
+        if {split: info["fingerprint"] for split, info in there.items()} != expected:
             raise InputError(f"{folder} holds a dataset of other records; choose another --out, or delete it.")
     for cut_off in folder.parent.glob(f"incomplete.*_{folder.name}"):  # TFDS's, of a run that was killed
         cut_off.rmtree()
     builder.download_and_prepare(download_config=config)
-    for split in wanted:
+    for split in expected:
         examples = builder.as_data_source(split)
-        pieces = [_row(examples[i]) for i in tqdm(range(len(examples)), desc=f"index {split}", unit="piece")]
-        write_text(folder / index_name(split), json.dumps(pieces))
+        segments = [_row(examples[i]) for i in tqdm(range(len(examples)), desc=f"index {split}", unit="segment")]
+        write_atomically(folder / index_name(split), json.dumps(segments).encode())
     return folder
 
 
 def _row(example: dict[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(describe(from_example(example), sorted(example["features"])))
-
-
-def write_text(path: epath.Path, text: str) -> None:
-    """Through a temporary name, so that a cut-off index is never taken for one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 @cli_main

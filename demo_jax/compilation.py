@@ -1,5 +1,4 @@
-"""The cache of compiled programs, which every command turns on: what was compiled once is read from disk at the next
-start."""
+"""The cache of compiled programs, which every command turns on: programs are compiled once and then read from disk."""
 
 from __future__ import annotations
 
@@ -17,12 +16,13 @@ MIN_COMPILE_TIME = "jax_persistent_cache_min_compile_time_secs"
 
 
 def enable_compilation_cache() -> None:
-    """Keeps every compiled program on disk, to be called by a command before it compiles anything.
+    """Keeps every compiled program on disk. A command calls it before it compiles anything.
 
     The folder is JAX_COMPILATION_CACHE_DIR, or else demo_jax/programs in XDG_CACHE_HOME or ~/.cache.
-    JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off. A folder that cannot be written costs one warning on stderr and
-    leaves the cache off. Several CPU processes of one run keep nothing: JAX lets only the first of them write, which at
-    the next start runs ahead of those that still compile for longer than Gloo's collectives wait, half a minute.
+    JAX_ENABLE_COMPILATION_CACHE=0 turns the cache off. If the folder cannot be written, one warning goes to stderr and
+    the cache stays off. Several CPU processes of one run keep nothing: JAX lets only the first of them write, and at
+    the next start that one is ahead of the others, which still compile, by longer than Gloo's collectives wait (half a
+    minute).
     """
     if not jax.config.jax_enable_compilation_cache:
         return
@@ -45,12 +45,14 @@ def enable_compilation_cache() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", folder)
     if MIN_COMPILE_TIME.upper() not in os.environ:
-        jax.config.update(MIN_COMPILE_TIME, 0.0)  # JAX leaves out what compiles within a second: most of a start
-    # An entry that is damaged, or for which the disk is full, is compiled again; JAX would say so program by program.
+        jax.config.update(
+            MIN_COMPILE_TIME, 0.0
+        )  # by default JAX skips programs that compile within a second: most of a start
+    # An entry that is damaged, or for which the disk is full, is compiled again; JAX would warn for every program.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
 
 
 def _user_cache() -> Path:
-    """XDG_CACHE_HOME, which counts only if absolute, or ~/.cache. Raises RuntimeError where there is no home."""
+    """Returns XDG_CACHE_HOME, which counts only if absolute, or ~/.cache. Raises RuntimeError if there is no home."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return named if named.is_absolute() else Path.home() / ".cache"

@@ -51,12 +51,12 @@ FACTOR_OF: dict[str, str] = {name: _factor_of(name) for name in ARKIT_NAMES}
 
 
 def columns_of(factor: str) -> np.ndarray:
-    """The indices of a factor's ARKit names ("pose" has none)."""
+    """Returns the indices of a factor's ARKit names ("pose" has none)."""
     return np.array([ARKIT_INDEX[n] for n in ARKIT_NAMES if FACTOR_OF[n] == factor], np.int64)
 
 
 def mirror_name(name: str) -> str:
-    """The name that `name` becomes in a mirrored picture: Left and Right (left and right) change places."""
+    """Returns the name that `name` becomes in a mirrored image: Left and Right (left and right) change places."""
     for a, b in (("Left", "Right"), ("left", "right")):
         for old, new in ((a, b), (b, a)):
             if name.endswith(old):
@@ -87,7 +87,7 @@ TRACK_COLUMNS = ("time", *POSE_NAMES, *GAZE_NAMES, *LIPS_NAMES, *ARKIT_NAMES)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FactorLayout:
-    """How the K coordinates of a motion code are shared out: lip | pose | gaze | residual, in this order.
+    """The blocks of the K coordinates of a motion code: lip | pose | gaze | residual, in this order.
 
     The first coordinates of lip, pose and gaze are calibrated: lips (3), pose (6) and gaze (4) of the clip record,
     divided by LIPS_SCALE, POSE_SCALE and GAZE_SCALE. The rest are free.
@@ -126,12 +126,12 @@ class FactorLayout:
 
     @property
     def factor_index(self) -> np.ndarray:
-        """[K] int32: which of FACTORS each coordinate belongs to."""
+        """The factor of each coordinate, an index in FACTORS: [K] int32."""
         return np.repeat(np.arange(len(FACTORS), dtype=np.int32), self.sizes)
 
     @property
     def calibrated(self) -> np.ndarray:
-        """[13] int32: the calibrated coordinates, in the order lips (3), pose (6), gaze (4)."""
+        """The calibrated coordinates, in the order lips (3), pose (6), gaze (4): [13] int32."""
         s = self.slices
         starts = ((s["lip"].start, 3), (s["pose"].start, 6), (s["gaze"].start, 4))
         return np.concatenate([np.arange(a, a + n, dtype=np.int32) for a, n in starts])
@@ -142,11 +142,12 @@ CALIBRATED_SCALE = np.concatenate([LIPS_SCALE, POSE_SCALE, GAZE_SCALE])
 
 
 def calibrated_code(lips: np.ndarray, pose: np.ndarray, gaze: np.ndarray) -> np.ndarray:
-    """Record arrays [..., 3], [..., 6], [..., 4] -> calibrated code coordinates [..., 13] float32 (NaN stays NaN)."""
+    """Returns the calibrated code coordinates [..., 13], float32, of record arrays [..., 3], [..., 6] and [..., 4]. NaN
+    stays NaN."""
     return (np.concatenate([lips, pose, gaze], -1) / CALIBRATED_SCALE).astype(np.float32)
 
 
-# A mirrored picture's calibrated code is code[..., CALIBRATED_MIRROR] * CALIBRATED_MIRROR_SIGN: yaw, roll, x and gaze
+# A mirrored image's calibrated code is code[..., CALIBRATED_MIRROR] * CALIBRATED_MIRROR_SIGN: yaw, roll, x and gaze
 # yaw change sign, the openings of the eyes change places.
 CALIBRATED_MIRROR = np.array([CALIBRATED_NAMES.index(mirror_name(n)) for n in CALIBRATED_NAMES])
 CALIBRATED_MIRROR_SIGN = np.array(
@@ -155,12 +156,12 @@ CALIBRATED_MIRROR_SIGN = np.array(
 
 
 def mirror_calibrated(code: np.ndarray) -> np.ndarray:
-    """Calibrated codes [..., 13] (or the record's values, unscaled) -> those of the mirrored picture."""
+    """Returns the calibrated codes [..., 13] (or the record's unscaled values) of the mirrored image."""
     return code[..., CALIBRATED_MIRROR] * CALIBRATED_MIRROR_SIGN
 
 
 def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """Angles in degrees, each [...] -> R = Rz(roll) Ry(yaw) Rx(pitch), [..., 3, 3] float64."""
+    """Returns R = Rz(roll) Ry(yaw) Rx(pitch), [..., 3, 3] float64, from angles in degrees, each [...]."""
     y, p, r = (np.deg2rad(np.asarray(a, np.float64)) for a in (yaw, pitch, roll))
     cy, sy, cp, sp, cr, sr = np.cos(y), np.sin(y), np.cos(p), np.sin(p), np.cos(r), np.sin(r)
     rows = [
@@ -172,7 +173,10 @@ def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.
 
 
 def in_head(yaw: float, pitch: float, angles: np.ndarray) -> np.ndarray:
-    """A direction in the camera's axes -> gaze yaw and pitch [T, 2] in a head turned by angles [T, 3], degrees."""
+    """Returns gaze yaw and pitch [T, 2] in a head turned by angles [T, 3], of a direction in the camera's axes.
+
+    All angles are degrees.
+    """
     turn = rotation_matrix(*angles.T)
     ahead = rotation_matrix(np.array([yaw]), np.array([pitch]), np.zeros(1))[0][:, 2]
     x, y, z = (ahead @ turn).T
@@ -180,7 +184,7 @@ def in_head(yaw: float, pitch: float, angles: np.ndarray) -> np.ndarray:
 
 
 def euler_angles(rotation: np.ndarray) -> np.ndarray:
-    """R [..., 3, 3] -> yaw, pitch, roll in degrees [..., 3]; the inverse of rotation_matrix for |yaw| < 90."""
+    """Returns yaw, pitch, roll in degrees [..., 3] of R [..., 3, 3]: the inverse of rotation_matrix for |yaw| < 90."""
     r = np.asarray(rotation, np.float64)
     yaw = np.arcsin(np.clip(-r[..., 2, 0], -1, 1))
     pitch = np.arctan2(r[..., 2, 1], r[..., 2, 2])

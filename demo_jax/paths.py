@@ -1,4 +1,4 @@
-"""Paths: object storage, and the files that come with the package, so that what names them works from any folder."""
+"""Paths: object storage, and the files that come with the package, which can be named from any folder."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ from pathlib import Path
 
 from etils import epath
 
-ASSETS = Path(__file__).parent / "assets"
+_PACKAGE = Path(__file__).resolve().parent
+ASSETS = _PACKAGE / "assets"
+CONFIGS = next((p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir()), _PACKAGE / "configs")
 BUNDLED = ASSETS / "puppet-v1"
 _IN_THE_REPOSITORY = "demo_jax/assets/"
 
 
 def on_object_storage(path: str | os.PathLike) -> bool:
-    """Whether it is a URL such as gs://bucket/run. There a file appears whole or not at all, and cannot be added to."""
+    """Returns whether the path is a URL such as gs://bucket/run. A file there appears whole or not at all, and cannot
+    be appended to."""
     return "://" in os.fspath(path)
 
 
-def resolve(path: str | os.PathLike) -> epath.Path:
-    """A path as it is given, if there is something; else the bundled file or folder of that name, such as "puppet-v1".
+def find_config(name: str) -> str:
+    """A config file, FILE or FILE:ARGUMENT, as it is given, if there is one; else the file of that name that comes with
+    the package, so that puppet_flow, and configs/puppet_flow.py, can be named in any folder."""
+    file, colon, argument = name.partition(":")
+    there = CONFIGS / f"{Path(file).stem}.py"
+    return f"{there}{colon}{argument}" if not Path(file).exists() and there.exists() else name
 
-    So a folder of the user's goes before a bundled one of the same name. The path of a bundled file in the repository,
-    demo_jax/assets/NAME, is such a name too.
+
+def resolve(path: str | os.PathLike) -> epath.Path:
+    """Returns the given path if it exists, else the bundled file or folder of that name, such as "puppet-v1".
+
+    A folder of the user's therefore takes precedence over a bundled one of the same name. The path of a bundled file in
+    the repository, demo_jax/assets/NAME, is such a name too.
     """
     given = epath.Path(path)
     if on_object_storage(path) or given.exists():

@@ -1,8 +1,8 @@
-"""Where every array lives: the mesh, and the rules that place parameters, optimiser state and batches on it.
+"""The mesh, and the rules that place parameters, optimiser state and batches on it.
 
 Axes: data (batch only), fsdp (batch, and the transformer's layers split over it), tensor (wide products split over it).
-Models know no mesh; a parameter's place follows from its path and shape alone. What an axis does not divide stays whole
-on that axis.
+Models know no mesh; a parameter's place follows from its path and shape alone. A dimension that an axis does not divide
+is not split over it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jaxtyping import PyTree
 
 from demo_jax.config import MeshConfig
 from demo_jax.errors import InputError
+from demo_jax.pytrees import leaf_name
 
 AXES = ("data", "fsdp", "tensor")
 BATCH = P(("data", "fsdp"))
@@ -31,14 +32,14 @@ TENSOR_RULES = (
     (r"(attention_out|mlp_out)/kernel$", -2),
 )
 
-# What goes over `fsdp`: the layers of the transformer, which a scan gathers one by one. Where kernels of convolutions,
-# or what modulates these, are split, XLA splits pictures by channels instead of gathering: at fsdp 8 a step of the
-# auto-encoder sent 20 GB instead of 1, and took more memory (benchmarks.pods).
+# The layers of the transformer go over `fsdp`; a scan gathers them one by one. If kernels of convolutions, or of their
+# modulation, are split, XLA splits images by channels instead of gathering: at fsdp 8 a step of the auto-encoder sent
+# 20 GB instead of 1, and took more memory (benchmarks.pods).
 FSDP_RULE = r"(^|/)blocks/"
 
 
 def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
-    """The mesh over all devices. Raises InputError if the axes do not multiply to their number."""
+    """Returns the mesh over all devices. Raises InputError if the axes do not multiply to their number."""
     devices = jax.devices() if devices is None else devices
     sizes = [config.data, config.fsdp, config.tensor]
     known = int(np.prod([s for s in sizes if s != -1]))
@@ -51,15 +52,14 @@ def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Me
 
 
 def parameter_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
-    """The PartitionSpec of the parameter at `path` ("decoder/out/kernel")."""
+    """Returns the PartitionSpec of the parameter at `path` ("decoder/out/kernel")."""
     axes: list[str | None] = [None] * len(shape)
     tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
     for pattern, dimension in TENSOR_RULES:
         if tensor > 1 and re.search(pattern, path) and len(shape) >= -dimension and shape[dimension] % tensor == 0:
             axes[dimension] = "tensor"
-    if (
-        fsdp > 1 and re.search(FSDP_RULE, path) and np.prod(shape) >= 2**10
-    ):  # smaller ones cost more to gather than to keep
+    large = np.prod(shape) >= 2**10  # smaller ones cost more to gather than to keep
+    if fsdp > 1 and re.search(FSDP_RULE, path) and large:
         free = [i for i in range(len(shape)) if axes[i] is None and shape[i] % fsdp == 0]
         if free:
             axes[max(free, key=lambda i: shape[i])] = "fsdp"
@@ -67,23 +67,21 @@ def parameter_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
 
 
 def state_shardings(abstract: PyTree, mesh: Mesh) -> PyTree:
-    """Shardings for any pytree of parameters, moments or averages: the rules look at the end of each path."""
+    """Returns shardings for any pytree of parameters, moments or averages: the rules match the end of each path."""
 
     def place(path: tuple, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-        name = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
-        return NamedSharding(mesh, parameter_spec(name, leaf.shape, mesh))
+        return NamedSharding(mesh, parameter_spec(leaf_name(path), leaf.shape, mesh))
 
     return jax.tree_util.tree_map_with_path(place, abstract)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows of every batch array go over data and fsdp."""
+    """Returns the sharding of every array of a batch: its rows go over data and fsdp."""
     return NamedSharding(mesh, BATCH)
 
 
 def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
-    """Arrays that every process has -> global ones, whole on each device: only such can be saved by several
-    processes."""
+    """Makes arrays that every process has global, whole on each device: several processes can save only global ones."""
     everywhere = NamedSharding(mesh, P())
     return jax.tree.map(
         lambda a: jax.make_array_from_callback(np.shape(a), everywhere, lambda index: np.asarray(a)[index]), arrays
@@ -91,10 +89,12 @@ def replicate(arrays: PyTree, mesh: Mesh) -> PyTree:
 
 
 def shards_here(mesh: Mesh) -> dict[str, Any]:
-    """Which of the equal shards of a batch's rows this process's devices hold: `shards`, in order, of `shard_count`.
+    """Returns which of the equal shards of a batch's rows this process's devices hold: `shards`, in order, and the
+    `shard_count`.
 
-    They may be apart, as a TPU slice's topology has it, and with a tensor axis that crosses hosts several processes
-    hold the same."""
+    The shards need not be neighbours, depending on the topology of a TPU slice. With a tensor axis that crosses hosts
+    several processes hold the same ones.
+    """
     owners = mesh.devices.reshape(-1, mesh.shape["tensor"])
     mine = [i for i, row in enumerate(owners) if any(d.process_index == jax.process_index() for d in row)]
     return {"shards": tuple(mine), "shard_count": len(owners)}
@@ -102,13 +102,14 @@ def shards_here(mesh: Mesh) -> dict[str, Any]:
 
 @functools.cache
 def _places(mesh: Mesh) -> tuple[dict[int, int], int]:
-    """This process's shards, each with its place among them, and how many there are: once, and not in every step."""
+    """Returns this process's shards, each with its place among them, and the number of all shards. Cached, because
+    every step needs them."""
     here = shards_here(mesh)
     return {shard: i for i, shard in enumerate(here["shards"])}, here["shard_count"]
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """The rows of this process's shards, in order -> global arrays."""
+    """Makes global arrays from the rows of this process's shards, in order."""
     (places, count), sharding = _places(mesh), batch_sharding(mesh)
 
     def put(rows: np.ndarray) -> jax.Array:

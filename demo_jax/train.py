@@ -27,6 +27,7 @@ from demo_jax.cli import print_error
 from demo_jax.config import OLD_NAMES
 from demo_jax.errors import InputError
 from demo_jax.jobs.run import run
+from demo_jax.paths import find_config
 from demo_jax.training import distributed
 from demo_jax.training.loop import TrainingStopped
 
@@ -74,6 +75,7 @@ def parse(arguments: list[str]) -> list[str]:
         if single := next((a for a in arguments[1:] if a.startswith("-config.")), None):
             raise InputError(f"unexpected {single!r}; settings begin with --config.")
         arguments = _with_current_names(arguments)
+        arguments = [_found(a, before) for before, a in zip(["", *arguments], arguments, strict=False)]
         _join_early(arguments)
         left = flags.FLAGS(arguments)
         getattr(CONFIG.value, "stage", None)  # a missing config file raises only now
@@ -88,6 +90,14 @@ def parse(arguments: list[str]) -> list[str]:
         # From within a config file the text is a whole traceback, whose last line is the error.
         last = str(error).strip().rpartition("\n")[2]
         _fail(re.sub(r"^[\w.]+Error: ", "", last) if "Traceback" in str(error) else error, 2)
+
+
+def _found(word: str, before: str) -> str:
+    """A word of the command line, with the config file that it names; `before` is the word before it."""
+    if before in ("-config", "--config"):
+        return find_config(word)
+    flag, equals, name = word.partition("=")
+    return f"{flag}={find_config(name)}" if equals and flag in ("-config", "--config") else word
 
 
 def _with_current_names(arguments: list[str]) -> list[str]:
@@ -124,5 +134,10 @@ def _fail(error: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command demo-jax-train, and train.py."""
     app.run(main, flags_parser=parse)
+
+
+if __name__ == "__main__":
+    command()

@@ -22,8 +22,13 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
+import jaxtyping
 import pytest
 from absl import flags
+
+# Annotated shapes and types are checked in every call, of what is imported from here on.
+CHECKED = ("flow", "losses", "models", "codes", "training", "sampling")
+jaxtyping.install_import_hook([f"demo_jax.{name}" for name in CHECKED], "beartype.beartype")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from living import alive, wait_for
+from process_utils import alive, wait_for
 
 from data_pipelines.loading import iterator as module
 from data_pipelines.loading.iterator import Batches, WorkersLostError, WorkerTimeouts
@@ -66,7 +66,7 @@ def test_what_a_worker_cannot_read_is_raised(workers):
 
 def test_what_does_not_close_is_left_behind(monkeypatch):
     """As Grain does not when a worker was killed while it held a lock."""
-    monkeypatch.setattr(module, "_LET_GO", 0.1)
+    monkeypatch.setattr(module, "_CLOSING", 0.1)
     batches, held = Batches(make, 0, 0), threading.Event()
     next(batches)
     close = batches._iterator.close

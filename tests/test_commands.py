@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import synthetic
 import tiny_model
-from living import wait_for
+from process_utils import wait_for
 
 from data_pipelines.records.schema import write_clip
 from demo_jax import devices, paths

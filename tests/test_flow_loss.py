@@ -54,7 +54,7 @@ def plain_losses(velocity, target, given, valid):
 
 def test_loss_is_its_definition():
     velocity, target, given, valid, cond = example()
-    scalars = loss.velocity_losses(velocity, target, cond, LAYOUT, difference_weight=0.5)
+    scalars = loss.velocity_losses(jnp.asarray(velocity), jnp.asarray(target), cond, LAYOUT, difference_weight=0.5)
     terms, means = plain_losses(velocity, target, given, valid)
     # float32 sums over some hundred entries
     for term in ("velocity", "difference"):
@@ -66,10 +66,10 @@ def test_loss_is_its_definition():
 
 def test_nothing_outside_the_masks_counts():
     velocity, target, given, valid, cond = example()
-    outside = given | ~valid[:, :, None]
-    reference = loss.velocity_losses(velocity, target, cond, LAYOUT)
+    outside, target = given | ~valid[:, :, None], jnp.asarray(target)
+    reference = loss.velocity_losses(jnp.asarray(velocity), target, cond, LAYOUT)
     for poison in (1e6, np.nan, np.inf):
-        changed = np.where(outside, np.float32(poison), velocity)
+        changed = jnp.where(outside, np.float32(poison), velocity)
         for name, value in loss.velocity_losses(changed, target, cond, LAYOUT).items():
             assert value == reference[name], (poison, name)
     gradient = jax.grad(lambda v: loss.velocity_losses(v, target, cond, LAYOUT)["loss"])(
@@ -120,5 +120,5 @@ def test_the_network_sees_given_entries_clean_and_a_perfect_one_has_no_loss():
         velocity = (x1 - x) / (1 - t)[:, None, None]  # the velocity of the line through x that ends in x1
         return jnp.where(given, 1e3, velocity)
 
-    scalars = loss.flow_matching_losses(perfect, x0, x1, t, cond, LAYOUT)
+    scalars = loss.flow_matching_losses(perfect, jnp.asarray(x0), jnp.asarray(x1), t, cond, LAYOUT)
     assert scalars["loss"] < 1e-9  # float32 rounding, amplified tenfold at t = 0.9, squared

@@ -52,7 +52,7 @@ def offenders(inside: tuple[str, ...], forbidden: tuple[str, ...], allowed: tupl
 
 # Each part imports only parts on lower lines, and within a line those named here.
 LAYERS = (
-    ("demo_jax.constants", "demo_jax.errors", "demo_jax.paths"),
+    ("demo_jax.constants", "demo_jax.errors", "demo_jax.paths", "demo_jax.pytrees"),
     ("demo_jax.cli", "demo_jax.factors", "demo_jax.config", "demo_jax.rng", "demo_jax.codes", "demo_jax.sharding")
     + ("demo_jax.compilation", "demo_jax.devices"),
     ("demo_jax.flow", "demo_jax.losses", "demo_jax.models", "demo_jax.audio", "demo_jax.media", "demo_jax.faces")
@@ -140,7 +140,9 @@ def test_flow_does_no_input_or_output():
 
 
 def test_no_circles_of_files():
+    """`demo_jax` itself is left out: it imports its public names on first use, as tests/test_api.py asserts."""
     edges = {module_name(p): {n for n in imported(p) if n != module_name(p)} for p in FILES}
+    del edges["demo_jax"]
     known = {m: {n for n in names if n in edges} for m, names in edges.items()}
     left = dict(known)
     while free := [m for m, names in left.items() if not names & left.keys()]:

@@ -16,7 +16,7 @@ from demo_jax.media.audio import read_audio
 from demo_jax.media.files import check_output
 from demo_jax.media.images import read_image
 from demo_jax.media.video import read_video
-from demo_jax.media.video_writer import VideoWriter
+from demo_jax.media.video_writer import VideoWriter, check_video_output
 
 
 def ffmpeg(*arguments: str) -> str:
@@ -135,7 +135,7 @@ def test_bad_sound_is_one_sentence(wav: Path, tmp_path: Path, kind: str, says: s
 
 
 def test_a_name_with_a_null_byte_is_refused(tmp_path: Path) -> None:
-    for check in (read_audio, read_image, check_output):
+    for check in (read_audio, read_image, check_video_output):
         with pytest.raises(InputError, match="cannot be the name of a file"):
             check(f"{tmp_path}/a.mp4\x00b.mp4")
 
@@ -244,14 +244,14 @@ def test_ffmpegs_failure_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_output_is_checked_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        check_output(tmp_path / "no" / "x.mp4")
+        check_video_output(tmp_path / "no" / "x.mp4")
     with pytest.raises(InputError, match="must end in"):
-        check_output(tmp_path / "x.exe")
+        check_video_output(tmp_path / "x.exe")
     with pytest.raises(InputError, match="cannot be written"):
-        check_output("/proc/x.mp4")
+        check_video_output("/proc/x.mp4")
     (tmp_path / "f.mp4").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        check_output(tmp_path / "f.mp4")
+        check_video_output(tmp_path / "f.mp4")
     assert check_output(tmp_path / "fine.csv", (".csv",)).name == "fine.csv"
 
 

@@ -1,4 +1,4 @@
-"""Stretches of a video without a new, whole picture, and what prepare makes of them."""
+"""Stretches of a video without a new, whole image, and what prepare makes of them."""
 
 import csv
 import functools
@@ -51,13 +51,13 @@ def test_frames_before_the_first_picture(tmp_path: Path, name: str) -> None:
         "-c", "copy",
     )  # fmt: skip
     (fault,) = faults(late).unusable
-    assert (fault.first, fault.reason) == (0, "no picture yet") and abs(fault.last - 17.5) <= 1.5
+    assert (fault.first, fault.reason) == (0, "no image yet") and abs(fault.last - 17.5) <= 1.5
 
 
 def test_a_picture_that_stands_still(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", "-vf", "select='not(between(t,1,2))'", "-fps_mode", "vfr")
     (fault,) = faults(path).unusable
-    assert (fault.first, fault.last, fault.reason) == (25, 51, "picture stands still")
+    assert (fault.first, fault.last, fault.reason) == (25, 51, "image stands still")
 
 
 def test_what_damage_smears(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_damage_smears(tmp_path: Path) -> None:
     middle = len(packets) // 188 // 2
     (tmp_path / "hole.ts").write_bytes(packets[: 188 * middle] + packets[188 * (middle + 30) :])
     (fault,) = faults(tmp_path / "hole.ts").unusable
-    assert fault.reason == "picture damaged" and fault.last - fault.first < 45
+    assert fault.reason == "image damaged" and fault.last - fault.first < 45
     shown = np.stack(list(video_files.read_video(tmp_path / "hole.ts")[1])).astype(int)
     unlike = np.array([np.abs(clean - frame).mean((1, 2, 3)).min() > 1 for frame in shown])
     assert unlike[fault.first : fault.last].any() and not unlike[: fault.first].any()
@@ -92,7 +92,7 @@ def face() -> list[np.ndarray]:
 
 
 def test_prepare_leaves_out_what_shows_nothing_new(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """A late first picture, a film of 12 pictures a second, one with a name that is not UTF-8, and other files."""
+    """A late first image, a video of 12 images a second, one with a name that is not UTF-8, and other files."""
     pytest.importorskip("mediapipe")
     films = tmp_path / "films"
     films.mkdir()
@@ -113,12 +113,12 @@ def test_prepare_leaves_out_what_shows_nothing_new(tmp_path: Path, capsys: pytes
     assert prepare.main(arguments) == 0
     said = capsys.readouterr()
     assert "2 of 3 videos accepted" in said.out
-    assert "passed over" in said.err and "1 (notes.txt)" in said.err
+    assert "files skipped" in said.err and "1 (notes.txt)" in said.err
     with (out / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["clip_id"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"late_01", "slow_01", "caf-_01"}
-    assert "only 12 pictures a second" in rows["slow_01"]["reason"] and rows["slow_01"]["status"] == "rejected"
-    assert rows["late_01"]["reason"] in [f"0.00-{end} s: no picture yet" for end in ("0.72", "0.76", "0.80")]
+    assert "only 12 new images a second" in rows["slow_01"]["reason"] and rows["slow_01"]["status"] == "rejected"
+    assert rows["late_01"]["reason"] in [f"0.00-{end} s: no image yet" for end in ("0.72", "0.76", "0.80")]
     assert "2 audio tracks" in rows["caf-_01"]["reason"] and rows["caf-_01"]["status"] == "accepted"
     first = read_clip(sorted((out / "train/clips").glob("late_01-*.npz"))[0])
     shown = [decode_frame(jpeg, 64).astype(int) for jpeg in first.frames[:6]]

@@ -11,7 +11,7 @@ from media_files import PICTURE, SOUND, make, source
 from demo_jax.constants import SAMPLE_RATE
 from demo_jax.errors import InputError
 from demo_jax.media import audio, ffmpeg, video
-from demo_jax.media.ffmpeg_process import Running
+from demo_jax.media.ffmpeg import FFmpegProcess
 
 GREYS = "color=gray:s=128x64:r=25:d=0.2,format=gray,geq='lum=X*2'"  # a ramp from black to white
 BARS = "smptebars=s=128x{height}:r=25:d=0.2"
@@ -177,7 +177,7 @@ def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -
     told: list[str] = []
     recording = audio.read_recording(path, told.append)
     assert abs(20 * np.log10(recording.waveform.astype(float).std() / mono / kept)) < 0.5  # dB
-    own = np.frombuffer(Running(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
+    own = np.frombuffer(FFmpegProcess(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
     assert abs(20 * np.log10(own.astype(float).std(0).max() / mono)) < 0.5
     assert not told and np.abs(own).max() < 32_767
 
@@ -186,7 +186,7 @@ def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -
 def test_layouts_with_odd_names(tmp_path: Path, layout: str) -> None:
     path = make(tmp_path / "x.mkv", *source(SOUND), "-af", f"aformat=channel_layouts={layout}", "-c:a", "pcm_s16le")
     recording = audio.read_recording(path)
-    own = np.frombuffer(Running(recording.command).read_all(), "<i2").reshape(-1, 2)
+    own = np.frombuffer(FFmpegProcess(recording.command).read_all(), "<i2").reshape(-1, 2)
     loudest = 2048 if layout == "2.1" else 2896  # ffmpeg puts it into the middle, or at -3 dB on two sides
     assert abs(recording.waveform.std() / loudest - 1) < 0.05 and abs(own.std() / loudest - 1) < 0.05
 

@@ -15,10 +15,11 @@ from demo_jax import sample
 from demo_jax.constants import FPS, SAMPLE_RATE
 from demo_jax.errors import InputError
 from demo_jax.media import audio as audio_files
-from demo_jax.media import ffmpeg, files
+from demo_jax.media import ffmpeg
 from demo_jax.media import video as video_files
+from demo_jax.media.files import AtomicFile, remove_unfinished, write_atomically
 from demo_jax.media.probe import MediaFacts, read_facts
-from demo_jax.media.video_writer import LiveWriter, VideoWriter
+from demo_jax.media.video_writer import LiveWriter, VideoWriter, check_video_output
 from demo_jax.sampling import pipeline, streaming
 from demo_jax.sampling.options import Options
 
@@ -134,13 +135,47 @@ def test_a_link_is_written_through(demo: pipeline.Pipeline, folder: Path) -> Non
     assert not (folder / "out/b_track.npz").is_symlink()
 
 
+def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = write_atomically(tmp_path / "folder" / "a.npz", b"old")
+
+    def fail(error: type[BaseException]) -> None:
+        with AtomicFile(file) as temporary:
+            temporary.write_bytes(b"half")
+            assert temporary.parent == file.parent and temporary not in file.parent.glob("*.npz")
+            raise error
+
+    for error in (KeyboardInterrupt, OSError):
+        with pytest.raises(error):
+            fail(error)
+        assert list(file.parent.iterdir()) == [file] and file.read_bytes() == b"old"
+    (tmp_path / "link.npz").symlink_to(file)
+    with AtomicFile(tmp_path / "link.npz") as temporary:
+        temporary.write_bytes(b"new")
+    assert file.read_bytes() == b"new" and (tmp_path / "link.npz").is_symlink()
+    file.unlink()
+    file.mkdir()  # a folder cannot be replaced
+    with pytest.raises(OSError, match=r"a\.npz"), AtomicFile(file) as temporary:
+        temporary.write_bytes(b"new")
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        AtomicFile(tmp_path / name).temporary.write_bytes(b"half")
+        (tmp_path / name).write_bytes(b"whole")
+    remove_unfinished(tmp_path, "a")
+    assert sorted(p.name[:3] for p in tmp_path.iterdir()) == [".b.", "a.m", "b.m"]
+    remove_unfinished(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
 def test_links_and_devices_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
     (tmp_path / "lost.mp4").symlink_to(tmp_path / "no" / "x.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     for name, says in (("loop", "leads to itself"), ("lost", "does not exist"), ("pipe", "device or pipe")):
         with pytest.raises(InputError, match=says):
-            files.check_output(tmp_path / f"{name}.mp4")
+            check_video_output(tmp_path / f"{name}.mp4")
 
 
 def test_no_room_for_temporary_files(folder: Path, demo: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +226,7 @@ def test_an_error_ends_the_recordings_decoder(tmp_path: Path) -> None:
     recording = audio_files.read_recording(make(tmp_path / "x.wav", *source("sine=440:d=60:r=48000")))
     video = VideoWriter(tmp_path / "x.mp4", (64, 64), waveform=recording)
     video.write(np.zeros((64, 64, 3), np.uint8))
-    decoder = video._sound and video._sound._decoder
+    decoder = video._audio and video._audio._decoder
     assert decoder is not None and decoder.process.poll() is None
     video.abort()
     assert decoder.code != 0

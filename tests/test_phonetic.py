@@ -37,17 +37,17 @@ def test_one_row_of_probabilities_per_whole_frame(samples: int) -> None:
 def test_the_look_ahead_is_bounded() -> None:
     sound, cut = _sound(3.0), 50
     whole, part = features(sound), features(sound[: cut * SAMPLES_PER_FRAME])
-    untouched = cut - -(-features.reach // SAMPLES_PER_FRAME)
+    untouched = cut - -(-features.lookahead // SAMPLES_PER_FRAME)
     np.testing.assert_allclose(whole[:untouched], part[:untouched], **SAME)
     assert np.abs(whole[untouched:cut].astype(float) - part[untouched:]).max() > 0.02
-    assert features.reach <= 0.17 * SAMPLE_RATE
+    assert features.lookahead <= 0.17 * SAMPLE_RATE
 
 
 def test_what_lies_further_back_than_the_memory_is_forgotten() -> None:
     sound = _sound(8.0)
     start = int(0.5 * FPS)
     whole, late = features(sound), features(sound[start * SAMPLES_PER_FRAME :])
-    known = -(-features.memory // SAMPLES_PER_FRAME)
+    known = -(-features.history // SAMPLES_PER_FRAME)
     np.testing.assert_allclose(whole[start + known :], late[known:], **SAME)
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from living import dies_of_the_bad
 from PIL import Image
+from process_utils import dies_of_the_bad
 
 from data_pipelines import prepare
 from data_pipelines.extraction.video import find_scenes
 from data_pipelines.loading.examples import decode_frame
 from data_pipelines.records import splits
+from data_pipelines.records.names import identity_of
 from data_pipelines.records.schema import ClipRecord, read_clip
 from demo_jax.constants import FPS, SAMPLE_RATE
 from demo_jax.errors import InputError
@@ -322,7 +323,7 @@ def test_no_identity_is_in_two_splits() -> None:
     assert set(splits.assign_splits(["a", "b", "c"], fractions).values()) == set(fractions)
     grown = splits.assign_splits([*names, "new"], fractions, found)
     assert found.items() < grown.items()  # who was in a split stays there
-    assert splits.identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
+    assert identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
 
 
 @pytest.mark.slow
@@ -342,7 +343,7 @@ def test_videos_of_earlier_calls_stay_in_the_report(tmp_path: Path) -> None:
     (tmp_path / ".state").mkdir()
     for name in ("a_01", "b_01"):
         (tmp_path / ".state" / f"{name}.json").write_text(json.dumps({"clip_id": name}))
-    assert [s["clip_id"] for s in prepare.others(tmp_path, {"b_01"})] == ["a_01"]
+    assert [s["clip_id"] for s in prepare.earlier_states(tmp_path, {"b_01"})] == ["a_01"]
 
 
 def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

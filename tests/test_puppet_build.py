@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from living import alive, wait_for
+from process_utils import alive, wait_for
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
@@ -84,7 +84,7 @@ def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean
 _SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-from data_pipelines.puppet.corpus.workers import run_all
+from data_pipelines.loading.workers import run_all
 
 def sleep(folder, report):
     Path(folder, str(os.getpid())).touch()

@@ -8,13 +8,12 @@ import pytest
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("numba")
 
-from data_pipelines.encode import _clips
-from data_pipelines.loading.batches import _group_sets, stage1_batches
+from data_pipelines.loading.batches import paired_groups, stage1_batches
 from data_pipelines.loading.examples import stable_hash
 from data_pipelines.puppet.corpus.clips import probe_take
 from data_pipelines.puppet.corpus.plan import Parameters
 from data_pipelines.puppet.motion.face_motion import REST_POSE, WIDE_GAZE, WIDE_POSE
-from data_pipelines.records.catalog import open_records, probe_records
+from data_pipelines.records.catalog import open_records, probe_records, speech_clips
 from data_pipelines.records.schema import PROBE, write_clip
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, FACTORS, columns_of
@@ -97,8 +96,8 @@ def folder(tmp_path):
 
 def test_probes_are_found_seen_and_not_encoded(folder):
     assert [record.clip_id for record in probe_records(folder, "train")] == ["p0", "p1"]
-    assert [pieces[0].clip_id for pieces in _clips(str(folder), "train")] == ["a", "b"]
-    assert all(PROBE not in group for group in _group_sets(open_records(folder, "train")))
+    assert [segments[0].clip_id for segments in speech_clips(folder, "train")] == ["a", "b"]
+    assert all(PROBE not in group for group in paired_groups(open_records(folder, "train")))
     options = {"batch_size": 4, "set_batch_size": 2, "seed": 0, "start_step": 0, "size": 16}
     with stage1_batches(folder, "train", **options) as batches:
         rows = np.stack([next(batches)["clip_hash"] for _ in range(10)])

@@ -139,9 +139,9 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path):
 
 
 def test_records_of_the_other_kind_are_refused():
-    with pytest.raises(InputError, match="no clip record"):
+    with pytest.raises(InputError, match="not a clip record"):
         schema_files.read_clip(schema_files.pack(synthetic.codes()))
-    with pytest.raises(InputError, match="no code record"):
+    with pytest.raises(InputError, match="not a code record"):
         schema_files.read_codes(schema_files.pack(synthetic.clip()))
 
 

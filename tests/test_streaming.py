@@ -43,12 +43,12 @@ def pieces(sound, sizes=(1, 700, 50, 640, 1999)):
 def test_features_of_pieces_are_those_of_the_whole(extractor):
     sound = tiny_model.speech(203)[:-100]  # the last frame lacks some; longer than what phonetic features remember
     whole = extractor(np.pad(sound, (0, 100))).astype(np.float32)
-    hearing = AudioFeatureStream(pieces(sound), extractor)
+    stream = AudioFeatureStream(pieces(sound), extractor)
     for start, stop in ((0, 5), (3, 9), (8, 20), (19, 140), (135, 150), (149, 220)):
-        end = hearing.wait_for(stop)
+        end = stream.wait_for(stop)
         assert end == min(stop, 203)
         # Products of matrices of another height are summed in another order; then rounded to float16.
-        np.testing.assert_allclose(hearing.features(start, end), whole[start:end], atol=2e-3)
+        np.testing.assert_allclose(stream.features(start, end), whole[start:end], atol=2e-3)
 
 
 def test_no_more_is_pulled_than_is_needed_and_little_is_kept():
@@ -60,12 +60,12 @@ def test_no_more_is_pulled_than_is_needed_and_little_is_kept():
             pulled += 1
             yield np.ones(640, np.int16)
 
-    hearing = AudioFeatureStream(endless(), LogMel())
+    stream = AudioFeatureStream(endless(), LogMel())
     for start in range(0, 400, 10):
-        assert hearing.wait_for(start + 20) == start + 20
+        assert stream.wait_for(start + 20) == start + 20
         assert pulled == start + 21  # the 120 samples beyond the frame are in the next piece
-        hearing.features(max(start - 10, 0), start + 20)
-        assert len(hearing._sound) <= 33 * 640
+        stream.features(max(start - 10, 0), start + 20)
+        assert len(stream._audio) <= 33 * 640
 
 
 def test_pieces_of_another_kind_are_refused():

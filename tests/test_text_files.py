@@ -133,7 +133,7 @@ def test_identity_rows_and_videos_that_do_not_match_are_named(tmp_path):
     assert splits.name_identities(videos, str(table), warnings.append) == ["anna", "a", "eve"]
     assert [text.removeprefix(f"{table}: ") for text in warnings] == [
         "1 of its 3 rows name no video of this call: A_02.mp4.",
-        "1 of 3 videos have no row, so their names say who: a_02.mp4.",
+        "1 of 3 videos have no row, so their names identify them: a_02.mp4.",
     ]
     warnings.clear()
     splits.name_identities(videos[:1], None, warnings.append)

@@ -1,4 +1,6 @@
-"""From raw video and audio to clip records, and speech as rooms and telephones pass it on.
+"""From video and audio files to clip records.
 
-Importing this package loads nothing heavy.
+What belongs here: faults and scenes of a video, its records, forced alignment of recordings with their text, and speech
+as rooms and telephones pass it on. What does not: finding and measuring faces (`demo_jax.faces`), which portraits need
+too, and reading media files (`demo_jax.media`). Importing this package loads nothing heavy.
 """

@@ -1,7 +1,7 @@
-"""When each sound of a recording is said: forced alignment of English with its text, by PocketSphinx (`bench` extra).
+"""Times of the phones of a recording: forced alignment of English with its text, by PocketSphinx (`bench` extra).
 
-The acoustic model in its wheel: Gaussian mixtures fitted to American English of many speakers. What
-it shares with the phonetic features that are judged by it is said in ADR 20.
+The acoustic model in its wheel is Gaussian mixtures fitted to American English of many speakers. ADR 20 names what it
+shares with the phonetic features that are evaluated with it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from demo_jax.errors import InputError
 from demo_jax.media import audio, text_files
 
 COLUMN = 0.01  # seconds of one column of the aligner
-# A score is the log-likelihood of the aligned states less that of the best state, a column. Right transcripts of 76
-# recordings scored -6 to -33. Given as many words of other recordings, half could not be aligned, and of texts of more
+# A score is the log-likelihood of the aligned states less that of the best state, per column. Right transcripts of 76
+# recordings scored -6 to -33. With as many words of other recordings, half could not be aligned, and of texts of more
 # than six words one in 49 scored as well.
 LEAST_SCORE = -33.0
 SILENCE = ("SIL", "+NOISE+", "+SPN+", "(NULL)")
@@ -41,7 +41,7 @@ _GRID = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """A recording and when its sounds are said.
+    """A recording and the times of its phones.
 
     waveform   [S] int16, 16 kHz mono
     phones     P ARPAbet names without stress; pauses are left out
@@ -57,12 +57,12 @@ class Aligned:
 
 
 def spoken_words(text: str) -> list[str]:
-    """A text as lower-case words; what holds digits stays as it is, and is in no dictionary."""
+    """Returns a text as lower-case words; words with digits stay as they are, and are in no dictionary."""
     return re.findall(r"[a-z0-9']*[a-z0-9][a-z0-9']*", text.lower().replace("’", "'"))
 
 
 def grid_sentence(code: str) -> list[str]:
-    """The words of a GRID sentence from its file's name, such as bbaf2n or swwp2s; [] if it is no such name."""
+    """Returns the words of a GRID sentence from its file's name, such as bbaf2n or swwp2s; [] for another name."""
     words = [table.get(letter, "") for table, letter in zip(_GRID, code, strict=False)]
     return words if len(code) == len(_GRID) and all(words) else []
 
@@ -84,7 +84,7 @@ def _decode(decoder: Any, waveform: np.ndarray) -> None:
 
 
 def unknown_words(words: Sequence[str]) -> list[str]:
-    """The words that the pronouncing dictionary lacks."""
+    """Returns the words that the pronouncing dictionary lacks."""
     return [word for word in words if _decoder().lookup_word(word) is None]
 
 
@@ -109,7 +109,7 @@ def align(name: str, waveform: np.ndarray, words: Sequence[str]) -> Aligned | No
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a csv file with a heading and a column file; [] if there is none. Raises InputError."""
+    """Returns the rows of a csv file with a heading and a column file; [] if there is no file. Raises InputError."""
     return text_files.read_table(path, str(path), ("file",)) if path.exists() else []
 
 
@@ -117,7 +117,7 @@ def read_aligned(folder: str | Path, least_score: float = LEAST_SCORE) -> tuple[
     """Aligns every recording that FOLDER/transcripts.csv names (columns file, text), in the order of that file.
 
     Where FOLDER/manifest.csv names a GRID file as the source (columns file, source_path), its name is the transcript.
-    Returns the clips that aligned well, and for each other file why it was left out.
+    Returns the clips that aligned well, and for each other file the reason why it was left out.
 
     Raises InputError: no such table, no pocketsphinx, or a recording cannot be read.
     """
@@ -140,11 +140,12 @@ def read_aligned(folder: str | Path, least_score: float = LEAST_SCORE) -> tuple[
         if found is None:
             left_out[name] = "the transcript does not fit"
         elif found.score < least_score:
-            left_out[name] = f"poor fit: {found.score:.0f} a column"
+            left_out[name] = f"poor fit: {found.score:.0f} per column"
         else:
             kept.append(found)
     return kept, left_out
 
 
 def seconds(clips: Sequence[Aligned]) -> float:
+    """Returns the length of all the recordings together."""
     return sum(len(clip.waveform) for clip in clips) / SAMPLE_RATE

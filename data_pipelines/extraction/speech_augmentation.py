@@ -1,7 +1,8 @@
-"""Speech as rooms, microphones and telephones pass it on: a pure function of a generator and the clean recording.
+"""Augmented speech, as rooms, microphones and telephones transmit it: a pure function of a generator and the clean
+recording.
 
 Every effect keeps the length and moves nothing in time: filters have zero phase, a room's direct sound comes first, and
-the codecs are undone with their delay. So whatever was measured on the clean sound (phonemes, lips) stays in place.
+the codecs' delay is undone. So whatever was measured on the clean recording (phonemes, lips) stays in place.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Rng = np.random.Generator
 
 
 def augment_speech(rng: Rng, waveform: np.ndarray) -> np.ndarray:
-    """Room, level, noise, bandwidth, codec and clipping, each with some probability.
+    """Returns speech changed by room, noise, bandwidth, codec, level and clipping, each with some probability.
 
     Args:
       waveform: [S] int16, 16 kHz mono, S >= 1.
@@ -47,7 +48,7 @@ def augment_speech(rng: Rng, waveform: np.ndarray) -> np.ndarray:
 
 
 def speech_level(wave: np.ndarray) -> float:
-    """Root mean square of the louder half of 20-ms stretches: the level of speech, whatever its pauses."""
+    """Returns the root mean square of the louder half of 20-ms stretches: the level of speech, whatever its pauses."""
     stretch = SAMPLE_RATE // 50
     powers = np.square(np.pad(wave, (0, -len(wave) % stretch))).reshape(-1, stretch).mean(1)
     loud = np.sort(powers)[len(powers) // 2 :]
@@ -55,7 +56,7 @@ def speech_level(wave: np.ndarray) -> float:
 
 
 def impulse_response(rng: Rng) -> np.ndarray:
-    """[N] float64 of unit energy: direct sound at 0, a few early reflections, an exponentially decaying tail."""
+    """Returns [N] float64 of unit energy: direct sound at 0, a few early reflections, an exponential tail."""
     decay = rng.uniform(0.15, 0.8)  # seconds until -60 dB
     t = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
     rest = rng.standard_normal(len(t)) * 10 ** (-3 * t / decay) * np.clip((t - 0.003) / 0.03, 0, 1)
@@ -69,14 +70,14 @@ def impulse_response(rng: Rng) -> np.ndarray:
 
 
 def reverberated(rng: Rng, wave: np.ndarray) -> np.ndarray:
-    """The sound in a random room; nothing is heard before it was."""
+    """Returns the recording in a random room; nothing comes earlier than in the recording."""
     from scipy.signal import fftconvolve
 
     return fftconvolve(wave, impulse_response(rng))[: len(wave)]
 
 
 def noise_for(rng: Rng, wave: np.ndarray, snr: float) -> np.ndarray:
-    """[S] white, pink, hum or babble noise, `snr` dB below the level of the speech."""
+    """Returns [S] white, pink, hum or babble noise, `snr` dB below the level of the speech."""
     kinds: tuple[Callable[[Rng, np.ndarray], np.ndarray], ...] = (_white, _pink, _hum, _babble)
     noise = kinds[int(rng.integers(len(kinds)))](rng, wave)
     level = max(speech_level(wave), _QUIET) * 10 ** (-snr / 20)
@@ -94,7 +95,7 @@ def _pink(rng: Rng, wave: np.ndarray) -> np.ndarray:
 
 
 def _hum(rng: Rng, wave: np.ndarray) -> np.ndarray:
-    """The mains and its overtones, over a little hiss."""
+    """Returns the hum of the mains with its overtones, over a little hiss."""
     mains = rng.choice([50.0, 60.0]) * np.arange(1, 9)
     heights = rng.uniform(0.1, 1, 8) / np.arange(1, 9)
     t = np.arange(len(wave)) / SAMPLE_RATE
@@ -103,7 +104,7 @@ def _hum(rng: Rng, wave: np.ndarray) -> np.ndarray:
 
 
 def _babble(rng: Rng, wave: np.ndarray) -> np.ndarray:
-    """A murmur of many: the speech itself backwards, at other speeds and moments, several times over."""
+    """Returns the murmur of many voices: the speech itself backwards, at eight speeds and offsets."""
     out = 0.01 * max(speech_level(wave), _QUIET) * rng.standard_normal(len(wave))
     for speed in rng.uniform(0.8, 1.25, 8):
         at = (np.arange(len(wave)) * speed + rng.integers(len(wave))) % len(wave)
@@ -112,7 +113,7 @@ def _babble(rng: Rng, wave: np.ndarray) -> np.ndarray:
 
 
 def band_limited(wave: np.ndarray, low: float, high: float) -> np.ndarray:
-    """What lies between two frequencies (Hz), with edges a third of an octave wide and no change of phase."""
+    """Returns the part between two frequencies (Hz), with edges a third of an octave wide and no change of phase."""
     frequency = np.maximum(np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE), 1.0)
     octaves = np.minimum(np.log2(frequency / low), np.log2(high / frequency)) if low else np.log2(high / frequency)
     return np.fft.irfft(np.fft.rfft(wave) * np.clip(0.5 + 3 * octaves, 0, 1), len(wave))
@@ -126,7 +127,7 @@ _BANDS: tuple[Callable[[Rng], tuple[float, float]], ...] = (
 
 
 def mu_law(rng: Rng, wave: np.ndarray) -> np.ndarray:
-    """8 kHz at 8 bits with mu = 255, the logarithmic law of digital telephony (ITU-T G.711), and back."""
+    """Codes to 8 kHz at 8 bits with mu = 255, the logarithmic law of digital telephony (ITU-T G.711), and decodes."""
     from scipy.signal import resample_poly
 
     del rng
@@ -137,7 +138,7 @@ def mu_law(rng: Rng, wave: np.ndarray) -> np.ndarray:
 
 
 def transform_coded(rng: Rng, wave: np.ndarray) -> np.ndarray:
-    """A low bit rate as perceptual codecs make it: a lapped cosine transform whose bands are coarsely quantised.
+    """Imitates a perceptual codec at a low bit rate: a lapped cosine transform whose bands are coarsely quantised.
 
     Modified discrete cosine transform with a sine window, 32 ms long, every 16 ms; what lies in weak bands is lost.
     """

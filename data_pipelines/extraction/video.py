@@ -1,10 +1,10 @@
 """One video file -> clip records: find the face in every frame, split into scenes, measure, cut a fixed square.
 
-The file is decoded twice, once to find faces and once to cut the crop, so that memory does not hold its pictures.
+The file is decoded twice, once to find faces and once to cut the crop, so that its frames need not fit into memory.
 
-A scene ends at a cut (the picture, or the face, jumps) and where the face is lost for more than GAP_FRAMES frames;
+A scene ends at a cut (the image, or the face, jumps) and where the face is lost for more than GAP_FRAMES frames;
 shorter gaps are interpolated with low confidence. Each scene is kept or rejected by itself, with a reason, and kept
-scenes become pieces of about equal length, of at most 64 frames.
+scenes become segments of about equal length, of at most 64 frames.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from demo_jax.media.video import read_video
 
 VERSION = "2"  # changes whenever the same video gives other records
 SMALLEST_FACE = 40  # source pixels from ear to ear
-MAX_TURN = np.array([75.0, 60.0, 60.0])  # yaw, pitch, roll in degrees; beyond them the landmarks guess
+MAX_TURN = np.array([75.0, 60.0, 60.0])  # yaw, pitch, roll in degrees; beyond them the landmarks are unreliable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,8 @@ class Scene:
 
 
 def find_scenes(scan: Scan, shortest: int) -> list[Scene]:
-    """Splits at cuts and lost faces and judges each scene. Frames without a face at the ends of a shot are left out."""
+    """Splits at cuts and lost faces, and keeps or rejects each scene. Frames without a face at the ends of a shot are
+    left out."""
     edges = [0, *find_cuts(scan), len(scan.found)]
     return [scene for a, b in itertools.pairwise(edges) for scene in _scenes_of_shot(scan, a, b, shortest)]
 
@@ -57,10 +58,10 @@ def _scenes_of_shot(scan: Scan, first: int, last: int, shortest: int) -> Iterato
     breaks = np.flatnonzero(np.diff(seen) > GAP_FRAMES + 1)
     starts, ends = [seen[0], *seen[breaks + 1]], [*seen[breaks], seen[-1]]
     for a, b in zip(starts, ends, strict=True):
-        yield _judge(scan, int(a), int(b) + 1, shortest, lost=len(starts) > 1)
+        yield _checked(scan, int(a), int(b) + 1, shortest, lost=len(starts) > 1)
 
 
-def _judge(scan: Scan, first: int, last: int, shortest: int, lost: bool) -> Scene:
+def _checked(scan: Scan, first: int, last: int, shortest: int, lost: bool) -> Scene:
     part = slice(first, last)
     points = scan.points[part][scan.found[part]]
     width = float(np.median(np.linalg.norm(points[:, 127] - points[:, 356], axis=-1)))
@@ -77,7 +78,7 @@ def _judge(scan: Scan, first: int, last: int, shortest: int, lost: bool) -> Scen
 
 
 def measure_scene(scan: Scan, scene: Scene, finder: FaceFinder) -> Measures:
-    """Fills the gaps linearly and measures."""
+    """Measures the face in every frame of a scene, after filling the gaps linearly."""
     part = slice(scene.first, scene.last)
     found, times = scan.found[part], np.arange(scene.last - scene.first)
 
@@ -92,7 +93,7 @@ def measure_scene(scan: Scan, scene: Scene, finder: FaceFinder) -> Measures:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What is said of a clip and not measured."""
+    """The facts about a clip that are given, not measured."""
 
     clip_id: str
     speaker_id: str
@@ -102,10 +103,10 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Pieces of the kept scenes are yielded as they are made; this says what became of each scene."""
+    """A scene, kept or rejected, and how many segments came of it."""
 
     scene: Scene
-    pieces: int = 0
+    segments: int = 0
 
 
 def extract(
@@ -118,14 +119,14 @@ def extract(
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[ClipRecord | Outcome]:
     """Yields the records of every kept scene (clip_id with -s01 and so on if there are several), and after each scene
-    its Outcome; at last those of longer stretches without a new, whole picture, which are in no scene. `warn` is called
-    if there are several tracks. Raises InputError if picture or sound cannot be read, or there is no sound."""
+    its Outcome; at last those of longer stretches without a new, whole image, which are in no scene. `warn` is called
+    if there are several tracks. Raises InputError if video or audio cannot be read, or there is no audio."""
     waveform = read_audio(path, warn)
     scan = scan_video(path, finder, warn)
     faults = find_faults(path, len(scan.found), GAP_FRAMES)
     for fault in faults.unusable:
         scan.points[fault.first : fault.last] = np.nan
-    scenes = [_at_its_rate(_within_sound(s, waveform, shortest), faults) for s in find_scenes(scan, shortest)]
+    scenes = [_at_its_rate(_within_audio(s, waveform, shortest), faults) for s in find_scenes(scan, shortest)]
     measured: dict[int, Measures] = {}
     for i, scene in enumerate(scenes):
         if not scene.reason:
@@ -145,41 +146,43 @@ def extract(
             count = 0
             if not scene.reason:
                 name = labels.clip_id if len(scenes) == 1 else f"{labels.clip_id}-s{i + 1:02d}"
-                pictures = itertools.islice(frames, scene.first - at, scene.last - at)
+                images = itertools.islice(frames, scene.first - at, scene.last - at)
                 at = scene.last
-                sound = waveform[scene.first * SAMPLES_PER_FRAME : scene.last * SAMPLES_PER_FRAME]
+                audio = waveform[scene.first * SAMPLES_PER_FRAME : scene.last * SAMPLES_PER_FRAME]
                 clip = dataclasses.replace(labels, clip_id=name)
-                for record in _records(measured[i], pictures, sound, clip, extractors, size):
+                for record in _records(measured[i], images, audio, clip, extractors, size):
                     count += 1
                     yield record
-            yield Outcome(scene=scene, pieces=count)
+            yield Outcome(scene=scene, segments=count)
     for fault in faults.unusable:
         if fault.last - fault.first > GAP_FRAMES:
             yield Outcome(scene=Scene(first=fault.first, last=fault.last, reason=fault.reason))
 
 
-def _within_sound(scene: Scene, waveform: np.ndarray, shortest: int) -> Scene:
-    """The sound may end a little before the picture: the scene ends with it, the last frame padded with silence."""
+def _within_audio(scene: Scene, waveform: np.ndarray, shortest: int) -> Scene:
+    """Ends the scene with the audio, which may be a little shorter than the video; the last frame is padded with
+    silence."""
     last = min(scene.last, -(-len(waveform) // SAMPLES_PER_FRAME))
     if scene.reason or last == scene.last:
         return scene
     if last - scene.first < shortest:
-        return dataclasses.replace(scene, reason="no sound")
+        return dataclasses.replace(scene, reason="no audio")
     return dataclasses.replace(scene, last=last)
 
 
 def _at_its_rate(scene: Scene, faults: Faults) -> Scene:
-    """Below about 20 pictures a second many frames are copies: a face that stands still and speaks."""
+    """Rejects a scene of fewer than about 20 new images a second: many of its frames are copies, a face that stands
+    still and speaks."""
     rate = faults.rate(scene.first, scene.last)
     if scene.reason or rate >= LEAST_RATE:
         return scene
-    return dataclasses.replace(scene, reason=f"only {rate:.0f} pictures a second (at least 20)")
+    return dataclasses.replace(scene, reason=f"only {rate:.0f} new images a second (at least 20)")
 
 
 def _records(
     measures: Measures,
-    pictures: Iterator[np.ndarray],
-    sound: np.ndarray,
+    images: Iterator[np.ndarray],
+    audio: np.ndarray,
     labels: Labels,
     extractors: Sequence[AudioFeatures],
     size: int,
@@ -189,14 +192,14 @@ def _records(
     pose = measures.pose(crop, size)
     landmarks = (measures.landmarks @ crop[:2, :2].T + crop[:2, 2]).astype(np.float32)
     boxes = feature_boxes(landmarks, pose, size)
-    features = {e.name: e(sound) for e in extractors}
-    pieces = -(-total // MAX_PIECE_FRAMES)
-    edges = [total * k // pieces for k in range(pieces + 1)]
-    for piece, (a, b) in enumerate(itertools.pairwise(edges)):
-        jpegs = tuple(_jpeg(cut(next(pictures), crop, size)) for _ in range(a, b))
+    features = {e.name: e(audio) for e in extractors}
+    count = -(-total // MAX_PIECE_FRAMES)
+    edges = [total * k // count for k in range(count + 1)]
+    for number, (a, b) in enumerate(itertools.pairwise(edges)):
+        jpegs = tuple(_jpeg(cut(next(images), crop, size)) for _ in range(a, b))
         yield ClipRecord(
             **dataclasses.asdict(labels),
-            piece=piece,
+            piece=number,
             frames=jpegs,
             pose=pose[a:b],
             expression=measures.expression[a:b],
@@ -206,13 +209,13 @@ def _records(
             boxes=boxes[a:b],
             confidence=measures.confidence[a:b],
             crop=crop,
-            waveform=sound[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME],
+            waveform=audio[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME],
             features={name: values[a:b] for name, values in features.items()},
         ).validate()
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    """Quality 95, 4:4:4, as the schema says."""
+    """Encodes as the schema requires: quality 95, 4:4:4."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -221,7 +224,7 @@ def _jpeg(image: np.ndarray) -> bytes:
 
 
 def parameters(size: int, shortest: int, extractors: Sequence[AudioFeatures], model_checksum: str) -> dict[str, object]:
-    """Everything that decides what `extract` gives for a file, for fingerprints and for resuming."""
+    """Returns everything that decides what `extract` yields for a file, for fingerprints and for resuming."""
     from demo_jax.faces import landmarker
 
     return {

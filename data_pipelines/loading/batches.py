@@ -2,10 +2,10 @@
 
 Items are shuffled anew each epoch; row j of the global batch of step n takes item n * batch_size + j of that endless
 order (of two orders that take turns, where a corpus has speech and independent takes). A batch is cut into equal
-shards, one for each part of the mesh that batches go over, and a process makes those that its devices hold, which may
-be apart, and may be other processes' too. What is random inside an example comes from a generator seeded by (seed,
-n * batch_size + j). So neither the number of processes nor of workers changes any row, and going on from a step needs
-no state.
+shards, one for each part of the mesh that batches go over, and a process makes those that its devices hold, which need
+not be adjacent and may be other processes' too. Randomness inside an example comes from a generator seeded by (seed,
+n * batch_size + j). So neither the number of processes nor of workers changes any row, and resuming needs no state but
+the step.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ __all__ = [
     "splits_of", "stage1_batches", "stage2_batches",
 ]  # fmt: skip
 
-_PLAIN, _SETS, _CODES = range(3)  # separate the random streams
-_NOT_ITS_SOUND = "redrawn:lip"  # whose mouth says something else than is heard
+_PLAIN, _GROUPS, _CODES = range(3)  # separate the random streams
+_LIPS_SWAPPED = "redrawn:lip"  # whose lips do not match the speech
 _AS_IT_IS = Augment()
 _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Which items this process has in a step: (position, item) pairs. Each pool of items has an endless shuffled order,
-    and the pools take turns."""
+    """step -> the (position, item) pairs of this process. Each pool of items has an endless shuffled order, and the
+    pools take turns."""
 
-    pools: tuple[int, ...]  # how many items each has; the second's are numbered on from the first's
+    pools: tuple[int, ...]  # the number of items of each; the numbers of the second pool follow those of the first
     seed: int
     batch_size: int
     shards: tuple[int, ...]  # this process's, in order
@@ -77,11 +77,11 @@ class _Rows:
 
 
 def _or_before(make: Callable[[int, int], Example], position: int, item: int) -> Example:
-    """The example of an item, or if one of its records is damaged that of the item before it. Which one is damaged is
-    logged each time; three in a row are too many to go on with."""
+    """Returns the example of an item, or if one of its records is damaged that of the item before it. Each damaged
+    record is logged; raises DamagedRecordError after three in a row."""
     for i in range(item, item - 3, -1):
         try:
-            return make(position, i)  # that before the first is the last, as Python counts
+            return make(position, i)  # the item before the first is the last: a negative index
         except DamagedRecordError as error:
             found = error
             _LOG.warning("%s The item before it is taken instead.", error)
@@ -104,10 +104,11 @@ def stage1_batches(
     shard_count: int = 1,
     workers: int = 0,
 ) -> Batches:
-    """Pictures, truth and sound for the motion auto-encoder. Sizes are of the global batch; rows are this process's.
+    """Returns batches of images, truth and audio for the motion auto-encoder. Sizes are of the global batch; rows are
+    this process's.
 
     Plain examples, b = batch_size * len(shards) / shard_count rows, every other one of takes whose factors are
-    independent where there are such (puppet sets and probes: speech alone seldom turns a head far); t is a random
+    independent where there are any (paired groups and probes: speech alone seldom turns a head far); t is a random
     frame, s a random frame of the same clip:
       source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
       target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
@@ -115,48 +116,45 @@ def stage1_batches(
       NaN = not measured), source_landmarks, target_landmarks [b, 68, 2] float32 (pixels, NaN likewise), driving_boxes
       [b, 2, 4] float32 (mouth, eyes at t, pixels of the target), audio [b, W, A]
       float32, clip_hash [b] int32, time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash,
-      -1 unknown), confidence [b] float32; source_expression [b, 52], driving_expression [b, W, 52] float32 (ARKit, NaN
-      likewise)
-    Set examples, when set_batch_size > 0: set_source, set_driving, set_redrawn, set_reidentity_source, set_reidentity
-      [., S, S, 3] u8 (base at s, base at t, redrawn at t, second identity at s and t), each with its _calibrated
-      [., 13], _expression [., 52] and _landmarks [., 68, 2]; set_factor [.] int32 (which of FACTORS is redrawn) and
-      set_boxes [., 2, 4]. Where the corpus has no sets (real video), set_redrawn is a composite of two frames, and
-      there is no second identity.
+      -1 unknown); source_expression [b, 52], driving_expression [b, W, 52] float32 (ARKit, NaN likewise)
+    Paired groups, when set_batch_size > 0: set_source, set_driving, set_redrawn, set_reidentity_source, set_reidentity
+      [., S, S, 3] u8 (base at s, base at t, factor-swapped at t, cross-identity at s and t), each with its _calibrated
+      [., 13], _expression [., 52] and _landmarks [., 68, 2]; set_factor [.] int32 (which of FACTORS is swapped) and
+      set_boxes [., 2, 4]. Where the corpus has no paired groups (real video), set_redrawn is a composite of two frames,
+      and there is no second identity.
 
     Raises:
       InputError: the folder, split or feature is missing, or a size is impossible.
     """
     records = open_records(data_dir, split)
-    for piece in records.pieces:
-        if feature not in piece.features:
+    for segment in records.segments:
+        if feature not in segment.features:
             raise InputError(
-                f"{data_dir}, {split}: record {piece.key} has no audio feature {feature!r}; it has "
-                f"{', '.join(piece.features) or 'none'}."
+                f"{data_dir}, {split}: record {segment.key} has no audio feature {feature!r}; it has "
+                f"{', '.join(segment.features) or 'none'}."
             )
     if lip_window < 1 or lip_window % 2 == 0:
         raise InputError(f"lip_window is {lip_window}; it is a positive odd number of frames.")
     shared: dict[str, Any] = {"seed": seed, "shards": shards, "shard_count": shard_count}
     clips: dict[str, list[int]] = {}
-    for i, piece in enumerate(records.pieces):
-        clips.setdefault(piece.clip_id, []).append(i)
-    usable = [
-        i for i, piece in enumerate(records.pieces) if piece.length >= lip_window and piece.variant != _NOT_ITS_SOUND
-    ]
-    speech = tuple(i for i in usable if not records.pieces[i].variant)
-    independent = tuple(i for i in usable if records.pieces[i].variant)
+    for i, segment in enumerate(records.segments):
+        clips.setdefault(segment.clip_id, []).append(i)
+    usable = [i for i, s in enumerate(records.segments) if s.length >= lip_window and s.variant != _LIPS_SWAPPED]
+    speech = tuple(i for i in usable if not records.segments[i].variant)
+    independent = tuple(i for i in usable if records.segments[i].variant)
     if not usable:
         raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
-    sets = (_group_sets(records) or [{"base": i} for i in usable]) if set_batch_size else []
+    groups = (paired_groups(records) or [{"base": i} for i in usable]) if set_batch_size else []
     # One frame is decoded now, so that a model too large for the records is refused before training starts.
     decode_frame(records[usable[0]].frames[0], size)
     return Batches(
         _Stage1(
             records=records,
             driving=speech + independent,
-            same_clip={i: tuple(clips[records.pieces[i].clip_id]) for i in usable},
-            sets=tuple(sets),
+            same_clip={i: tuple(clips[records.segments[i].clip_id]) for i in usable},
+            groups=tuple(groups),
             plain_rows=_Rows(pools=tuple(len(p) for p in (speech, independent) if p), batch_size=batch_size, **shared),
-            set_rows=_Rows(pools=(len(sets),), batch_size=set_batch_size, **shared) if set_batch_size else None,
+            group_rows=_Rows(pools=(len(groups),), batch_size=set_batch_size, **shared) if set_batch_size else None,
             size=size,
             lip_window=lip_window,
             feature=feature,
@@ -167,12 +165,13 @@ def stage1_batches(
     )
 
 
-def _group_sets(records: Records) -> list[dict[str, int]]:
-    """Variant -> record of every complete set: a base, a second identity and at least one redrawn factor."""
+def paired_groups(records: Records) -> list[dict[str, int]]:
+    """Returns variant -> record of every complete paired group: a base, a cross-identity render and at least one
+    factor-swapped render."""
     groups: dict[tuple[str, int], dict[str, int]] = {}
-    for i, piece in enumerate(records.pieces):
-        if piece.set_id:
-            groups.setdefault((piece.set_id, piece.piece), {})[piece.variant] = i
+    for i, segment in enumerate(records.segments):
+        if segment.set_id:
+            groups.setdefault((segment.set_id, segment.piece), {})[segment.variant] = i
     return [group for group in groups.values() if {"base", "reidentity"} < group.keys()]
 
 
@@ -181,9 +180,9 @@ class _Stage1:
     records: Records
     driving: tuple[int, ...]  # speech, then takes whose factors are independent
     same_clip: dict[int, tuple[int, ...]]
-    sets: tuple[dict[str, int], ...]
+    groups: tuple[dict[str, int], ...]
     plain_rows: _Rows
-    set_rows: _Rows | None
+    group_rows: _Rows | None
     size: int
     lip_window: int
     feature: str
@@ -191,8 +190,8 @@ class _Stage1:
 
     def __call__(self, step: int) -> Example:
         batch = examples.stack([_or_before(self._plain, *row) for row in self.plain_rows(step)])
-        if self.set_rows is not None:
-            batch |= examples.stack([_or_before(self._set, *row) for row in self.set_rows(step)])
+        if self.group_rows is not None:
+            batch |= examples.stack([_or_before(self._group, *row) for row in self.group_rows(step)])
         return batch
 
     def _plain(self, position: int, item: int) -> Example:
@@ -211,18 +210,20 @@ class _Stage1:
             augment=self.augment,
         )
 
-    def _set(self, position: int, item: int) -> Example:
-        rng = np.random.default_rng([self.plain_rows.seed, _SETS, position])
-        group = self.sets[item]
+    def _group(self, position: int, item: int) -> Example:
+        rng = np.random.default_rng([self.plain_rows.seed, _GROUPS, position])
+        group = self.groups[item]
         if "reidentity" not in group:
             arrays = self.records.read(group["base"], examples.arrays_for_source())
             return examples.composite_example(rng, arrays, size=self.size, augment=self.augment)
         variant = str(rng.choice(sorted(name for name in group if name.startswith("redrawn:"))))
-        base, redrawn, reidentity = (
+        base, swapped, other_identity = (
             self.records.read(group[name], examples.arrays_for_source()) for name in ("base", variant, "reidentity")
         )
         factor = FACTORS.index(variant.removeprefix("redrawn:"))
-        return examples.set_example(rng, base, redrawn, reidentity, factor=factor, size=self.size, augment=self.augment)
+        return examples.group_example(
+            rng, base, swapped, other_identity, factor=factor, size=self.size, augment=self.augment
+        )
 
 
 def stage2_batches(
@@ -240,7 +241,8 @@ def stage2_batches(
     shard_count: int = 1,
     workers: int = 0,
 ) -> Batches:
-    """Windows of motion codes for the flow transformer, b = batch_size * len(shards) / shard_count rows.
+    """Returns batches of windows of motion codes for the flow transformer, b = batch_size * len(shards) / shard_count
+    rows.
 
     A clip of T frames is drawn ceil(T / window) times an epoch, each time with a random window:
       codes [b, context + window, K] float32, codes_valid [b, context + window] bool (False before and after the clip),
@@ -286,7 +288,7 @@ class _Stage2:
 
     def _window(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.rows.seed, _CODES, position])
-        sound = f"features/{self.feature}"
-        arrays = read_members(self.paths[self.items[item]], ("codes", sound, "emotion"))
+        audio = f"features/{self.feature}"
+        arrays = read_members(self.paths[self.items[item]], ("codes", audio, "emotion"))
         emotion = EMOTIONS.index(str(arrays["emotion"]))
-        return examples.code_example(rng, arrays["codes"], arrays[sound], emotion, **self.sizes)
+        return examples.code_example(rng, arrays["codes"], arrays[audio], emotion, **self.sizes)

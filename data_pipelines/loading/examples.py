@@ -1,6 +1,6 @@
-"""Records -> examples: decoding, resizing, and the random choices of one example, all from a generator it is given.
+"""Records -> examples: decoding, resizing, and the random choices of one example, all from a given generator.
 
-Every function here is pure; `pipeline` decides which records and which generator.
+Every function here is pure; `batches` decides which records and which generator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from data_pipelines.loading import augmentation as augmentation
+from data_pipelines.loading import augmentation
 from data_pipelines.loading.augmentation import Augment
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
@@ -26,7 +26,7 @@ Example = dict[str, np.ndarray]
 
 
 def decode_frame(data: bytes, size: int) -> np.ndarray:
-    """One JPEG file -> u8 [size, size, 3] RGB; a larger frame is averaged down over areas.
+    """Decodes one JPEG file to u8 [size, size, 3] RGB; a larger frame is averaged down over areas.
 
     Raises:
       InputError: the frame is smaller than `size`, or not square.
@@ -37,14 +37,14 @@ def decode_frame(data: bytes, size: int) -> np.ndarray:
             f"a frame of {width} x {height} px cannot serve a model of {size} px; frames are square and at least as "
             "large as the model. Prepare the clips at that size."
         )
-    picture = simplejpeg.decode_jpeg(data, colorspace="RGB")
+    image = simplejpeg.decode_jpeg(data, colorspace="RGB")
     if height == size:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
 
 
 def stable_hash(text: str) -> int:
-    """A number in 0 .. 2^31 - 1 that is the same in every process and on every machine."""
+    """Returns a number in 0 .. 2^31 - 1 that is the same in every process and on every machine."""
     return zlib.crc32(text.encode()) & 0x7FFFFFFF
 
 
@@ -54,63 +54,64 @@ def _frame(arrays: Arrays, t: int, size: int) -> np.ndarray:
 
 
 def _scale(arrays: Arrays, t: int, size: int) -> np.float32:
-    """Pixels of a `size` frame per pixel of the record."""
+    """Returns the pixels of a `size` frame per pixel of the record."""
     start, end = arrays["frame_offsets"][t : t + 2]
     return np.float32(size / simplejpeg.decode_jpeg_header(arrays["frame_bytes"][start:end].tobytes())[0])
 
 
 def _boxes(arrays: Arrays, t: int, size: int) -> np.ndarray:
-    """[2, 4] float32 in pixels of a `size` frame."""
+    """Returns the boxes [2, 4] float32 in pixels of a `size` frame."""
     return arrays["boxes"][t] * _scale(arrays, t, size)
 
 
 def _landmarks(arrays: Arrays, t: int, size: int) -> np.ndarray:
-    """[68, 2] float32 in pixels of a `size` frame; NaN where the face was not found (confidence 0)."""
+    """Returns the landmarks [68, 2] float32 in pixels of a `size` frame; NaN where no face was found (confidence 0)."""
     found = arrays["confidence"][t] > 0
     return np.where(found, arrays["landmarks"][t] * _scale(arrays, t, size), np.float32(np.nan))
 
 
 def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
-    """[13] or [W, 13] float32; NaN where the face was not found (confidence 0)."""
+    """Returns the calibrated code [13] or [W, 13] float32; NaN where the face was not found (confidence 0)."""
     code = calibrated_code(arrays["lips"][t], arrays["pose"][t], arrays["gaze"][t])
     return np.where((arrays["confidence"][t] > 0)[..., None], code, np.float32(np.nan))
 
 
 def _expression(arrays: Arrays, t: int | slice) -> np.ndarray:
-    """[52] or [W, 52] float32; NaN where it was not measured or the face was not found."""
+    """Returns the expression [52] or [W, 52] float32; NaN where it was not measured or the face was not found."""
     return np.where((arrays["confidence"][t] > 0)[..., None], arrays["expression"][t], np.float32(np.nan))
 
 
 def _phoneme(arrays: Arrays, t: int) -> int:
-    """The hash of the IPA symbol spoken at the centre of frame t, or -1."""
+    """Returns the hash of the IPA symbol spoken at the centre of frame t, or -1."""
     times, now = arrays["phoneme_times"], (t + 0.5) / FPS
     spoken = np.flatnonzero((times[:, 0] <= now) & (now < times[:, 1]))
     return stable_hash(str(arrays["phonemes"][spoken[0]])) if len(spoken) else -1
 
 
 def _voiced(arrays: Arrays, start: int, end: int) -> bool:
-    """Whether somebody speaks: by the phonemes where they are known (noise may be as loud), else by the level."""
+    """Returns whether there is speech: from the phonemes where they are known (noise may be as loud), else from the
+    level."""
     times = arrays["phoneme_times"]
     if len(times):
         return bool(((times[:, 0] < end / FPS) & (times[:, 1] > start / FPS)).any())
-    sound = arrays["waveform"][start * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME].astype(np.float32) / 32768
-    return bool(np.sqrt(np.mean(np.square(sound))) > 10 ** (VOICED_DB / 20))
+    wave = arrays["waveform"][start * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME].astype(np.float32) / 32768
+    return bool(np.sqrt(np.mean(np.square(wave))) > 10 ** (VOICED_DB / 20))
 
 
 _SOURCE_ARRAYS = (
     "frame_bytes", "frame_offsets", "pose", "gaze", "lips", "expression", "confidence", "boxes", "landmarks",
 )  # fmt: skip
-_SOUND_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
+_SPEECH_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
 
 
 def arrays_for_source() -> tuple[str, ...]:
-    """The record arrays that a picture and its truth are read from."""
+    """Returns the names of the record arrays that an image and its truth are read from."""
     return _SOURCE_ARRAYS
 
 
 def arrays_for_driving(feature: str) -> tuple[str, ...]:
-    """The record arrays that a driving window with its sound is read from."""
-    return (*_SOURCE_ARRAYS, *_SOUND_ARRAYS, f"features/{feature}")
+    """Returns the names of the record arrays that a driving window with its audio is read from."""
+    return (*_SOURCE_ARRAYS, *_SPEECH_ARRAYS, f"features/{feature}")
 
 
 def plain_example(
@@ -123,9 +124,9 @@ def plain_example(
     feature: str,
     augment: Augment,
 ) -> Example:
-    """A random source frame of one piece and a random window of another piece (or the same) of its clip.
+    """Returns a random source frame of one segment and a random window of another segment (or the same) of its clip.
 
-    The window is recoloured, shifted and enlarged, with its truth; the target is its middle frame as it was.
+    The window is recoloured, shifted and enlarged, with its truth; the target is its middle frame, unchanged.
     """
     length = len(driving["pose"])
     first = int(rng.integers(length - lip_window + 1))
@@ -151,7 +152,6 @@ def plain_example(
         "time": np.array(int(driving["piece"]) * 64 + centre, np.int32),
         "voiced": np.array(_voiced(driving, first, first + lip_window)),
         "phoneme": np.array(_phoneme(driving, centre), np.int32),
-        "confidence": np.asarray(driving["confidence"][centre]),
     }
     if rng.random() < augment.mirror:
         example = augmentation.mirror_example(example, size)
@@ -165,77 +165,79 @@ def plain_example(
     return example
 
 
-def set_example(
+def group_example(
     rng: np.random.Generator,
     base: Arrays,
-    redrawn: Arrays,
-    reidentity: Arrays,
+    swapped: Arrays,
+    other_identity: Arrays,
     *,
     factor: int,
     size: int,
     augment: Augment,
 ) -> Example:
-    """One puppet set at two different frames s (source) and t (driving). Frame t of all variants correspond."""
-    length = min(len(a["pose"]) for a in (base, redrawn, reidentity))
+    """Returns a paired group at two different frames s (source) and t (driving): its base, the render with `factor`
+    swapped and the cross-identity render. Frame t of all three correspond."""
+    length = min(len(a["pose"]) for a in (base, swapped, other_identity))
     s, t = (int(i) for i in rng.choice(length, 2, replace=length < 2))
-    pictures = {
+    images = {
         "source": (base, s),
         "driving": (base, t),
-        "redrawn": (redrawn, t),
-        "reidentity_source": (reidentity, s),
-        "reidentity": (reidentity, t),
+        "redrawn": (swapped, t),
+        "reidentity_source": (other_identity, s),
+        "reidentity": (other_identity, t),
     }
-    example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in pictures.items()}
-    example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in pictures.items()}
-    example |= {f"set_{name}_expression": _expression(arrays, at) for name, (arrays, at) in pictures.items()}
-    example |= {f"set_{name}_landmarks": _landmarks(arrays, at, size) for name, (arrays, at) in pictures.items()}
+    example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in images.items()}
+    example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in images.items()}
+    example |= {f"set_{name}_expression": _expression(arrays, at) for name, (arrays, at) in images.items()}
+    example |= {f"set_{name}_landmarks": _landmarks(arrays, at, size) for name, (arrays, at) in images.items()}
     example |= {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
-    return _augment_set(rng, example, size, augment)
+    return _augment_group(rng, example, size, augment)
 
 
 def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, augment: Augment) -> Example:
-    """A set for video that has none: frame t of a piece, redrawn with the mouth or the eyes of another of its frames.
+    """Returns a group for video without paired groups: frame t of a segment, and its composite with the mouth or the
+    eyes of another frame as the factor-swapped image.
 
-    There is no second identity. Without two frames that show a face the set says nothing (its factor is the residual,
-    and nothing is redrawn).
+    There is no second identity. Without two frames that show a face the group carries no information: its factor is the
+    residual, and nothing is swapped.
     """
     length, usable = len(arrays["pose"]), arrays["confidence"] > 0
     s = int(rng.integers(length))
     t = int(rng.choice(np.flatnonzero(usable))) if usable.any() else int(rng.integers(length))
-    picture, truth, expression = _frame(arrays, t, size), _calibrated(arrays, t), _expression(arrays, t)
+    image, truth, expression = _frame(arrays, t, size), _calibrated(arrays, t), _expression(arrays, t)
     points = _landmarks(arrays, t, size)
-    redrawn, redrawn_truth, redrawn_expression, factor = picture, truth, expression, "residual"
-    redrawn_points = points
+    swapped, swapped_truth, swapped_expression, factor = image, truth, expression, "residual"
+    swapped_points = points
     if usable.sum() > 1:
         factor = ("lip", "gaze")[int(rng.integers(2))]
-        everything = _calibrated(arrays, slice(None))
-        u = augmentation.donor_frame(rng, arrays["pose"][:, :3], everything[:, augmentation.PART[factor]], usable, t)
-        other_points = _landmarks(arrays, u, size)
-        redrawn = augmentation.composite(factor, picture, points, _frame(arrays, u, size), other_points)
-        redrawn_points = augmentation.compose_landmarks(factor, points, other_points)
-        redrawn_truth = augmentation.compose_truth(factor, truth, everything[u])
-        redrawn_expression = augmentation.compose_expression(factor, expression, _expression(arrays, u))
+        truths = _calibrated(arrays, slice(None))
+        u = augmentation.donor_frame(rng, arrays["pose"][:, :3], truths[:, augmentation.PART[factor]], usable, t)
+        donor_points = _landmarks(arrays, u, size)
+        swapped = augmentation.composite(factor, image, points, _frame(arrays, u, size), donor_points)
+        swapped_points = augmentation.composite_landmarks(factor, points, donor_points)
+        swapped_truth = augmentation.composite_truth(factor, truth, truths[u])
+        swapped_expression = augmentation.composite_expression(factor, expression, _expression(arrays, u))
     example = {
         "set_source": _frame(arrays, s, size),
-        "set_driving": picture,
-        "set_redrawn": redrawn,
+        "set_driving": image,
+        "set_redrawn": swapped,
         "set_source_calibrated": _calibrated(arrays, s),
         "set_driving_calibrated": truth,
-        "set_redrawn_calibrated": redrawn_truth,
+        "set_redrawn_calibrated": swapped_truth,
         "set_source_expression": _expression(arrays, s),
         "set_driving_expression": expression,
-        "set_redrawn_expression": redrawn_expression,
+        "set_redrawn_expression": swapped_expression,
         "set_source_landmarks": _landmarks(arrays, s, size),
         "set_driving_landmarks": points,
-        "set_redrawn_landmarks": redrawn_points,
+        "set_redrawn_landmarks": swapped_points,
         "set_factor": np.array(FACTORS.index(factor), np.int32),
         "set_boxes": _boxes(arrays, t, size),
     }
-    return _augment_set(rng, example, size, augment)
+    return _augment_group(rng, example, size, augment)
 
 
-def _augment_set(rng: np.random.Generator, example: Example, size: int, augment: Augment) -> Example:
-    """All mirrored or none; of the pictures only `set_driving`, which is never a target, is recoloured."""
+def _augment_group(rng: np.random.Generator, example: Example, size: int, augment: Augment) -> Example:
+    """Mirrors all images or none, and recolours only `set_driving`, which is never a target."""
     if rng.random() < augment.mirror:
         example = augmentation.mirror_example(example, size)
     if augment.colour:
@@ -247,23 +249,23 @@ def code_example(
     rng: np.random.Generator, codes: np.ndarray, audio: np.ndarray, emotion: int, *, window: int, context: int,
     look_ahead: int,
 ) -> Example:  # fmt: skip
-    """A random window of a clip with its context, its sound, what comes after it, and a source code.
+    """Returns a random window of a clip with its context, its audio, the codes that follow it, and a source code.
 
     codes [T, K] float32, audio [T, A]. The start is uniform over the clip, the first frame included; frames outside the
-    clip are zero and marked not valid. The source is a frame outside the window where there is one.
+    clip are zero and marked invalid. The source is a frame outside the window where there is one.
     """
     length = len(codes)
     start = int(rng.integers(max(length - window, 0) + 1))
     outside = np.r_[0:start, start + window : length]
     source = int(rng.choice(outside)) if len(outside) else int(rng.integers(length))
-    seen, seen_valid = _cut(codes, start - context, context + window)
-    heard, heard_valid = _cut(audio, start - context, context + window + look_ahead)
+    window_codes, codes_valid = _cut(codes, start - context, context + window)
+    window_audio, audio_valid = _cut(audio, start - context, context + window + look_ahead)
     after, after_valid = _cut(codes, start + window, window)
     return {
-        "codes": seen,
-        "codes_valid": seen_valid,
-        "audio": heard,
-        "audio_valid": heard_valid,
+        "codes": window_codes,
+        "codes_valid": codes_valid,
+        "audio": window_audio,
+        "audio_valid": audio_valid,
         "source": codes[source].astype(np.float32),
         "emotion": np.array(emotion, np.int32),
         "next_codes": after,
@@ -272,7 +274,8 @@ def code_example(
 
 
 def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows start .. start + length - 1 of [T, N] as float32, zero outside, and which of them [length] are inside."""
+    """Returns rows start .. start + length - 1 of [T, N] as float32, zero outside, and which of them [length] are
+    inside."""
     index = np.arange(start, start + length)
     inside = (index >= 0) & (index < len(array))
     rows = array[np.clip(index, 0, len(array) - 1)].astype(np.float32)
@@ -280,5 +283,5 @@ def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.nda
 
 
 def stack(examples: list[Example]) -> Example:
-    """Examples -> one batch with a leading axis."""
+    """Returns one batch of the examples, with a leading axis."""
     return {name: np.stack([example[name] for example in examples]) for name in examples[0]}

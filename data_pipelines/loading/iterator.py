@@ -1,4 +1,4 @@
-"""An endless iterator of batches through Grain, which outlives its worker processes."""
+"""An endless iterator of batches through Grain, which survives the death of its worker processes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from data_pipelines.loading.examples import Example
 from data_pipelines.loading.workers import exit_with_parent
 
 _LAST_STEP = 2**40
-_LET_GO = 30.0  # seconds that closing may take; Grain gives a worker 25 to end by itself
+_CLOSING = 30.0  # seconds that closing may take; Grain gives a worker 25 to end by itself
 _LOG = logging.getLogger(__name__)
 
 
 class WorkersLostError(RuntimeError):
-    """Worker processes were replaced again and again, and none made the batch."""
+    """Worker processes were replaced several times, and none made the batch."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerTimeouts:
-    """With worker processes: seconds after which a batch that does not come is called slow, and after which its workers
-    count as dead; and how often they are replaced for one batch."""
+    """Limits for worker processes: seconds of waiting for a batch after which it counts as slow, and after which its
+    workers count as dead; and how often they are replaced for one batch."""
 
     slow: float = 60.0
     dead: float = 600.0
@@ -38,23 +38,23 @@ class WorkerTimeouts:
 
 
 class Batches:
-    """make(step) for step = start_step, start_step + 1, ...: dicts of NumPy arrays [b, ...]. Close it, or use it in a
-    `with`.
+    """Yields make(step) for step = start_step, start_step + 1, ...: dicts of NumPy arrays [b, ...]. Close it, or use it
+    in a `with`.
 
     A batch depends on its step alone, so workers that were killed, as by a kernel short of memory, or that hang are
-    replaced by others which go on at the step that is missing: no batch is lost or comes twice. That and slowness are
-    logged as warnings. Raises WorkersLostError when it does not help.
+    replaced by others, which continue at the missing step: no batch is lost or repeated. Replacement and slowness are
+    logged as warnings. Raises WorkersLostError when replacement does not help.
     """
 
     def __init__(
         self, make: Callable[[int], Example], start_step: int, workers: int, timeouts: WorkerTimeouts | None = None
     ) -> None:
         self._make, self._step, self._workers = make, start_step, workers
-        self._patience = timeouts or WorkerTimeouts()
+        self._timeouts = timeouts or WorkerTimeouts()
         self._waiting: concurrent.futures.Future[Example] | None = None
-        self._begin()
+        self._open()
 
-    def _begin(self) -> None:
+    def _open(self) -> None:
         self._others = set(multiprocessing.active_children())
         dataset = grain.MapDataset.range(self._step, _LAST_STEP).map(self._make)
         # With workers each of them has these threads and buffers, in memory that containers have little of (/dev/shm).
@@ -72,7 +72,7 @@ class Batches:
         return self
 
     def __next__(self) -> Example:
-        for _ in range(self._patience.times + 1):
+        for _ in range(self._timeouts.times + 1):
             try:
                 batch = self._pull()
             except WorkersLostError as error:
@@ -80,10 +80,10 @@ class Batches:
             else:
                 self._step += 1
                 return batch
-            self._end()
-            self._begin()
+            self._kill()
+            self._open()
         raise WorkersLostError(
-            f"data, step {self._step}: worker processes were replaced {self._patience.times} times without making this "
+            f"data, step {self._step}: worker processes were replaced {self._timeouts.times} times without making this "
             "batch. Fewer data.workers need less memory, and less of /dev/shm, of which a container has 64 MiB by "
             "default; with data.workers=0 the cause is raised here."
         )
@@ -91,36 +91,36 @@ class Batches:
     def _pull(self) -> Example:
         if self._workers == 0:
             return next(self._iterator)
-        wait = self._patience
+        timeouts = self._timeouts
         waiting = self._waiting = _in_thread(next, self._iterator)
         try:
             try:
-                return waiting.result(wait.slow)
+                return waiting.result(timeouts.slow)
             except TimeoutError:
-                _LOG.warning("data, step %d: no batch for %g seconds; still waiting.", self._step, wait.slow)
-                return waiting.result(wait.dead - wait.slow)
+                _LOG.warning("data, step %d: no batch for %g seconds; still waiting.", self._step, timeouts.slow)
+                return waiting.result(timeouts.dead - timeouts.slow)
         except TimeoutError as error:
-            raise WorkersLostError(f"no batch for {wait.dead:g} seconds") from error
+            raise WorkersLostError(f"no batch for {timeouts.dead:g} seconds") from error
         except RuntimeError as error:
             if "terminated unexpectedly" not in str(error):  # Grain's words; what a worker raises comes as it is
                 raise
             raise WorkersLostError(str(error).split(". ")[0]) from error
 
-    def _end(self) -> None:
-        """Ends workers that may not listen."""
+    def _kill(self) -> None:
+        """Kills the workers, which may not respond, and closes the iterator."""
         for process in set(multiprocessing.active_children()) - self._others:
             process.kill()
-        self._let_go()
+        self._close_iterator()
 
-    def _let_go(self) -> None:
-        """Closes the iterator, once nobody waits for its next batch. Locks that a killed worker held and messages that
-        it had half written would block that for ever: then what is left of them is left behind."""
+    def _close_iterator(self) -> None:
+        """Closes the iterator, once no thread waits for its next batch. Locks that a killed worker held and messages
+        that it had half written would block closing forever; the iterator is then abandoned."""
         closing = _in_thread(_close, self._iterator, self._waiting)
         self._iterator = self._waiting = None
-        if concurrent.futures.wait([closing], _LET_GO).not_done:
-            _LOG.warning("data: what killed worker processes left behind cannot be closed.")
+        if concurrent.futures.wait([closing], _CLOSING).not_done:
+            _LOG.warning("data: the iterator of killed worker processes cannot be closed and is abandoned.")
             _not_at_exit()
-        gc.collect()  # queues and semaphores: now, and not in the middle of something of multiprocessing's
+        gc.collect()  # frees queues and semaphores now, and not while multiprocessing is busy
 
     def __enter__(self) -> Self:
         return self
@@ -131,9 +131,9 @@ class Batches:
     def close(self) -> None:
         """Stops the threads and worker processes."""
         if self._waiting is not None and not self._waiting.done():
-            self._end()
+            self._kill()
         elif self._iterator is not None:
-            self._let_go()
+            self._close_iterator()
 
 
 def _start_worker(index: int, count: int) -> None:
@@ -141,7 +141,7 @@ def _start_worker(index: int, count: int) -> None:
 
 
 def _in_thread(call: Callable[..., Any], *arguments: Any) -> concurrent.futures.Future[Any]:
-    """Its result. Nobody waits for the thread when the program ends."""
+    """Returns the future result of a call in a daemon thread, which does not delay the end of the program."""
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def run() -> None:
@@ -155,7 +155,7 @@ def _in_thread(call: Callable[..., Any], *arguments: Any) -> concurrent.futures.
 
 
 def _not_at_exit() -> None:
-    """Else Grain closes its iterators once more when the program ends, which would not."""
+    """Stops Grain from closing its iterators again when the program exits, which would block."""
     registry = util._finalizer_registry  # type: ignore[attr-defined]
     for key, finalizer in list(registry.items()):
         if (getattr(finalizer._callback, "__module__", None) or "").startswith("grain."):
@@ -170,7 +170,7 @@ def _close(iterator: Any, waiting: concurrent.futures.Future[Example] | None) ->
 
 
 def _parse_flags() -> None:
-    """Grain's worker processes read absl's flags, which nobody has parsed outside absl.app."""
+    """Marks absl's flags as parsed: Grain's worker processes read them, and only absl.app parses them."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():

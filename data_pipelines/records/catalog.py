@@ -1,4 +1,4 @@
-"""What lies in a data folder, and what it says of itself.
+"""The contents of a data folder: splits, records, codes, and their fingerprints.
 
     DIR/<split>/clips/<key>.npz      clip records, with DIR/<split>/dataset_info.json
     DIR/[talking_portrait/VERSION/]  the same as ArrayRecord shards, written by data_pipelines.talking_portrait
@@ -24,7 +24,7 @@ from demo_jax.errors import InputError
 
 
 def find_shards(root: epath.Path) -> epath.Path | None:
-    """The folder of the newest TFDS dataset in `root`: itself, or root/talking_portrait/VERSION."""
+    """Returns the folder of the newest TFDS dataset in `root` (itself, or root/talking_portrait/VERSION), or None."""
     if (root / "features.json").exists():
         return root
     versions = [path for path in (root / "talking_portrait").glob("*") if (path / "features.json").exists()]
@@ -32,7 +32,7 @@ def find_shards(root: epath.Path) -> epath.Path | None:
 
 
 def _files(folder: epath.Path) -> list[epath.Path]:
-    """The records of a folder, in the order of their names; none if there is no such folder."""
+    """Returns the npz files of a folder, in the order of their names; none if there is no such folder."""
     return sorted(path for path in folder.glob("*.npz") if not path.name.startswith(".")) if folder.exists() else []
 
 
@@ -41,10 +41,10 @@ def _holds_files(folder: epath.Path) -> bool:
 
 
 def _record_splits(root: epath.Path) -> tuple[set[str], epath.Path | None]:
-    """The splits of clip records, and the TFDS dataset they are in, None for npz files.
+    """Returns the splits of clip records, and the TFDS dataset they are in (None for npz files).
 
-    The one rule of what counts: a folder that holds clip records is read from these alone, in every split. Shards in
-    it are a copy, which may be older than the records; they count where there are none.
+    There is one rule: a folder with clip records is read from these alone, in every split. Shards in it are a copy,
+    which may be older than the records; they count where there are no records.
     """
     folders = {path.name for path in root.iterdir() if path.is_dir() and _holds_files(path / "clips")}
     dataset = None if folders else find_shards(root)
@@ -54,7 +54,7 @@ def _record_splits(root: epath.Path) -> tuple[set[str], epath.Path | None]:
 
 
 def open_records(data_dir: str | os.PathLike, split: str) -> Records:
-    """The clip records of a split, from a folder of npz files or from shards.
+    """Returns the clip records of a split, from a folder of npz files or from shards.
 
     Raises:
       InputError: no such folder or split, or the split is empty.
@@ -70,21 +70,36 @@ def open_records(data_dir: str | os.PathLike, split: str) -> Records:
 
 
 def probe_records(data_dir: str | os.PathLike, split: str) -> Iterator[ClipRecord]:
-    """The records of a puppet corpus whose factors are drawn independently of each other, frame by frame: what a probe
-    or a measure of leakage is fitted to. Those of the train split are driving pictures too.
+    """Returns the records of a puppet corpus whose factors are drawn independently of each other, frame by frame: what
+    a probe or a measure of leakage is fitted to. Those of the train split are driving images too.
 
     Raises:
       InputError: no such folder or split, or it holds no probes.
     """
     records = open_records(data_dir, split)
-    found = [i for i, piece in enumerate(records.pieces) if piece.variant == schema_files.PROBE]
+    found = [i for i, segment in enumerate(records.segments) if segment.variant == schema_files.PROBE]
     if not found:
         raise InputError(f"{data_dir}, {split}: there are no probe records; only a puppet corpus has them.")
     return (records[i] for i in found)
 
 
+def speech_clips(data_dir: str | os.PathLike, split: str) -> Iterator[list[ClipRecord]]:
+    """Yields the segments of each whole clip, in order, one clip after the other; without paired groups and probes,
+    whose motion does not belong to their speech.
+
+    Raises:
+      InputError: no such folder or split, or a record is damaged.
+    """
+    records = open_records(data_dir, split)
+    by_clip: dict[str, list[tuple[int, int]]] = {}
+    for i, segment in enumerate(records.segments):
+        if not segment.variant:
+            by_clip.setdefault(segment.clip_id, []).append((segment.piece, i))
+    return ([records[i] for _, i in sorted(found)] for found in by_clip.values())
+
+
 def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
-    """The splits of a folder of clip records, shards or motion codes: train, val, test first, then others by name.
+    """Returns the splits of clip records, shards or motion codes in a folder: train, val, test, then others by name.
 
     Raises:
       InputError: there are none.
@@ -101,7 +116,8 @@ def splits_of(data_dir: str | os.PathLike) -> tuple[str, ...]:
 
 
 def data_fingerprint(data_dir: str | os.PathLike, split: str) -> str:
-    """SHA-256 of what made the records of a split (dataset_info.json); of their names and sizes if that is missing."""
+    """Returns the SHA-256 of what made the records of a split (dataset_info.json); without that file, of the names and
+    lengths of the records."""
     root = _existing(data_dir)
     dataset = _record_splits(root)[1]
     info: dict[str, Any] = {}
@@ -115,17 +131,18 @@ def data_fingerprint(data_dir: str | os.PathLike, split: str) -> str:
     if found:
         return found
     records = open_records(data_dir, split)
-    facts = [(piece.key, piece.length) for piece in records.pieces]
+    facts = [(segment.key, segment.length) for segment in records.segments]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def corpus_name(data_dir: str | os.PathLike, split: str) -> str:
-    """What the records say of their origin, such as puppet or real."""
+    """Returns the corpus that the records of a split name, such as puppet or real."""
     return str(open_records(data_dir, split).read(0, ("corpus",))["corpus"])
 
 
 def codes_info(codes_dir: str | os.PathLike) -> dict[str, Any]:
-    """What data_pipelines.encode wrote beside its codes: fingerprints of the auto-encoder and of the data."""
+    """Returns codes.json, which data_pipelines.encode writes: fingerprints of the auto-encoder and of the data,
+    features and clips. Raises InputError if it is missing or damaged."""
     path = _existing(codes_dir) / "codes.json"
     if not path.exists():
         raise InputError(f"{codes_dir} holds no motion codes (codes.json is missing). Run data_pipelines.encode first.")
@@ -133,7 +150,7 @@ def codes_info(codes_dir: str | os.PathLike) -> dict[str, Any]:
 
 
 def _listed_clips(root: epath.Path) -> dict[str, list[str]] | None:
-    """Split -> clip_ids of the code records that codes.json names; None of folders from before it named them."""
+    """Returns split -> clip_ids of the code records in codes.json; None for folders older than this list."""
     path = root / "codes.json"
     return _read_json(path).get("clips") if path.exists() else None
 
@@ -146,7 +163,7 @@ def _code_splits(root: epath.Path) -> set[str]:
 
 
 def code_paths(codes_dir: str | os.PathLike, split: str) -> tuple[epath.Path, ...]:
-    """The code records of a split that codes.json lists, in the order of their names.
+    """Returns the code records of a split that codes.json lists, in the order of their names.
 
     Raises:
       InputError: there are none, or one of them is missing.
@@ -175,7 +192,7 @@ def remove_unlisted_codes(codes_dir: str | os.PathLike, clips: Mapping[str, Coll
 
 
 def first_codes(codes_dir: str | os.PathLike, split: str) -> CodeRecord:
-    """The first clip of a split, for validation clips."""
+    """Reads the first clip of a split, for validation clips. Raises InputError."""
     return schema_files.read_codes(code_paths(codes_dir, split)[0])
 
 

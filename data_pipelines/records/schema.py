@@ -1,8 +1,12 @@
 """The clip record and the code record: the contract between every producer and every consumer of data.
 
-A clip record is one npz, DIR/clips/<clip_id>-<piece>.npz, of at most 64 frames at 25 a second; a long clip has several
-pieces. A code record is one whole clip after the motion encoder, DIR/codes/<clip_id>.npz. Both are validated when
-written and when read. Absent optional arrays are empty (first axis 0); absent values inside `expression` are NaN.
+A clip record is one segment of a clip: one npz, DIR/clips/<clip_id>-<segment>.npz, of at most 64 frames at 25 a second.
+A code record is one whole clip after the motion encoder, DIR/codes/<clip_id>.npz. Both are validated when written and
+when read. Absent optional arrays are empty (first axis 0); absent values inside `expression` are NaN.
+
+The fields of a file keep the names of its first version. The code that reads them says: segment (`piece`), paired group
+(the records that share a `set_id`), factor-swapped render (`variant` redrawn:FACTOR), cross-identity render
+(`variant` reidentity).
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from etils import epath
 
+from data_pipelines.records.names import record_key
 from demo_jax.constants import SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS
@@ -43,7 +48,7 @@ def _empty(*shape: int, dtype: type = np.float32) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipRecord:
-    """One piece of a clip. Shapes, dtypes, units and order are those of the table in docs/data.md.
+    """One segment of a clip. Shapes, dtypes, units and order are those of the table in docs/data.md.
 
     frames     T JPEG files (quality 95, 4:4:4), square
     pose       [T, 6] yaw, pitch, roll in degrees; x, y: face centre in crop widths from the crop's centre (x right,
@@ -73,10 +78,10 @@ class ClipRecord:
     language: str = ""
     emotion: str = ""  # one of EMOTIONS
     phonemes: tuple[str, ...] = ()  # P, IPA
-    phoneme_times: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, 2))  # [P, 2] seconds in the piece
-    set_id: str = ""  # puppet sets share it
+    phoneme_times: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, 2))  # [P, 2] seconds in the segment
+    set_id: str = ""  # the records of a paired group share it
     variant: str = ""  # "", base, reidentity, redrawn:FACTOR, probe
-    base_piece: int = -1  # the piece of the base clip that a variant was drawn from, or -1
+    base_piece: int = -1  # the segment of the base clip that a variant was rendered from, or -1
     identity: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0))  # [N] shape coefficients
     coefficients: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # model -> [T, M], a foreign 3DMM
 
@@ -87,13 +92,14 @@ class ClipRecord:
 
     @property
     def key(self) -> str:
-        return f"{self.clip_id}-{self.piece:04d}"
+        """The name of the record: its file is <key>.npz."""
+        return record_key(self.clip_id, self.piece)
 
     def validate(self) -> Self:
         """Returns itself, or raises InputError naming the record, the array and what it should be."""
         t = self.length
         if not 1 <= t <= MAX_PIECE_FRAMES:
-            raise InputError(f"record {self.key}: {t} frames; a piece has 1 to {MAX_PIECE_FRAMES}.")
+            raise InputError(f"record {self.key}: {t} frames; a segment has 1 to {MAX_PIECE_FRAMES}.")
         wanted: dict[str, tuple[np.ndarray, tuple[int, ...], type]] = {
             "pose": (self.pose, (t, 6), np.float32),
             "expression": (self.expression, (t, 52), np.float32),
@@ -126,7 +132,7 @@ class ClipRecord:
         return self
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """A flat dict of plain arrays (no object dtype), as written to npz."""
+        """Returns a flat dict of plain arrays (no object dtype), as written to npz."""
         offsets = np.cumsum([0] + [len(f) for f in self.frames])
         arrays: dict[str, np.ndarray] = {
             "schema_version": np.array(SCHEMA_VERSION, np.int32),
@@ -144,6 +150,8 @@ class ClipRecord:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Returns the validated record of what to_arrays gave. Raises InputError if it is wrong, KeyError if an array
+        is missing."""
         raw, offsets = arrays["frame_bytes"].tobytes(), arrays["frame_offsets"]
         values: dict[str, Any] = {name: str(arrays[name]) for name in _TEXT_FIELDS}
         values |= {name: arrays[name] for name in _ARRAY_FIELDS}
@@ -160,7 +168,7 @@ class ClipRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodeRecord:
-    """One whole clip as motion codes, for stage 2."""
+    """One whole clip of T frames as motion codes, for stage 2."""
 
     clip_id: str
     speaker_id: str
@@ -227,7 +235,7 @@ def _check_array(
 
 
 def pack(record: ClipRecord | CodeRecord) -> bytes:
-    """The record, validated, as the bytes of an npz file."""
+    """Validates the record and returns the bytes of its npz file. Raises InputError."""
     buffer = io.BytesIO()
     arrays: dict[str, Any] = record.validate().to_arrays()
     np.savez(buffer, **arrays)
@@ -252,7 +260,7 @@ def _arrays(source: str | os.PathLike | bytes) -> dict[str, np.ndarray]:
 
 
 def members(file: np.lib.npyio.NpzFile, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Some arrays of an open npz file, whatever other threads do."""
+    """Returns the named arrays of an open npz file, whatever other threads do."""
     return {name: _member(file, name) for name in names}
 
 
@@ -261,10 +269,10 @@ def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def parsed(read: Callable[[], T]) -> T:
-    """What `read` gives, which parses an array's header.
+    """Returns what `read`, which parses an array's header, returns.
 
-    NumPy parses it as Python, and CPython 3.11's parser now and then fails where other threads parse too ("AST
-    constructor recursion depth mismatch"); then it is tried again.
+    NumPy parses the header as Python, and CPython 3.11's parser now and then fails while other threads parse too ("AST
+    constructor recursion depth mismatch"); then `read` is tried again.
     """
     for _ in range(10):
         with contextlib.suppress(SystemError):
@@ -273,26 +281,26 @@ def parsed(read: Callable[[], T]) -> T:
 
 
 def read_clip(source: str | os.PathLike | bytes) -> ClipRecord:
-    """Reads one clip record from a path or from the bytes `pack` gave. Raises InputError if it is damaged."""
-    with _named(source, "clip record"):
+    """Reads one clip record from a path or from the bytes that `pack` returned. Raises InputError if it is damaged."""
+    with _missing_array_named(source, "clip record"):
         return ClipRecord.from_arrays(_arrays(source))
 
 
 def read_codes(source: str | os.PathLike | bytes) -> CodeRecord:
     """Reads one code record. Raises InputError if it is damaged or of another kind."""
-    with _named(source, "code record"):
+    with _missing_array_named(source, "code record"):
         return CodeRecord.from_arrays(_arrays(source))
 
 
 @contextlib.contextmanager
-def _named(source: str | os.PathLike | bytes, kind: str) -> Iterator[None]:
+def _missing_array_named(source: str | os.PathLike | bytes, kind: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
         name = "bytes" if isinstance(source, bytes) else source
-        raise InputError(f"{name} is no {kind}: it has no array {error}.") from error
+        raise InputError(f"{name} is not a {kind}: it has no array {error}.") from error
 
 
 def write_clip(folder: str | os.PathLike, record: ClipRecord) -> Path:
-    """Writes DIR/clips/<key>.npz through a temporary file, so that a half-written record never bears the name."""
+    """Writes DIR/clips/<key>.npz, whole or not at all, and returns its path. Raises InputError."""
     return write_atomically(Path(folder) / "clips" / f"{record.key}.npz", pack(record))

@@ -1,6 +1,6 @@
 """Clip records by number, the same from a folder of npz files and from ArrayRecord shards.
 
-Sampling needs a few arrays of many records, so a source describes its records at once and reads them in part.
+Batches need a few arrays of many records, so a source describes all its records and reads them in part.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.records import schema as schema_files
+from data_pipelines.records.names import record_key
 from data_pipelines.records.schema import ClipRecord
 from demo_jax.errors import InputError
 from demo_jax.paths import on_object_storage
@@ -29,12 +30,12 @@ _SCAN_THREADS = 8
 
 
 class DamagedRecordError(InputError):
-    """A record whose bytes are not what was written."""
+    """The bytes of a record are not those that were written."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Piece:
-    """What sampling has to know of a record before it reads it."""
+class Segment:
+    """The description of a clip record, known before the record is read. Its fields are those of the index on disk."""
 
     key: str
     clip_id: str
@@ -49,7 +50,12 @@ class Records(Protocol):
     """The clip records of one split, in the order of their keys."""
 
     @property
-    def pieces(self) -> tuple[Piece, ...]: ...
+    def segments(self) -> tuple[Segment, ...]: ...
+
+    @property
+    def pieces(self) -> tuple[Segment, ...]:
+        """Another name of `segments`."""
+        ...
 
     @property
     def keys(self) -> tuple[str, ...]: ...
@@ -57,11 +63,11 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> ClipRecord:
-        """The whole record, validated."""
+        """Returns the whole record, validated."""
         ...
 
     def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Some of the arrays that ClipRecord.to_arrays gives, as written; not validated again."""
+        """Returns the named arrays of ClipRecord.to_arrays, as written; not validated again."""
         ...
 
 
@@ -76,9 +82,13 @@ class ClipFolder:
         return tuple(path.stem for path in self.paths)
 
     @functools.cached_property
-    def pieces(self) -> tuple[Piece, ...]:
+    def segments(self) -> tuple[Segment, ...]:
         with ThreadPoolExecutor(_SCAN_THREADS) as pool:
             return tuple(pool.map(_describe, self.paths))
+
+    @property
+    def pieces(self) -> tuple[Segment, ...]:
+        return self.segments
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -91,10 +101,10 @@ class ClipFolder:
 
 
 def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Some arrays of one npz file. Raises DamagedRecordError if it is damaged or lacks one.
+    """Returns the named arrays of one npz file. Raises DamagedRecordError if it is damaged or lacks one.
 
-    Training reads the same files again and again, so where the arrays lie in a file on a local disk is remembered, with
-    checksums looked at the first time: parsing an archive takes ten times as long as reading from it.
+    Training reads the same files again and again, so the places of the arrays in a file on a local disk are cached, and
+    checksums are verified the first time only: parsing an archive takes ten times as long as reading from it.
     """
     with _damage_named(path):
         local = os.fspath(path)
@@ -112,7 +122,7 @@ def _damage_named(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, struct.error) as error:
-        raise DamagedRecordError(f"{path} is damaged or no record of this project ({error}).") from error
+        raise DamagedRecordError(f"{path} is damaged or not a record of this project ({error}).") from error
 
 
 _Place = tuple[int, tuple[int, ...], np.dtype]  # first byte, shape and type of an array
@@ -120,9 +130,9 @@ _Place = tuple[int, tuple[int, ...], np.dtype]  # first byte, shape and type of 
 
 @functools.lru_cache(maxsize=2**14)
 def _places(path: str, modified: int, size: int) -> dict[str, _Place]:
-    """Name -> place of every array of an npz file as it was when it was `modified`. Raises what zipfile and NumPy do.
+    """Returns name -> place of every array of an npz file as it was when `modified`. Raises what zipfile and NumPy do.
 
-    NumPy's savez compresses nothing (savez_compressed would), and no array here is in Fortran's order.
+    NumPy's savez compresses nothing (savez_compressed would), and no array here is in Fortran order.
     """
     del modified, size
     places: dict[str, _Place] = {}
@@ -138,7 +148,7 @@ def _places(path: str, modified: int, size: int) -> dict[str, _Place]:
             raw.seek(name_size + extra_size, os.SEEK_CUR)
             shape, fortran, dtype = _array_header(raw)
             if (fortran and len(shape) > 1) or dtype.hasobject:
-                raise ValueError(f"{info.filename} is in Fortran's order, or holds objects")
+                raise ValueError(f"{info.filename} is in Fortran order, or holds objects")
             places[info.filename.removesuffix(".npy")] = raw.tell(), shape, dtype
     return places
 
@@ -163,20 +173,20 @@ def _read(raw: BinaryIO, start: int, shape: tuple[int, ...], dtype: np.dtype) ->
     return np.frombuffer(data, dtype).reshape(shape)
 
 
-def _describe(path: epath.Path) -> Piece:
+def _describe(path: epath.Path) -> Segment:
     names = ("clip_id", "piece", "set_id", "variant", "frame_offsets")
     with _damage_named(path), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         features = [n.removeprefix("features/") for n in file.files if n.startswith("features/")]
         return describe(schema_files.members(file, names), features)
 
 
-def describe(values: dict[str, Any], features: Sequence[str]) -> Piece:
-    """The Piece of a record's arrays."""
-    clip_id, piece = str(values["clip_id"]), int(values["piece"])
-    return Piece(
-        key=f"{clip_id}-{piece:04d}",
+def describe(values: dict[str, Any], features: Sequence[str]) -> Segment:
+    """Returns the description of a record, given (some of) its arrays and the names of its audio features."""
+    clip_id, number = str(values["clip_id"]), int(values["piece"])
+    return Segment(
+        key=record_key(clip_id, number),
         clip_id=clip_id,
-        piece=piece,
+        piece=number,
         length=len(values["frame_offsets"]) - 1,
         set_id=str(values["set_id"]),
         variant=str(values["variant"]),
@@ -188,7 +198,7 @@ def describe(values: dict[str, Any], features: Sequence[str]) -> Piece:
 class ShardedRecords:
     """Records read from one split of a TFDS dataset that data_pipelines.talking_portrait wrote into `folder`.
 
-    The shards are in TFDS's shuffled order; the index beside them gives every record's description and place.
+    The shards are in TFDS's shuffled order; the index beside them has the description of every record in that order.
     """
 
     folder: epath.Path
@@ -196,18 +206,22 @@ class ShardedRecords:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(piece.key for piece in self.pieces)
+        return tuple(segment.key for segment in self.segments)
 
     @functools.cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        return tuple(piece for piece, _ in self._index)
+    def segments(self) -> tuple[Segment, ...]:
+        return tuple(segment for segment, _ in self._index)
+
+    @property
+    def pieces(self) -> tuple[Segment, ...]:
+        return self.segments
 
     @functools.cached_property
-    def _index(self) -> list[tuple[Piece, int]]:
+    def _index(self) -> list[tuple[Segment, int]]:
         path = self.folder / index_name(self.split)
         try:
             rows = json.loads(path.read_text())
-            found = [(Piece(**row | {"features": tuple(row["features"])}), place) for place, row in enumerate(rows)]
+            found = [(Segment(**row | {"features": tuple(row["features"])}), place) for place, row in enumerate(rows)]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged ({error}); shard the records again.") from error
         return sorted(found, key=lambda entry: entry[0].key)
@@ -235,12 +249,12 @@ class ShardedRecords:
         return {name: arrays[name] for name in names}
 
     def _arrays(self, index: int) -> dict[str, np.ndarray]:
-        piece, place = self._index[index]
+        segment, place = self._index[index]
         try:
             return from_example(self._source[place])
         except RuntimeError as error:  # ArrayRecord's, whose chunks have hashes
             raise DamagedRecordError(
-                f"{self.folder}, {self.split}: record {piece.key} is damaged ({str(error).splitlines()[0]})."
+                f"{self.folder}, {self.split}: record {segment.key} is damaged ({str(error).splitlines()[0]})."
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
@@ -248,12 +262,12 @@ class ShardedRecords:
 
 
 def index_name(split: str) -> str:
-    """The file beside the shards that lists the Piece of each record, in the order of the shards."""
+    """Returns the name of the file beside the shards that describes each record, in the order of the shards."""
     return f"pieces-{split}.json"
 
 
 def from_example(example: dict[str, Any]) -> dict[str, np.ndarray]:
-    """One example of the TFDS dataset -> the arrays of ClipRecord.to_arrays."""
+    """Returns the arrays of ClipRecord.to_arrays, given one example of the TFDS dataset."""
     arrays: dict[str, np.ndarray] = {}
     for name, value in example.items():
         if isinstance(value, dict):  # features, coefficients

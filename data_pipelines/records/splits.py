@@ -1,21 +1,20 @@
-"""Who is who among the videos of a folder, and which of train, val and test each person goes to."""
+"""Identities of the videos of a folder, and which of train, val and test each person goes to."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
+from data_pipelines.records.names import file_key, identity_of
 from demo_jax.errors import InputError
 from demo_jax.media.files import check_input
 from demo_jax.media.text_files import read_table
 
 
 def parse_split(text: str) -> dict[str, float]:
-    """ "train" -> {"train": 1.0}; "train:0.8,val:0.2" -> those fractions. Raises InputError."""
+    """Returns split -> fraction: "train" -> {"train": 1.0}; "train:0.8,val:0.2" -> those. Raises InputError."""
     parts = [part.partition(":") for part in text.split(",")]
     try:
         fractions = {name.strip(): float(value) if colon else 1.0 for name, colon, value in parts}
@@ -30,8 +29,8 @@ def parse_split(text: str) -> dict[str, float]:
 def assign_splits(
     identities: Iterable[str], fractions: Mapping[str, float], known: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Identity -> split, so that no person is in two. Pseudo-random but a pure function of the names and of which split
-    is `known` of whom; every split gets at least one identity where there are enough."""
+    """Returns identity -> split, so that no person is in two. Pseudo-random, but a pure function of the names and of
+    `known` (identity -> split); every split gets at least one identity where there are enough."""
     result = {name: split for name, split in (known or {}).items() if split in fractions}
     ranked = sorted(set(identities) - set(result), key=lambda name: hashlib.sha256(name.encode()).digest())
     counts = {split: list(result.values()).count(split) for split in fractions}
@@ -43,15 +42,9 @@ def assign_splits(
     return result
 
 
-def identity_of(path: Path) -> str:
-    """The file's stem up to the last _NN: Obama_03.mp4 -> Obama. Bytes that are not UTF-8 become \\xNN."""
-    stem = os.fsencode(path.stem).decode("utf-8", "backslashreplace")
-    return re.sub(r"_\d+$", "", stem)
-
-
 def read_identities(path: str) -> dict[str, str]:
-    """A csv with columns `file` (name of the video, folders ignored) and `identity` -> file_key -> identity. Raises
-    InputError if it is none, or gives one file two identities."""
+    """Reads a csv with the columns `file` (name of the video, folders ignored) and `identity`. Returns file_key ->
+    identity. Raises InputError if the file is no such csv, or gives one video two identities."""
     result: dict[str, str] = {}
     for row in read_table(check_input(path), f"--identities {path}", ("file", "identity")):
         key, identity = file_key(row["file"]), row["identity"]
@@ -62,20 +55,16 @@ def read_identities(path: str) -> dict[str, str]:
     return result
 
 
-def file_key(name: str) -> str:
-    """The name without folders, of either kind of system, and with accents composed: macOS stores them apart."""
-    return unicodedata.normalize("NFC", PureWindowsPath(name).name)
-
-
 def name_identities(videos: Sequence[Path], table: str | None, warn: Callable[[str], None]) -> list[str]:
-    """Who is seen in each video: by the csv `table` (read_identities), or by the video's own name where the table has
-    no row. Warns of rows without a video and of videos without a row. Raises InputError."""
+    """Returns the identity of each video: from the csv `table` (read_identities), or from the video's own name where
+    the table has no row. Warns of rows without a video and of videos without a row. Raises InputError."""
     named = read_identities(table) if table else {}
     keys = [file_key(video.name) for video in videos]
     if unused := sorted(set(named) - set(keys)):
         warn(f"{table}: {len(unused)} of its {len(named)} rows name no video of this call: {_some(unused)}.")
     if table and (missing := [key for key in keys if key not in named]):
-        warn(f"{table}: {len(missing)} of {len(keys)} videos have no row, so their names say who: {_some(missing)}.")
+        without = f"{len(missing)} of {len(keys)} videos have no row"
+        warn(f"{table}: {without}, so their names identify them: {_some(missing)}.")
     return [named.get(key) or identity_of(video) for key, video in zip(keys, videos, strict=True)]
 
 

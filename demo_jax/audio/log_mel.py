@@ -1,4 +1,4 @@
-"""Audio features, aligned to the centres of the 25 video frames a second. numpy only: sampling needs nothing else.
+"""Audio features, aligned to the centres of the 25 video frames a second. NumPy only: sampling needs nothing else.
 
 Frame i covers samples 640 i to 640 (i + 1); its centre is (i + 1/2) / 25 seconds.
 """
@@ -29,18 +29,20 @@ class LogMel:
     """40 log-mel bands at a 10 ms hop, four columns per frame (A = 160, oldest column first).
 
     Windows are 25 ms (Hann), and silence is assumed outside the waveform. Column c of frame i reads samples
-    640 i + 80 + 160 c - 200 to ... + 200, so cutting the sound changes only the last frame before the cut.
+    640 i + 80 + 160 c - 200 to ... + 200, so cutting the audio changes only the last frame before the cut.
     """
 
     name: str = "logmel"
     dimension: int = MEL_BANDS * SUB_FRAMES
     version: str = "1"
-    reach: int = WINDOW // 2 - HOP // 2
-    memory: int = WINDOW // 2 - HOP // 2
+    lookahead: int = WINDOW // 2 - HOP // 2
+    history: int = WINDOW // 2 - HOP // 2
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         if waveform.dtype != np.int16 or waveform.ndim != 1:
-            raise InputError(f"log-mel features need mono int16 sound [S]; this is {waveform.dtype}{waveform.shape}.")
+            raise InputError(
+                f"log-mel features need mono int16 audio [samples]; this is {waveform.dtype}{waveform.shape}."
+            )
         frames = len(waveform) // SAMPLES_PER_FRAME
         columns = frames * SUB_FRAMES
         # The first window starts at 80 - 200 = -120.
@@ -50,7 +52,7 @@ class LogMel:
         windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: columns * HOP : HOP]
         features = np.empty((columns, MEL_BANDS), np.float16)
         window, filters = _hann(), mel_filters()
-        for start in range(0, columns, 4096):  # bounds the memory for an hour of sound
+        for start in range(0, columns, 4096):  # bounds the memory for an hour of audio
             spectrum = np.fft.rfft(windows[start : start + 4096] * window, FFT_SIZE, axis=-1)
             power = (np.abs(spectrum) ** 2) @ filters / WINDOW
             features[start : start + 4096] = (np.log(power + POWER_FLOOR) - LOG_CENTRE) / LOG_SPREAD

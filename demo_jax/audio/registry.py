@@ -1,8 +1,8 @@
-"""The audio features by name, and what an extractor is."""
+"""The audio features by name, and the protocol of an extractor."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from demo_jax.audio.log_mel import LogMel
 from demo_jax.errors import InputError
 
 
+@runtime_checkable
 class AudioFeatures(Protocol):
     """One extractor of audio features. `name` is the key under `features/` in a record; `version` changes whenever
     the numbers do and is part of a data set's fingerprint."""
@@ -26,23 +27,23 @@ class AudioFeatures(Protocol):
     def version(self) -> str: ...
 
     @property
-    def reach(self) -> int:
-        """Samples after a frame's own that its features read: what a stream has to wait for."""
+    def lookahead(self) -> int:
+        """Samples after a frame's own that its features read; a stream has to wait for them."""
         ...
 
     @property
-    def memory(self) -> int:
-        """Samples before a frame's own that its features read: what a stream has to keep."""
+    def history(self) -> int:
+        """Samples before a frame's own that its features read; a stream has to keep them."""
         ...
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Mono 16 kHz int16 [S] -> float16 [T, A] with T = S // 640; row i describes the sound around frame i's
-        centre. A last incomplete frame is left out."""
+        """Mono 16 kHz int16 [samples] -> float16 [T, A] with T = samples // 640; row i describes the audio around
+        frame i's centre. An incomplete last frame is left out."""
         ...
 
 
 def extractor(name: str) -> AudioFeatures:
-    """The extractor of that name. Raises InputError if there is none."""
+    """Returns the extractor of that name. Raises InputError if there is none."""
     match name:
         case "logmel":
             return LogMel()
@@ -54,4 +55,4 @@ def extractor(name: str) -> AudioFeatures:
             from demo_jax.audio.hama import Hama
 
             return Hama()
-    raise InputError(f"there is no audio feature {name!r} in this version; what there is: logmel, phonetic, hama.")
+    raise InputError(f"there is no audio feature {name!r} in this version; choose one of logmel, phonetic, hama.")

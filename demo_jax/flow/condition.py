@@ -1,62 +1,61 @@
-"""Everything the velocity network is told besides the noisy window, as one pytree.
+"""The conditions of the velocity network: everything it sees besides the noisy window, as one pytree.
 
 All codes here are whitened ([.., K], zero mean, unit variance). A window has C context frames that are already known,
-L frames to generate and H frames of audio look-ahead; its token axis is C + L + H frames long.
+L frames to generate and some look-ahead frames with audio only; its tokens are all of these, in this order.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Self
 
 import chex
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
-CONTEXT_FRAMES = 10  # C
-WINDOW_FRAMES = 50  # L
-LOOKAHEAD_FRAMES = 10  # H
-FACTOR_COUNT = 4
+from demo_jax.config import FlowTransformerConfig
+from demo_jax.factors import FACTORS
+from demo_jax.pytrees import AnyArray, register
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition:
-    """The conditions of a batch of windows. Every leaf has the batch on its first axis.
+    """The conditions of a batch of windows, NumPy arrays before they are put on a device.
 
-    context            [B, C, K] float32: the frames before the window
-    context_mask       [B, C] bool: False = there is no such frame (the start of a clip)
-    context_level      [B] float32: noise level of the context, 0 = clean, 1 = noise only
-    audio              [B, C + L + H, A] float32
-    audio_mask         [B, C + L + H] bool: False = before the start or after the end of the recording
-    source             [B, K] float32: the portrait's own code
-    emotion            [B, C + L + H] int32: index into factors.EMOTIONS, 0 = unknown
-    given              [B, L, K] float32: entries that are not to be generated; 0 where given_mask is False
-    given_mask         [B, L, K] bool
-    keyframe           [B, L, K] float32: the next keyframe at or after the frame, per factor; 0 where masked
-    keyframe_mask      [B, L, K] bool: the coordinates which that keyframe gives
-    keyframe_distance  [B, L, 4] float32: frames until it, per factor; 0 where there is none
-    valid              [B, L] bool: False = padding
-    keep_audio         [B] bool: False = the whole condition is dropped; the network sees its learned null
-    keep_emotion       [B] bool: the same for emotion
+    context            the frames before the window
+    context_mask       False = there is no such frame (the start of a clip)
+    context_level      noise level of the context, 0 = clean, 1 = noise only
+    audio              audio features of every token
+    audio_mask         False = before the start or after the end of the recording
+    source             the portrait's own code
+    emotion            index into factors.EMOTIONS, 0 = unknown
+    given              entries that are not to be generated; 0 where given_mask is False
+    given_mask         which entries those are
+    keyframe           the next keyframe at or after the frame, per factor; 0 where masked
+    keyframe_mask      the coordinates which that keyframe gives
+    keyframe_distance  frames until it, per factor; 0 where there is none
+    valid              False = padding
+    keep_audio         False = the whole condition is dropped; the network sees its learned null
+    keep_emotion       the same for emotion
     """
 
-    context: jax.Array
-    context_mask: jax.Array
-    context_level: jax.Array
-    audio: jax.Array
-    audio_mask: jax.Array
-    source: jax.Array
-    emotion: jax.Array
-    given: jax.Array
-    given_mask: jax.Array
-    keyframe: jax.Array
-    keyframe_mask: jax.Array
-    keyframe_distance: jax.Array
-    valid: jax.Array
-    keep_audio: jax.Array
-    keep_emotion: jax.Array
+    context: Float[AnyArray, "B C K"]
+    context_mask: Bool[AnyArray, "B C"]
+    context_level: Float[AnyArray, " B"]
+    audio: Float[AnyArray, "B tokens A"]
+    audio_mask: Bool[AnyArray, "B tokens"]
+    source: Float[AnyArray, "B K"]
+    emotion: Int[AnyArray, "B tokens"]
+    given: Float[AnyArray, "B L K"]
+    given_mask: Bool[AnyArray, "B L K"]
+    keyframe: Float[AnyArray, "B L K"]
+    keyframe_mask: Bool[AnyArray, "B L K"]
+    keyframe_distance: Float[AnyArray, "B L 4"]
+    valid: Bool[AnyArray, "B L"]
+    keep_audio: Bool[AnyArray, " B"]
+    keep_emotion: Bool[AnyArray, " B"]
 
     @property
     def batch(self) -> int:
@@ -64,16 +63,17 @@ class Condition:
         return self.source.shape[0]
 
     @property
-    def free(self) -> jax.Array:
-        """[B, L, K] bool: the entries to generate, which is to say neither given nor padding."""
+    def free(self) -> Bool[AnyArray, "B L K"]:
+        """The entries to generate: neither given nor padding."""
         return self.valid[:, :, None] & ~self.given_mask
 
-    def replace(self, **changes: jax.Array) -> Self:
+    def replace(self, **changes: AnyArray) -> Condition:
+        """Returns a copy with these fields changed."""
         return dataclasses.replace(self, **changes)
 
 
-# (x [B, L, K], t [B], condition) -> v [B, L, K]
-VelocityFn = Callable[[jax.Array, jax.Array, Condition], jax.Array]
+VelocityFn = Callable[[Float[Array, "B L K"], Float[Array, " B"], Condition], Float[Array, "B L K"]]
+"""(x, t, condition) -> v"""
 
 
 def empty(
@@ -81,11 +81,11 @@ def empty(
     code_size: int,
     feature_size: int,
     *,
-    context: int = CONTEXT_FRAMES,
-    length: int = WINDOW_FRAMES,
-    lookahead: int = LOOKAHEAD_FRAMES,
+    context: int = FlowTransformerConfig.context,
+    length: int = FlowTransformerConfig.window,
+    lookahead: int = FlowTransformerConfig.look_ahead,
 ) -> Condition:
-    """A condition that says nothing: every mask False except `valid`, audio and emotion dropped."""
+    """Returns an unconditional Condition: every mask is False except `valid`, audio and emotion are dropped."""
     tokens = context + length + lookahead
     return Condition(
         context=jnp.zeros((batch, context, code_size)),
@@ -99,7 +99,7 @@ def empty(
         given_mask=jnp.zeros((batch, length, code_size), bool),
         keyframe=jnp.zeros((batch, length, code_size)),
         keyframe_mask=jnp.zeros((batch, length, code_size), bool),
-        keyframe_distance=jnp.zeros((batch, length, FACTOR_COUNT)),
+        keyframe_distance=jnp.zeros((batch, length, len(FACTORS))),
         valid=jnp.ones((batch, length), bool),
         keep_audio=jnp.zeros((batch,), bool),
         keep_emotion=jnp.zeros((batch,), bool),
@@ -117,7 +117,7 @@ def check(condition: Condition) -> None:
     chex.assert_shape([condition.audio_mask, condition.emotion], (b, tokens))
     chex.assert_shape(condition.source, (b, k))
     chex.assert_shape([condition.given_mask, condition.keyframe, condition.keyframe_mask], (b, length, k))
-    chex.assert_shape(condition.keyframe_distance, (b, length, FACTOR_COUNT))
+    chex.assert_shape(condition.keyframe_distance, (b, length, len(FACTORS)))
     chex.assert_shape(condition.valid, (b, length))
     chex.assert_shape([condition.context_level, condition.keep_audio, condition.keep_emotion], (b,))
     if tokens < context + length:
@@ -125,27 +125,31 @@ def check(condition: Condition) -> None:
 
 
 def repeat(condition: Condition, times: int) -> Condition:
-    """The whole batch `times` times over, one copy after the other: [B, ..] -> [times * B, ..]."""
+    """Returns `times` copies of the whole batch, one after the other: [B, ..] -> [times * B, ..]."""
     return jax.tree.map(lambda a: jnp.concatenate([a] * times), condition)
 
 
-def take(condition: Condition, indices: jax.Array) -> Condition:
-    """The rows `indices` [N] int of the batch."""
+def take(condition: Condition, indices: Int[Array, " rows"]) -> Condition:
+    """Returns these rows of the batch."""
     return jax.tree.map(lambda a: a[indices], condition)
 
 
 def next_keyframe(
-    given: jax.Array, given_mask: jax.Array, factor_index: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """For every frame and factor, the first frame at or after it that gives any coordinate of that factor.
+    given: Float[AnyArray, "B T K"], given_mask: Bool[AnyArray, "B T K"], factor_index: Int[AnyArray, " K"]
+) -> tuple[Float[Array, "B T K"], Bool[Array, "B T K"], Float[Array, "B T 4"]]:
+    """Finds, for every frame and factor, the first frame at or after it that gives any coordinate of that factor.
 
-    given [B, T, K] float32, given_mask [B, T, K] bool, factor_index [K] int (FactorLayout.factor_index). Returns
-    keyframe [B, T, K] (0 where masked), keyframe_mask [B, T, K] and keyframe_distance [B, T, 4] as in Condition; T is
-    the whole clip, so that keyframes beyond a window count in it.
+    Args:
+      given: values of a whole clip, so that keyframes beyond a window count in it.
+      given_mask: which entries of it are given.
+      factor_index: FactorLayout.factor_index.
+
+    Returns:
+      keyframe (0 where masked), keyframe_mask and keyframe_distance as in Condition.
     """
     chex.assert_equal_shape([given, given_mask])
     frames = given.shape[1]
-    member = factor_index[:, None] == jnp.arange(FACTOR_COUNT)[None, :]  # [K, 4]
+    member = factor_index[:, None] == jnp.arange(len(FACTORS))[None, :]  # [K, 4]
     has = jnp.any(given_mask[:, :, :, None] & member[None, None], axis=2)  # [B, T, 4]
     frame = jnp.arange(frames, dtype=jnp.int32)[None, :, None]
     following = jax.lax.cummin(jnp.where(has, frame, frames), axis=1, reverse=True)

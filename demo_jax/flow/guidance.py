@@ -3,31 +3,38 @@
     v = v_0 + sum_i s_i (v_i - v_0)
 
 v_0 drops the guided conditions and nothing else: context, source, given entries and keyframes stay in every branch.
-v_i keeps only condition i of the guided ones. One guided condition at scale 1 is the conditional velocity itself, at 0
-the unconditional one. Two guided conditions at scale 1 add their effects, v_audio + v_emotion - v_0, which is the
-velocity under both only where the effects are additive; a scale of 0 removes a condition.
+v_i keeps only condition i of the guided ones. One guided condition at scale 1 gives the conditional velocity, at 0 the
+unconditional one. Two guided conditions at scale 1 add their effects, v_audio + v_emotion - v_0, which is the velocity
+under both only where the effects are additive; a scale of 0 removes a condition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from demo_jax.factors import FactorLayout
 from demo_jax.flow.condition import Condition, VelocityFn, repeat
+from demo_jax.pytrees import AnyArray
 
 GUIDED = ("audio", "emotion")  # the conditions that can be guided: those with a keep_* field
 
 
-def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | jax.Array]) -> VelocityFn:
-    """The guided velocity. `scales` maps each guided condition (of GUIDED) to its scale: a number, or an array that
-    broadcasts against the velocity [B, L, K].
+def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | Float[AnyArray, ...]]) -> VelocityFn:
+    """Returns the guided velocity.
 
     One call of the result is one call of `velocity_fn` with a batch (1 + number of guided conditions) times as large.
-    A condition that is not in `scales` is not guided and stays in every branch. A condition that the caller has
-    dropped already (keep_* False) stays dropped. Raises ValueError for an unknown condition.
+
+    Args:
+      velocity_fn: the velocity to guide.
+      scales: the classifier-free guidance scale of each guided condition (of GUIDED): a number, or an array that
+        broadcasts against the velocity [B, L, K]. A condition without a scale is not guided and stays in every branch.
+        A condition that the caller has already dropped (keep_* False) stays dropped.
+
+    Raises:
+      ValueError: a condition is unknown.
     """
     unknown = set(scales) - set(GUIDED)
     if unknown:
@@ -36,7 +43,7 @@ def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | jax.Array]) -> V
     if not names:
         return velocity_fn
 
-    def guided(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+    def guided(x: Float[Array, "B L K"], t: Float[Array, " B"], condition: Condition) -> Float[Array, "B L K"]:
         branches = 1 + len(names)
         keeps = {}
         for name in names:
@@ -54,9 +61,13 @@ def guide(velocity_fn: VelocityFn, scales: Mapping[str, float | jax.Array]) -> V
     return guided
 
 
-def audio_scale(scale: float | jax.Array, layout: FactorLayout) -> jax.Array:
-    """The audio's scale of each entry of a code, [B, 1, K] from one number for all or for each of B rows: above 1 it is
-    the lips' alone, for only they are to follow the sound harder than in training (ADR 26)."""
+def audio_scale(
+    scale: float | Float[AnyArray, ""] | Float[AnyArray, " B"] | Float[AnyArray, "B 1 1"], layout: FactorLayout
+) -> Float[Array, "rows 1 K"]:
+    """Returns the audio's guidance scale of each entry of a code, from one scale for all rows or one for each of B.
+
+    Scales above 1 are for the lips only: only they should follow the audio more strongly than in training (ADR 26).
+    """
     is_lip = (layout.factor_index == list(layout.slices).index("lip"))[None, None]
     scale = jnp.reshape(scale, (-1, 1, 1))
     return jnp.where(is_lip, scale, jnp.minimum(scale, 1.0))

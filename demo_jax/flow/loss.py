@@ -4,26 +4,26 @@
     each = mean over factors of (mean of squared error over the factor's free entries in the whole batch)
 
 Padding frames and given entries are left out. A difference counts between two neighbouring frames of which at least one
-is free: what is given, and the last frame of the context, have no error, and generated motion is to go on from them
-without a leap. A factor with nothing free is left out of the mean over factors; if nothing is free the loss is 0.
+is free: given entries and the last context frame have no error, and generated motion should continue from them without
+a leap. A factor without free entries is left out of the mean over factors; if nothing is free the loss is 0.
 """
 
 from __future__ import annotations
 
 import chex
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.flow import path
 from demo_jax.flow.condition import Condition, VelocityFn
 
 
-def factor_means(values: jax.Array, free: jax.Array, layout: FactorLayout) -> tuple[jax.Array, jax.Array]:
-    """Per factor, the mean of values [B, L, K] over free [B, L, K] bool; and whether the factor had a free entry.
-
-    Returns float32 [4] (0 where nothing is free) and bool [4], in the order of FACTORS.
-    """
+def factor_means(
+    values: Float[Array, "B L K"], free: Bool[Array, "B L K"], layout: FactorLayout
+) -> tuple[Float[Array, 4], Bool[Array, 4]]:
+    """Returns, in the order of FACTORS, each factor's mean of `values` over its `free` entries (0 without any), and
+    whether it has any."""
     sums, counts = [], []
     for factor in FACTORS:
         part = layout.slices[factor]
@@ -36,15 +36,20 @@ def factor_means(values: jax.Array, free: jax.Array, layout: FactorLayout) -> tu
 
 
 def velocity_losses(
-    velocity: jax.Array,
-    target: jax.Array,
+    velocity: Float[Array, "B L K"],
+    target: Float[Array, "B L K"],
     condition: Condition,
     layout: FactorLayout,
     difference_weight: float = 1.0,
-) -> dict[str, jax.Array]:
-    """Scalars float32: loss, velocity, difference, velocity/<factor>, difference/<factor>.
+) -> dict[str, Float[Array, ""]]:
+    """Returns float32 scalars: loss, velocity, difference, velocity/<factor>, difference/<factor>.
 
-    velocity, target [B, L, K]; `condition` says which entries are free; difference_weight 1 as in FLOAT (ICCV 2025).
+    Args:
+      velocity: the prediction.
+      target: the velocity of the path.
+      condition: `condition.free` are the entries that count.
+      layout: of the code.
+      difference_weight: 1 as in FLOAT (ICCV 2025).
     """
     chex.assert_equal_shape([velocity, target, condition.given])
     free = condition.free
@@ -57,7 +62,7 @@ def velocity_losses(
         "velocity": factor_means(jnp.square(error), free, layout),
         "difference": factor_means(jnp.square(jnp.diff(error, axis=1, prepend=0.0)), either, layout),
     }
-    scalars: dict[str, jax.Array] = {}
+    scalars: dict[str, Array] = {}
     for name, (means, present) in terms.items():
         scalars[name] = jnp.sum(means * present) / jnp.maximum(jnp.sum(present, dtype=jnp.float32), 1.0)
         scalars |= {f"{name}/{factor}": means[i] for i, factor in enumerate(FACTORS)}
@@ -67,14 +72,14 @@ def velocity_losses(
 
 def flow_matching_losses(
     velocity_fn: VelocityFn,
-    x0: jax.Array,
-    x1: jax.Array,
-    t: jax.Array,
+    x0: Float[Array, "B L K"],
+    x1: Float[Array, "B L K"],
+    t: Float[Array, " B"],
     condition: Condition,
     layout: FactorLayout,
     difference_weight: float = 1.0,
-) -> dict[str, jax.Array]:
-    """velocity_losses of `velocity_fn` on the path between noise x0 and data x1 [B, L, K] at times t [B]."""
+) -> dict[str, Float[Array, ""]]:
+    """Returns velocity_losses of `velocity_fn` on the path between noise x0 and data x1 at times t."""
     x = path.insert_given(path.interpolate(x0, x1, t), condition)
     return velocity_losses(
         velocity_fn(x, t, condition), path.target_velocity(x0, x1), condition, layout, difference_weight

@@ -1,31 +1,28 @@
-"""Which flow times a training batch sees."""
+"""Distributions of the flow times of a training batch."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
 
 import jax
-
-
-class TimeSampler(Protocol):
-    def __call__(self, key: jax.Array, batch: int) -> jax.Array:
-        """[batch] float32 times in 0-1."""
-        ...
+from jaxtyping import Array, Float, Key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """Every time alike, in [0, 1)."""
+    """Uniform times in [0, 1)."""
 
-    def __call__(self, key: jax.Array, batch: int) -> jax.Array:
+    def __call__(self, key: Key[Array, ""], batch: int) -> Float[Array, " B"]:
+        """Returns `batch` times."""
         return jax.random.uniform(key, (batch,))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogitNormal:
-    """sigmoid(mean + std * normal): mean > 0 moves the times towards data, a small std towards the middle of the path
-    (Esser et al. 2024, section 3.1)."""
+    """Times sigmoid(mean + std * normal) (Esser et al. 2024, section 3.1).
+
+    mean > 0 moves the times towards data; a small std moves them towards the middle of the path.
+    """
 
     mean: float = 0.0
     std: float = 1.0
@@ -34,5 +31,6 @@ class LogitNormal:
         if not self.std > 0:
             raise ValueError(f"LogitNormal.std is {self.std}; it must be above 0.")
 
-    def __call__(self, key: jax.Array, batch: int) -> jax.Array:
+    def __call__(self, key: Key[Array, ""], batch: int) -> Float[Array, " B"]:
+        """Returns `batch` times."""
         return jax.nn.sigmoid(self.mean + self.std * jax.random.normal(key, (batch,)))

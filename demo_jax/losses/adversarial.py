@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 
-def discriminator_hinge(real: jax.Array, made: jax.Array) -> jax.Array:
-    """Scores of true and of made pictures -> scalar: 0 when all true ones exceed 1 and all made ones are below -1."""
-    return jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + made))
+def discriminator_hinge(real: Float[Array, ...], generated: Float[Array, ...]) -> Float[Array, ""]:
+    """Returns the loss from scores of real and generated images: 0 when all real ones exceed 1 and all generated ones
+    are below -1."""
+    return jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + generated))
 
 
-def generator_hinge(made: jax.Array) -> jax.Array:
-    """Scores of made pictures -> scalar, lower the truer they look to the discriminator."""
-    return -jnp.mean(made)
+def generator_hinge(generated: Float[Array, ...]) -> Float[Array, ""]:
+    """Returns the loss from scores of generated images: lower the more real they look to the discriminator."""
+    return -jnp.mean(generated)

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 MIN_DISTANCE = 6  # frames: nearer windows of one clip look and sound alike
 MIN_ANGLE = 5.0  # degrees: nearer directions of gaze look alike
 
 
-def comparable(clip: jax.Array, time: jax.Array, voiced: jax.Array, phoneme: jax.Array) -> jax.Array:
-    """Which pairs of windows may be each other's negatives: [B, B] bool, false on the diagonal.
+def comparable(
+    clip: Int[Array, " B"], time: Int[Array, " B"], voiced: Bool[Array, " B"], phoneme: Int[Array, " B"]
+) -> Bool[Array, "B B"]:
+    """Returns which pairs of windows may be each other's negatives, false on the diagonal.
 
-    Left out are windows of the same clip nearer than MIN_DISTANCE frames, pairs in which both are silent, and pairs
-    with the same known phoneme. All arguments are [B]; phoneme is an integer, negative = unknown.
+    Windows of the same clip nearer than MIN_DISTANCE frames, pairs in which both are silent, and pairs with the same
+    known phoneme are left out.
+
+    Args:
+      clip: an identifier of the clip.
+      time: of the window, frames.
+      voiced: whether somebody speaks.
+      phoneme: an index, negative = unknown.
     """
     near = (clip[:, None] == clip[None]) & (jnp.abs(time[:, None] - time[None]) < MIN_DISTANCE)
     silent = ~voiced[:, None] & ~voiced[None]
@@ -25,17 +34,23 @@ def comparable(clip: jax.Array, time: jax.Array, voiced: jax.Array, phoneme: jax
 
 
 def lip_info_nce(
-    lips: jax.Array, audio: jax.Array, negatives: jax.Array, anchors: jax.Array, temperature: float
-) -> tuple[jax.Array, jax.Array]:
-    """InfoNCE in both directions between embeddings [B, E], row i of one belonging to row i of the other.
+    lips: Float[Array, "B E"],
+    audio: Float[Array, "B E"],
+    negatives: Bool[Array, "B B"],
+    anchors: Bool[Array, " B"],
+    temperature: float,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Computes InfoNCE in both directions between embeddings, row i of one belonging to row i of the other.
 
     Args:
-      negatives: [B, B] bool, the pairs that count as negatives (`comparable`).
-      anchors: [B] bool, the rows that count at all (voiced ones).
+      lips: embeddings of lip codes.
+      audio: embeddings of audio features.
+      negatives: the pairs that count as negatives (`comparable`).
+      anchors: the rows that count at all (voiced ones).
+      temperature: of the similarities.
 
     Returns:
-      The mean loss over anchors, and the share of anchors whose own audio scores highest (both scalars; 0 without
-      anchors).
+      The mean loss over anchors, and the share of anchors whose own audio scores highest (0 and 0 without anchors).
     """
     lips = lips / jnp.linalg.norm(lips + 1e-8, axis=-1, keepdims=True)
     audio = audio / jnp.linalg.norm(audio + 1e-8, axis=-1, keepdims=True)
@@ -43,7 +58,7 @@ def lip_info_nce(
     allowed = negatives | jnp.eye(len(lips), dtype=bool)
     count = jnp.maximum(jnp.sum(anchors), 1)
 
-    def one_way(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def one_way(scores: Float[Array, "B B"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         scores = jnp.where(allowed, scores, -1e9)
         loss = jax.nn.logsumexp(scores, 1) - jnp.diagonal(scores)
         right = jnp.argmax(scores, 1) == jnp.arange(len(scores))
@@ -54,14 +69,20 @@ def lip_info_nce(
 
 
 def gaze_contrast(
-    anchors: jax.Array, positives: jax.Array, candidates: jax.Array, negatives: jax.Array, temperature: float
-) -> tuple[jax.Array, jax.Array]:
-    """InfoNCE by cosine similarity: an anchor is nearer to its positive (same gaze) than to other gazes.
+    anchors: Float[Array, "B E"],
+    positives: Float[Array, "B E"],
+    candidates: Float[Array, "candidates E"],
+    negatives: Bool[Array, "B candidates"],
+    temperature: float,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Computes InfoNCE by cosine similarity: an anchor should be nearer to its positive than to other gazes.
 
     Args:
-      anchors, positives: embeddings [B, E].
-      candidates: embeddings [M, E] that negatives are taken from.
-      negatives: [B, M] bool (`other_gaze`); rows without any are left out.
+      anchors: embeddings.
+      positives: embeddings of the same gaze, row by row.
+      candidates: embeddings that negatives are taken from.
+      negatives: which of them differ (`other_gaze`); rows without any are left out.
+      temperature: of the similarities.
 
     Returns:
       The mean loss, and the share of anchors whose positive scores highest (0 and 0 if no row has negatives).
@@ -78,10 +99,12 @@ def gaze_contrast(
     return jnp.sum(loss * usable) / count, jnp.sum(right * usable) / count
 
 
-def other_gaze(anchors: jax.Array, candidates: jax.Array, usable: jax.Array) -> jax.Array:
-    """Which candidates look elsewhere: gaze yaw and pitch [B, 2] and [M, 2] in degrees, NaN = not known -> [B, M] bool.
+def other_gaze(
+    anchors: Float[Array, "B 2"], candidates: Float[Array, "candidates 2"], usable: Bool[Array, " B"]
+) -> Bool[Array, "B candidates"]:
+    """Returns which candidates look elsewhere, from gaze yaw and pitch in degrees (NaN = unknown).
 
-    True where both are known, the anchor is `usable` [B] and the directions are more than MIN_ANGLE apart.
+    True where both gazes are known, the anchor is usable and the directions are more than MIN_ANGLE apart.
     """
     angle = jnp.linalg.norm(anchors[:, None] - candidates[None], axis=-1)
     return (angle > MIN_ANGLE) & usable[:, None]  # a comparison with NaN is false

@@ -1,4 +1,4 @@
-"""Perceptual loss: distance of two pictures in the features of a network trained to recognise (Johnson et al. 2016).
+"""Perceptual loss: distance of two images in the features of a classification network (Johnson et al. 2016).
 
 The network is VGG-16 (Simonyan & Zisserman 2015) up to relu3_3. No package carries its weights: they come from a file
 that the user names, in torchvision's layout (`vgg16.load_vgg16`).
@@ -9,21 +9,22 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 # Convolutions by their number in torchvision's `features`, with channels in and out. Features are compared after the
-# last of each group; between groups the picture is halved.
+# last of each group; between groups the image is halved.
 GROUPS = (((0, 3, 64), (2, 64, 64)), ((5, 64, 128), (7, 128, 128)), ((10, 128, 256), (12, 256, 256), (14, 256, 256)))
 LAYERS = tuple(layer for group in GROUPS for layer in group)
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, for which the weights were made
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, on which the weights were trained
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
-Weights = dict[str, jax.Array]  # "0.kernel" [3, 3, I, O], "0.bias" [O] and so on, float32
+Weights = dict[str, Float[Array, "..."]]  # "0.kernel" [3, 3, inputs, outputs], "0.bias" [outputs] and so on, float32
 
 
-def vgg_features(weights: Weights, images: jax.Array) -> list[jax.Array]:
-    """Pictures [B, S, S, 3] in -1..1 -> relu1_2 [B, S, S, 64], relu2_2 at half the size, relu3_3 at a quarter."""
+def vgg_features(weights: Weights, images: Float[Array, "B S S 3"]) -> list[Float[Array, "B _ _ _"]]:
+    """Returns relu1_2 [B, S, S, 64], relu2_2 at half the size and relu3_3 at a quarter, of images in -1..1."""
     x = ((images + 1) / 2 - _MEAN[None, None, None]) / _STD[None, None, None]
-    found: list[jax.Array] = []
+    found: list[Array] = []
     for group in GROUPS:
         if found:
             b, h, w, c = x.shape
@@ -36,14 +37,14 @@ def vgg_features(weights: Weights, images: jax.Array) -> list[jax.Array]:
     return found
 
 
-def perceptual(weights: Weights, image: jax.Array, truth: jax.Array) -> jax.Array:
-    """Pictures [B, S, S, 3] in -1..1 -> [B]: squared distance of features, a mean over pixels, summed over sizes.
+def perceptual(weights: Weights, image: Float[Array, "B S S 3"], truth: Float[Array, "B S S 3"]) -> Float[Array, " B"]:
+    """Returns the squared distance of features of images in -1..1, averaged over pixels and summed over sizes.
 
     Each pixel's features are scaled to unit length as in LPIPS (Zhang et al. 2018), but without its learned channel
     weights.
     """
 
-    def unit(x: jax.Array) -> jax.Array:
+    def unit(x: Array) -> Array:
         return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), -1, keepdims=True) + 1e-6)
 
     pairs = zip(vgg_features(weights, image), vgg_features(weights, truth), strict=True)

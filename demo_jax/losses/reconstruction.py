@@ -1,39 +1,42 @@
-"""How far one picture is from another: region-weighted L1, multi-scale structure, and PSNR for reports."""
+"""Distances between images: region-weighted L1, multi-scale structure, and PSNR for reports."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 SSIM_WINDOW = 8  # px, uniform, moved by half of itself: enough for a loss and far cheaper than a dense Gaussian
 _C1, _C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for a range of 1
 
 
-def _average_down(x: jax.Array, factor: int = 2) -> jax.Array:
-    """[B, H, W, C] -> [B, H/f, W/f, C], the mean of f x f pixels."""
+def _average_down(x: Float[Array, "B H W C"], factor: int = 2) -> Float[Array, "B H//{factor} W//{factor} C"]:
+    """Returns the mean of every factor x factor pixels."""
     b, h, w, c = x.shape
     return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
 
 
-def box_mask(boxes: jax.Array, size: int) -> jax.Array:
-    """Boxes [B, n, 4] (x0 y0 x1 y1 in pixels, y down) -> [B, S, S, 1] float32, 1 inside any of them."""
+def box_mask(boxes: Float[Array, "B boxes 4"], size: int) -> Float[Array, "B {size} {size} 1"]:
+    """Returns 1 inside any of the boxes (x0 y0 x1 y1 in pixels, y down), else 0."""
     centre = jnp.arange(size, dtype=jnp.float32)[None, None] + 0.5
     across = (centre >= boxes[..., 0, None]) & (centre <= boxes[..., 2, None])
     down = (centre >= boxes[..., 1, None]) & (centre <= boxes[..., 3, None])
     return jnp.any(down[..., :, None] & across[..., None, :], 1)[..., None].astype(jnp.float32)
 
 
-def weighted_l1(image: jax.Array, truth: jax.Array, weight: jax.Array) -> jax.Array:
-    """Mean absolute difference [B] of pictures [B, S, S, 3] in -1..1, pixels weighted by [B, S, S, 1]."""
+def weighted_l1(
+    image: Float[Array, "B S S 3"], truth: Float[Array, "B S S 3"], weight: Float[Array, "B S S 1"]
+) -> Float[Array, " B"]:
+    """Returns the mean absolute difference of images in -1..1, pixels weighted by `weight`."""
     total = jnp.sum(jnp.abs(image - truth) * weight, (1, 2, 3))
     return total / (3 * jnp.sum(weight, (1, 2, 3)))
 
 
-def ssim(image: jax.Array, truth: jax.Array) -> jax.Array:
-    """Structural similarity [B] of pictures [B, S, S, C] in 0..1 (Wang et al. 2004), in uniform windows."""
+def ssim(image: Float[Array, "B S S C"], truth: Float[Array, "B S S C"]) -> Float[Array, " B"]:
+    """Returns the structural similarity of images in 0..1 (Wang et al. 2004), in uniform windows."""
 
-    def mean(x: jax.Array) -> jax.Array:
-        """Over windows that overlap by half: two by two quarters each."""
+    def mean(x: Float[Array, "B S S C"]) -> Float[Array, "B windows windows C"]:
+        """Returns means over windows that overlap by half: two by two quarters each."""
         q = _average_down(x, SSIM_WINDOW // 2)
         return (q[:, 1:, 1:] + q[:, 1:, :-1] + q[:, :-1, 1:] + q[:, :-1, :-1]) / 4
 
@@ -44,8 +47,10 @@ def ssim(image: jax.Array, truth: jax.Array) -> jax.Array:
     return jnp.mean(value, (1, 2, 3))
 
 
-def multiscale_structure(image: jax.Array, truth: jax.Array, scales: int = 3) -> jax.Array:
-    """1 - SSIM, averaged over `scales` halvings; pictures [B, S, S, 3] in -1..1 -> [B]."""
+def multiscale_structure(
+    image: Float[Array, "B S S 3"], truth: Float[Array, "B S S 3"], scales: int = 3
+) -> Float[Array, " B"]:
+    """Returns 1 - SSIM of images in -1..1, averaged over `scales` halvings."""
     a, b = (image + 1) / 2, (truth + 1) / 2
     total = jnp.zeros(image.shape[0])
     for i in range(scales):
@@ -55,10 +60,12 @@ def multiscale_structure(image: jax.Array, truth: jax.Array, scales: int = 3) ->
     return total / scales
 
 
-def gradient_l1(image: jax.Array, truth: jax.Array, weight: jax.Array, scales: int = 3) -> jax.Array:
-    """Mean absolute difference of the horizontal and vertical gradients, averaged over `scales` halvings: [B].
+def gradient_l1(
+    image: Float[Array, "B S S C"], truth: Float[Array, "B S S C"], weight: Float[Array, "B S S 1"], scales: int = 3
+) -> Float[Array, " B"]:
+    """Returns the mean absolute difference of horizontal and vertical gradients, averaged over `scales` halvings.
 
-    Pictures [B, S, S, C], pixels weighted by [B, S, S, 1]. A blurred edge costs it what an L1 forgives.
+    Pixels are weighted by `weight`. It penalises blurred edges, which an L1 tolerates.
     """
     error = image - truth
     total = jnp.zeros(image.shape[0])
@@ -73,10 +80,18 @@ def gradient_l1(image: jax.Array, truth: jax.Array, weight: jax.Array, scales: i
 
 
 def image_loss(
-    image: jax.Array, truth: jax.Array, boxes: jax.Array, *, region: float, structure: float, sharpness: float
-) -> jax.Array:
-    """L1 plus sharpness x gradient L1, both with mouth and eye boxes [B, n, 4] weighted 1 + region, plus structure x
-    (1 - SSIM): [B]."""
+    image: Float[Array, "B S S 3"],
+    truth: Float[Array, "B S S 3"],
+    boxes: Float[Array, "B boxes 4"],
+    *,
+    region: float,
+    structure: float,
+    sharpness: float,
+) -> Float[Array, " B"]:
+    """Returns L1 + sharpness x gradient L1 + structure x (1 - SSIM) of images in -1..1.
+
+    Pixels inside `boxes` (mouth and eyes; see `box_mask`) are weighted 1 + region in both L1 terms.
+    """
     weight = 1 + region * box_mask(boxes, image.shape[1])
     total = weighted_l1(image, truth, weight)
     if structure:
@@ -86,10 +101,12 @@ def image_loss(
     return total
 
 
-def psnr(image: jax.Array, truth: jax.Array, weight: jax.Array | None = None) -> jax.Array:
-    """Peak signal-to-noise ratio [B] in dB of pictures [B, S, S, 3] in -1..1, optionally within a mask [B, S, S, 1].
+def psnr(
+    image: Float[Array, "B S S 3"], truth: Float[Array, "B S S 3"], weight: Float[Array, "B S S 1"] | None = None
+) -> Float[Array, " B"]:
+    """Returns the peak signal-to-noise ratio in dB of images in -1..1, optionally within the mask `weight`.
 
-    Pictures are clipped to the range first, as they are when written.
+    Images are clipped to the range first, as they are when written.
     """
     error = jnp.square((jnp.clip(image, -1, 1) - jnp.clip(truth, -1, 1)) / 2)
     weight = jnp.ones_like(error[..., :1]) if weight is None else weight

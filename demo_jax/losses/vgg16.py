@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from demo_jax.errors import InputError
-from demo_jax.losses.perceptual import LAYERS
+from demo_jax.losses.perceptual import LAYERS, Weights
 
 
-def load_vgg16(path: str) -> dict[str, jax.Array]:
-    """A safetensors file of torchvision's VGG-16 -> weights for losses.perceptual, float32.
+def load_vgg16(path: str) -> Weights:
+    """Reads the weights for losses.perceptual from a safetensors file of torchvision's VGG-16.
 
-    It holds `features.0.weight` [O, I, 3, 3] and `features.0.bias` [O] and so on; what else it holds is left alone.
-    Raises InputError if it is missing, damaged or of another network.
+    The file holds `features.0.weight` [outputs, inputs, 3, 3], `features.0.bias` [outputs] and so on; other entries are
+    ignored.
+
+    Raises:
+      InputError: the file is missing, damaged or of another network.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

@@ -13,8 +13,7 @@ import numpy as np
 from demo_jax.constants import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.media.channels import Mix, choose_mix
-from demo_jax.media.ffmpeg import CUT_MARKS, both_mapped, ffmpeg_input, ffmpeg_reason
-from demo_jax.media.ffmpeg_process import Running
+from demo_jax.media.ffmpeg import CUT_MARKS, FFmpegProcess, both_mapped, ffmpeg_input, ffmpeg_reason
 from demo_jax.media.files import check_input
 from demo_jax.media.probe import AudioTrack, MediaFacts, read_facts, track_warnings
 
@@ -58,7 +57,7 @@ def read_recording(path: str | os.PathLike, warn: Callable[[str], None] | None =
     for text in track_warnings(path, facts, "audio"):
         warn(text)
     mix = _mix(file, facts, track)
-    process = Running(_sound_command(file, facts, mix.mono, SAMPLE_RATE, 1))
+    process = FFmpegProcess(_sound_command(file, facts, mix.mono, SAMPLE_RATE, 1))
     waveform = np.frombuffer(process.read_all(), "<i2").astype(np.int16)
     log = process.log()
     if process.code != 0:
@@ -87,7 +86,7 @@ def _mix(file: Path, facts: MediaFacts, track: AudioTrack) -> Mix:
     """How the channels are mixed, by what they hold."""
     if track.channels == 1:
         return Mix(mono="", own="")
-    process = Running(_sound_command(file, facts, "", SAMPLE_RATE, track.channels, format="f32le"))
+    process = FFmpegProcess(_sound_command(file, facts, "", SAMPLE_RATE, track.channels, format="f32le"))
     width = 4 * track.channels
     chunks = iter(lambda: process.stdout.read(width << 14), b"")
     mix = choose_mix((np.frombuffer(c[: len(c) // width * width], "<f4") for c in chunks), track.names, track.layout)

@@ -8,60 +8,95 @@ import re
 import stat
 import tempfile
 from pathlib import Path
+from types import TracebackType
 
 from etils import epath
 
 from demo_jax.errors import InputError
-from demo_jax.media.ffmpeg import ffmpeg_program
 from demo_jax.paths import on_object_storage
 
 LONGEST_NAME = 255  # bytes of a file's name, on every common file system
 
 
 def link_target(path: Path) -> Path:
-    """Where a file of this name is really written: links are followed, not replaced."""
+    """The absolute path that a file of this name is written to: links are followed."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path.absolute()
 
 
 def temporary_name(path: Path) -> Path:
-    """The name of a file, beside its own, while it is being written: hidden, and of the same kind."""
-    ending = f".{os.getpid()}.tmp{path.suffix}"
-    stem = path.stem
-    if len(os.fsencode(f".{stem}{ending}")) > LONGEST_NAME:
-        stem = f"{os.fsencode(stem)[:180].decode(errors='ignore')}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}"
-    return path.with_name(f".{stem}{ending}")
+    """The name that a file has, in the same folder, while it is being written: hidden, and ending in .tmp, so that a
+    search for files of its kind does not find it."""
+    name, ending = path.name, f".{os.getpid()}.tmp"
+    if len(os.fsencode(f".{name}{ending}")) > LONGEST_NAME:
+        name = f"{os.fsencode(name)[:180].decode(errors='ignore')}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    return path.with_name(f".{name}{ending}")
 
 
-def remove_unfinished(folder: Path, stem: str = "*") -> None:
-    """Removes what killed writers left in `folder` of files whose names begin with `stem` (a glob); there must be no
-    living one."""
-    for left in folder.glob(f".{stem}.*.tmp*"):
-        left.unlink(missing_ok=True)
+class AtomicFile:
+    """A file that appears under its name whole or not at all. A link is followed, not replaced.
+
+        with AtomicFile("out.npz") as temporary:
+            temporary.write_bytes(data)
+
+    Without `with`: write to `temporary`, then call `commit()` or `discard()`. An error or an interrupt inside `with`
+    leaves nothing behind, and an older file as it was.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        named = Path(path)
+        self.target = link_target(named)
+        self.temporary = temporary_name(self.target.with_name(named.name))
+
+    def commit(self) -> None:
+        """Gives the file its name. Raises OSError, leaving nothing behind, if that fails."""
+        try:
+            os.replace(self.temporary, self.target)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Removes what was written, if it has not been committed."""
+        self.temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
 
 
 def write_atomically(path: epath.Path | Path, data: bytes) -> Path:
+    """Writes a whole file, and its folder if there is none. On object storage a write is atomic already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if on_object_storage(path):
         path.write_bytes(data)
         return path
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with AtomicFile(path) as temporary:
+        temporary.write_bytes(data)
     return path
 
 
+def remove_unfinished(folder: Path, stem: str = "*") -> None:
+    """Removes what killed processes left in `folder` of files whose names begin with `stem` (a glob). No process may be
+    writing there."""
+    for left in folder.glob(f".{stem}.*.tmp*"):
+        left.unlink(missing_ok=True)
+
+
 PLAYLISTS = (".m3u8", ".m3u", ".pls", ".ffconcat", ".concat", ".sdp", ".asx", ".xspf", ".wpl", ".mpd", ".ffmeta")
-WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 
 
 def _check_name(text: str) -> None:
-    """Raises InputError for what no file can be called."""
+    """Raises InputError for a name that no file can have."""
     if "\x00" in text:
         raise InputError(f"{text!r} cannot be the name of a file.")
 
 
 def check_input(path: str | os.PathLike) -> Path:
-    """The absolute path of a readable, non-empty local file that is no playlist; otherwise InputError."""
+    """Returns the absolute path of a readable, non-empty local file, not a playlist. Raises InputError otherwise."""
     text = os.fspath(path)
     _check_name(text)
     if "://" in text or re.match(r"^(concat|concatf|data|subfile|crypto|cache|async|fd|pipe|tcp|udp|rtp|http):", text):
@@ -84,13 +119,14 @@ def check_input(path: str | os.PathLike) -> Path:
     return file.absolute()
 
 
-def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = WRITABLE_SUFFIXES) -> Path:
-    """The path, if a file may be made there: its folder exists and is writable and its suffix is one of `suffixes`
-    (any, if empty); of a link, the file that it leads to. To be called before any work. Otherwise InputError."""
+def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = ()) -> Path:
+    """Returns the path if a file can be written there; call it before any work.
+
+    The suffix must be one of `suffixes` (any, if empty), and the folder must exist and be writable. Of a link, the file
+    it leads to is checked. Raises InputError otherwise.
+    """
     _check_name(os.fspath(path))
     file = Path(path)
-    if suffixes == WRITABLE_SUFFIXES:
-        ffmpeg_program()  # there is one
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"output {file}: the name must end in one of {', '.join(suffixes)}.")
     try:

@@ -12,8 +12,7 @@ import numpy as np
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
 from demo_jax.media.audio import ENDLESS, ignore
-from demo_jax.media.ffmpeg import CUT_MARKS, both_mapped, ffmpeg_input, ffmpeg_reason
-from demo_jax.media.ffmpeg_process import Running
+from demo_jax.media.ffmpeg import CUT_MARKS, FFmpegProcess, both_mapped, ffmpeg_input, ffmpeg_reason
 from demo_jax.media.files import check_input
 from demo_jax.media.probe import MediaFacts, read_facts, track_warnings
 from demo_jax.media.video_filters import picture_filters
@@ -84,7 +83,7 @@ def _frames(
     picture = source[str(facts.video.index)].output(
         "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", vf=picture_filters(facts.video, max_side)
     )
-    process = Running(both_mapped(source, picture, None if facts.audio is None else facts.audio.index))
+    process = FFmpegProcess(both_mapped(source, picture, None if facts.audio is None else facts.audio.index))
     count, wanted = 0, float("inf") if max_frames is None else max_frames
     try:
         while count < wanted and (frame := _read_ppm(process.stdout)) is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
@@ -13,12 +13,13 @@ from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
+from demo_jax.pytrees import AnyArray
 
 FACTOR_EMBEDDING = 32  # width of the projections by which factors are compared
 
 
 class AutoEncoder(nn.Module):
-    """Use through `apply(variables, ..., method=AutoEncoder.encode_motion)` and so on; images are -1..1, float32."""
+    """Called by `apply(variables, ..., method=AutoEncoder.encode_motion)` and so on; images are -1..1, float32."""
 
     config: AutoEncoderConfig
 
@@ -33,65 +34,69 @@ class AutoEncoder(nn.Module):
             [nn.Dense(2 * self.config.projection), nn.silu, nn.Dense(self.config.projection)]
         )
         self.gaze_projection = nn.Dense(FACTOR_EMBEDDING)
-        # From zero: random ones would shake the encoder of a run that goes on from one without.
+        # Zeros: random weights would disturb the encoder of a run that starts from a checkpoint without these.
         zeros = nn.initializers.zeros
         self.expression_readouts = [nn.Dense(len(columns_of(f)), kernel_init=zeros) for f in self._with_expressions]
         self.factor_projections = [nn.Dense(FACTOR_EMBEDDING) for _ in self.config.layout.used]
 
-    def encode_motion(self, images: jax.Array) -> jax.Array:
-        """[B, S, S, 3] -> codes [B, K]."""
+    def encode_motion(self, images: Float[Array, "B S S 3"]) -> Float[Array, "B K"]:
+        """Returns the motion codes of images."""
         return self.motion_encoder(images)
 
-    def encode_source(self, image: jax.Array) -> Pyramid:
-        """[B, S, S, 3] -> what the decoder keeps of the source; computed once per portrait."""
+    def encode_source(self, image: Float[Array, "B S S 3"]) -> Pyramid:
+        """Returns the features of the source that the decoder needs; computed once per portrait."""
         return self.source_encoder(image)
 
-    def decode(self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array) -> jax.Array:
-        """Pyramid and codes [B, K] of source and driving motion -> images [B, S, S, 3]."""
+    def decode(
+        self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
+    ) -> Float[Array, "B S S 3"]:
+        """Renders the source with the driving motion."""
         return self.decode_with_landmarks(pyramid, source_code, driving_code)[0]
 
     def decode_with_landmarks(
-        self, pyramid: Pyramid, source_code: jax.Array, driving_code: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """As `decode`, and where the landmarks of source and image are, [B, 2, 68, 2] in -1..1, y down."""
+        self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
+    ) -> tuple[Float[Array, "B S S 3"], Float[Array, "B 2 68 2"]]:
+        """Returns the images of `decode`, and the landmarks of source and image in -1..1, y down."""
         codes = source_code, driving_code
         blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
         image, points = self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
         seen = [rigid.project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
         return image, jnp.stack(seen, 1)
 
-    def embed_lips(self, lip_codes: jax.Array) -> jax.Array:
-        """Lip blocks of W consecutive frames [B, W, lip] -> embeddings [B, projection] for InfoNCE."""
+    def embed_lips(self, lip_codes: Float[Array, "B T lip"]) -> Float[Array, "B {self.config.projection}"]:
+        """Returns embeddings of the lip blocks of consecutive frames, for InfoNCE."""
         return self.lip_projection(lip_codes.reshape(lip_codes.shape[0], -1))
 
-    def embed_audio(self, audio: jax.Array) -> jax.Array:
-        """Audio features of the same frames [B, W, A] -> embeddings [B, projection]."""
+    def embed_audio(self, audio: Float[Array, "B T A"]) -> Float[Array, "B {self.config.projection}"]:
+        """Returns embeddings of the audio features of the same frames."""
         return self.audio_projection(audio.reshape(audio.shape[0], -1).astype(jnp.float32))
 
-    def embed_gaze(self, gaze_codes: jax.Array) -> jax.Array:
-        """Gaze blocks [B, gaze] -> embeddings [B, 32] for the cosine contrast. The bias matters: straight ahead is 0,
-        and has no direction without it."""
+    def embed_gaze(self, gaze_codes: Float[Array, "B gaze"]) -> Float[Array, "B 32"]:
+        """Returns embeddings of gaze blocks, for the cosine contrast. The bias matters: straight ahead is 0, which has
+        no direction without it."""
         return self.gaze_projection(gaze_codes)
 
     @property
     def _with_expressions(self) -> tuple[str, ...]:
-        """Factors that have coordinates, and ARKit names to tell."""
+        """Factors that have coordinates and ARKit names."""
         return tuple(f for f in self.config.layout.used if len(columns_of(f)))
 
-    def read_expressions(self, codes: jax.Array) -> dict[str, jax.Array]:
-        """Codes [B, K] -> factor -> what its block alone, by a linear map, says of its names: [B, columns_of(f)]."""
+    def read_expressions(self, codes: Float[Array, "... K"]) -> dict[str, Float[Array, "... _"]]:
+        """Predicts the ARKit coefficients of each factor (columns_of) from its block alone, by a linear map."""
         slices = self.config.layout.slices
         pairs = zip(self._with_expressions, self.expression_readouts, strict=True)
         return {factor: readout(codes[..., slices[factor]]) for factor, readout in pairs}
 
-    def embed_factors(self, codes: jax.Array) -> list[jax.Array]:
-        """Codes [B, K] -> one embedding [B, 32] for each factor that has coordinates (the paper's cosine term)."""
+    def embed_factors(self, codes: Float[Array, "... K"]) -> list[Float[Array, "... 32"]]:
+        """Returns one embedding for each factor that has coordinates (the paper's cosine term)."""
         layout = self.config.layout
         blocks = [codes[..., layout.slices[f]] for f in layout.used]
         return [p(x) for p, x in zip(self.factor_projections, blocks, strict=True)]
 
-    def __call__(self, source: jax.Array, driving: jax.Array, audio: jax.Array) -> jax.Array:
-        """Touches every parameter, to initialise: source [B, S, S, 3], driving [B, W, S, S, 3], audio [B, W, A]."""
+    def __call__(
+        self, source: Float[Array, "B S S 3"], driving: Float[Array, "B T S S 3"], audio: Float[Array, "B T A"]
+    ) -> Float[Array, "B S S 3"]:
+        """Uses every parameter, for initialisation."""
         b, w = driving.shape[:2]
         codes = self.encode_motion(driving.reshape(b * w, *driving.shape[2:])).reshape(b, w, -1)
         self.embed_lips(codes[..., self.config.layout.slices["lip"]])
@@ -102,11 +107,11 @@ class AutoEncoder(nn.Module):
         return self.decode(self.encode_source(source), self.encode_motion(source), codes[:, w // 2])
 
 
-def to_float(images: jax.Array) -> jax.Array:
-    """uint8 0..255 -> float32 -1..1, the range of every picture in and out of the networks."""
+def to_float(images: UInt8[AnyArray, "*axes"]) -> Float[AnyArray, "*axes"]:
+    """Converts 0..255 to float32 -1..1, the range of every image in and out of the networks."""
     return images.astype(jnp.float32) / 127.5 - 1
 
 
-def to_uint8(images: jax.Array) -> jax.Array:
-    """The inverse of to_float, clipped and rounded."""
+def to_uint8(images: Float[Array, "*axes"]) -> UInt8[Array, "*axes"]:
+    """Converts -1..1 to 0..255, clipped and rounded: the inverse of to_float."""
     return jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.uint8)

@@ -1,24 +1,25 @@
-"""Source encoder and decoder: frames are the source's features, warped and blended, with the rest painted.
+"""Source encoder and decoder: frames are the source's features, warped and blended, and the rest is painted.
 
-Nothing here is a grouped or modulated kernel (the family's decoders spend nine tenths of their time in those):
-activations are modulated, convolutions are ordinary and channels are last. Feature warps happen at 64 px and below; one
-warp of the RGB source at full size keeps its texture. The last doubling is a depth-to-space.
+There are no grouped or modulated kernels (comparable decoders spend nine tenths of their time in those): activations
+are modulated, convolutions are ordinary and channels are last. Feature warps happen at 64 px and below; one warp of the
+RGB source at full size keeps its texture. The last doubling is a depth-to-space.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.models.geometry import landmarks, rigid
 from demo_jax.models.geometry.warp import identity_grid, warp
 from demo_jax.models.layers import (
     ConvBlock,
+    Dtype,
     MapModulation,
     ModulatedBlock,
     channel_norm,
@@ -28,20 +29,19 @@ from demo_jax.models.layers import (
     upsample_nearest,
 )
 
-Dtype = Any
-MAX_WARP = 64  # px: above it, a feature warp costs more than it shows
-LOOKS = 32  # px of the features that tell a face's looks
-Pyramid = dict[str, jax.Array]
+MAX_WARP = 64  # px: above it, a feature warp costs more than it improves
+APPEARANCE = 32  # px of the features that describe the source's appearance
+Pyramid = dict[str, Float[Array, "B _ _ _"]]  # "rgb" and resolutions
 
 
 class SourceEncoder(nn.Module):
-    """image [B, S, S, 3] in -1..1 -> {"rgb": image, "<resolution>": features [B, r, r, c]}, each level up to 64 px."""
+    """Returns {"rgb": image, "<resolution>": features [B, R, R, C]}, each level up to 64 px, of an image in -1..1."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array) -> Pyramid:
+    def __call__(self, image: Float[Array, "B S S 3"]) -> Pyramid:
         levels = self.config.levels
         x = nn.Conv(levels[-1][1], (3, 3), dtype=self.dtype, name="stem")(space_to_depth(image.astype(self.dtype)))
         pyramid = {"rgb": image}
@@ -55,8 +55,7 @@ class SourceEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(pyramid; latents [B, D], and blocks [B, .] by factor, of source and driving) -> images [B, S, S, 3] float32,
-    about -1..1, and the points of the face [B, 70, 3] of both (`landmarks.FacePoints`)."""
+    """Renders the source with the driving motion."""
 
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
@@ -65,9 +64,19 @@ class Decoder(nn.Module):
     def __call__(
         self,
         pyramid: Pyramid,
-        latents: tuple[jax.Array, jax.Array],
-        blocks: dict[str, tuple[jax.Array, jax.Array]],
-    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        latents: tuple[Float[Array, "B D"], Float[Array, "B D"]],
+        blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
+    ) -> tuple[Float[Array, "B S S 3"], tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]]:
+        """Decodes a batch.
+
+        Args:
+          pyramid: of the source.
+          latents: of source and driving motion.
+          blocks: of source and driving code, by factor.
+
+        Returns:
+          Images, float32, about -1..1; and the points of source and driving face (`landmarks.FacePoints`).
+        """
         c = self.config
         poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
         style = jnp.concatenate(latents, -1).astype(self.dtype)
@@ -75,18 +84,18 @@ class Decoder(nn.Module):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
         resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
-        looks = pyramid[str(min(LOOKS, resolutions[-1]))]
-        points = landmarks.FacePoints(dtype=self.dtype, name="points")(looks, blocks, poses[0])
+        appearance = pyramid[str(min(APPEARANCE, resolutions[-1]))]
+        points = landmarks.FacePoints(dtype=self.dtype, name="points")(appearance, blocks, poses[0])
         outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
 
-        def where(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def where(flow: Float[Array, "B R R 4"]) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
             grid, share = head(flow, *poses)
             return grid + landmarks.shift(points, poses, flow.shape[1]), share
 
         flow = jnp.zeros((len(style), start, start, len(HeadFlow.step)), jnp.float32)
-        x: jax.Array | None = None
-        drawn: jax.Array | None = None
+        x: Array | None = None
+        drawn: Array | None = None
         for i, (resolution, channels) in enumerate(c.levels):
             if i > 0:
                 flow = upsample_bilinear(flow)
@@ -123,31 +132,34 @@ class Decoder(nn.Module):
         out = depth_to_space(out).astype(jnp.float32)
         grid, _ = where(upsample_bilinear(flow) + _row(HeadFlow.step) * out[..., 4:])
         kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
-        painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at first most of the picture is the warped source
+        painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at initialisation most of the image is the warped source
         return kept + painted * (out[..., :3] - kept), points
 
-    def _flow_change(self, x: jax.Array, name: str) -> jax.Array:
+    def _flow_change(self, x: Float[Array, "B R R C"], name: str) -> Float[Array, "B R R 4"]:
+        """Returns the change of the flow at one level."""
         kernel = nn.initializers.normal(1e-3)
         change = nn.Conv(len(HeadFlow.step), (3, 3), dtype=jnp.float32, kernel_init=kernel, name=name)
         return _row(HeadFlow.step) * change(nn.silu(channel_norm(x)).astype(jnp.float32))
 
 
-def _row(step: tuple[float, ...]) -> np.ndarray:
+def _row(step: tuple[float, ...]) -> Float[np.ndarray, "1 1 1 4"]:
     return np.array(step, np.float32)[None, None, None]
 
 
 class HeadFlow(nn.Module):
-    """(flow [B, r, r, 4], poses [B, 6] of source and driving) -> grid [B, r, r, 2], share of head [B, r, r, 1].
+    """Returns sampling positions and the share of head of each pixel, from a flow and the poses of source and driving.
 
-    The background stays, the head moves as `rigid.head_flow` says, and a residual shift is added to both. The flow is
-    how much a pixel is head (logit), the head's depth beyond the ellipsoid (face widths), and that shift (half
-    pictures).
+    The background stays, the head moves by `rigid.head_flow`, and a residual shift is added to both. The channels of
+    the flow are the share of head (logit), the head's depth beyond the ellipsoid (face widths), and that shift (half
+    image widths).
     """
 
     step: ClassVar[tuple[float, ...]] = (2.0, 0.2, 0.1, 0.1)  # the usual size of a change
 
     @nn.compact
-    def __call__(self, flow: jax.Array, source: jax.Array, driving: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, flow: Float[Array, "B R R 4"], source: Float[Array, "B 6"], driving: Float[Array, "B 6"]
+    ) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
         axes = jnp.exp(self.param("log_axes", lambda _: jnp.log(jnp.array(rigid.AXES))))
         centre = self.param("centre", lambda _: jnp.array(rigid.CENTRE))
         still = identity_grid(flow.shape[1], flow.shape[2])

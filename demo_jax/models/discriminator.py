@@ -1,10 +1,10 @@
-"""A patch discriminator (Isola et al. 2017): does each part of a picture look true? Used in training only."""
+"""A patch discriminator (Isola et al. 2017): it scores how real each part of an image looks. Used in training only."""
 
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from demo_jax.models.layers import Dtype, channel_norm, space_to_depth
 
@@ -12,12 +12,12 @@ WIDTHS = (32, 64, 128)
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, S, S, 3] in -1..1 -> scores [B, S/8, S/8] float32; each sees some 40 pixels around its place."""
+    """Scores each 8 x 8 pixels of images in -1..1; a score sees some 40 pixels around its place."""
 
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: Float[Array, "B S S 3"]) -> Float[Array, "B S//8 S//8"]:
         x = space_to_depth(images.astype(self.dtype))
         for i, width in enumerate(WIDTHS):
             stride = 1 if i == 0 else 2

@@ -1,8 +1,8 @@
 """The vector field of stage 2: a transformer over context, current and look-ahead frames.
 
-DEMO (arXiv 2510.10650) and its family: clean preceding frames and noisy current frames in one sequence, every condition
-frame-wise through adaLN-zero (Peebles & Xie 2023). Here the tokens also include look-ahead frames of audio alone, any
-entry may be given, and the next keyframe of each factor is a condition.
+As in DEMO (arXiv 2510.10650) and its family, clean preceding frames and noisy current frames form one sequence, and
+every condition acts frame by frame through adaLN-zero (Peebles & Xie 2023). Here the tokens also include look-ahead
+frames with audio only, any entry may be given, and the next keyframe of each factor is a condition.
 """
 
 from __future__ import annotations
@@ -10,28 +10,32 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Shaped
 
 from demo_jax.config import FlowTransformerConfig
 from demo_jax.factors import EMOTIONS, FactorLayout
 from demo_jax.flow.condition import Condition
 from demo_jax.models.layers import Dtype, attention_implementation, fourier_features, rotary
 from demo_jax.models.prior import MotionPrior, precondition
+from demo_jax.pytrees import AnyArray
 
 
 class FlowTransformer(nn.Module):
-    """(x [B, L, K], t [B], condition) -> velocity [B, L, K] float32, zero at given entries."""
+    """Returns the velocity, float32, zero at given entries."""
 
     config: FlowTransformerConfig
     layout: FactorLayout
 
-    def __call__(self, x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+    def __call__(self, x: Float[Array, "B L K"], t: Float[Array, " B"], condition: Condition) -> Float[Array, "B L K"]:
         out, mean, variance = self.guess(x, t, condition)
         constant, skip, scale = precondition(t, mean, variance)
         return jnp.where(condition.given_mask, 0.0, constant + skip * x + scale * out)
 
     @nn.compact
-    def guess(self, x: jax.Array, t: jax.Array, condition: Condition) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The network's part, of unit variance, and the mean and variance of the codes before it: [B, L, K] each."""
+    def guess(
+        self, x: Float[Array, "B L K"], t: Float[Array, " B"], condition: Condition
+    ) -> tuple[Float[Array, "B L K"], Float[Array, "B L K"], Float[Array, "B L K"]]:
+        """Returns the network's part, of unit variance, and the prior's mean and variance of the codes."""
         c, cond = self.config, condition
         dtype = jnp.dtype(c.dtype)
         batch, length, size = x.shape
@@ -58,8 +62,8 @@ class FlowTransformer(nn.Module):
         h += nn.Dense(c.width, dtype=dtype, name="expected")(expected.astype(dtype))
         present = jnp.concatenate([cond.context_mask, cond.valid, cond.audio_mask[:, before + length :]], 1)
 
-        frame = audio + self._conditions(cond, t, batch, before, length, after, dtype)
-        # What is not a product is cheaper to compute again than to keep: on a CPU an eighth less time, half the memory.
+        frame = audio + self._conditions(cond, t, before, after, dtype)
+        # All but the products are recomputed in the backward pass: on a CPU an eighth less time, half the memory.
         kept = None if c.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         stack = nn.scan(
             nn.remat(_Block, prevent_cse=False, policy=kept),
@@ -77,24 +81,24 @@ class FlowTransformer(nn.Module):
         out = nn.Dense(size, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name="velocity")(h)
         return out, mean, variance
 
-    def _audio(self, cond: Condition, dtype: Dtype) -> jax.Array:
-        """Audio features -> [B, tokens, width]; a learned null where there is none or where it is dropped. What is said
-        takes several frames to say: each sees four to either side before attention begins."""
+    def _audio(self, cond: Condition, dtype: Dtype) -> Float[Array, "B tokens {self.config.width}"]:
+        """Embeds the audio features; a learned null replaces them where there are none or where they are dropped. A
+        sound lasts several frames, so that each token sees four to either side before attention."""
         c = self.config
-        heard = jnp.where(cond.audio_mask[..., None], cond.audio, 0.0).astype(dtype)
-        h = nn.silu(nn.Conv(c.width, (5,), dtype=dtype, name="audio_in")(heard))
+        audio = jnp.where(cond.audio_mask[..., None], cond.audio, 0.0).astype(dtype)
+        h = nn.silu(nn.Conv(c.width, (5,), dtype=dtype, name="audio_in")(audio))
         h = nn.Conv(c.width, (5,), dtype=dtype, name="audio_out")(h)
         null = self.param("audio_null", nn.initializers.normal(0.02), (c.width,), jnp.float32)
         kept = cond.audio_mask & cond.keep_audio.astype(bool)[:, None]
         return jnp.where(kept[..., None], h, null.astype(dtype)[None, None])
 
     def _conditions(
-        self, cond: Condition, t: jax.Array, batch: int, before: int, length: int, after: int, dtype: Dtype
-    ) -> jax.Array:
-        """Everything but audio that modulates a frame -> [B, tokens, width]."""
+        self, cond: Condition, t: Float[Array, " B"], before: int, after: int, dtype: Dtype
+    ) -> Float[Array, "B tokens {self.config.width}"]:
+        """Embeds all conditions except audio."""
         c = self.config
 
-        def dense(x: jax.Array, name: str) -> jax.Array:
+        def dense(x: Float[AnyArray, "*axes _"], name: str) -> Float[Array, "*axes _"]:
             h = nn.silu(nn.Dense(c.width, dtype=dtype, name=f"{name}_in")(x.astype(dtype)))
             return nn.Dense(c.width, dtype=dtype, name=f"{name}_out")(h)
 
@@ -116,12 +120,14 @@ class FlowTransformer(nn.Module):
 
 
 class _Block(nn.Module):
-    """adaLN-zero transformer block with one modulation per frame."""
+    """An adaLN-zero transformer block with one modulation per frame."""
 
     config: FlowTransformerConfig
 
     @nn.compact
-    def __call__(self, h: jax.Array, frame: jax.Array, present: jax.Array) -> tuple[jax.Array, None]:
+    def __call__(
+        self, h: Float[Array, "B T width"], frame: Float[Array, "B T width"], present: Bool[Array, "B T"]
+    ) -> tuple[Float[Array, "B T width"], None]:
         c = self.config
         dtype = jnp.dtype(c.dtype)
         modulation = nn.Dense(6 * c.width, dtype=dtype, kernel_init=nn.initializers.zeros, name="modulation")(frame)
@@ -142,17 +148,22 @@ class _Block(nn.Module):
         return h + gate_m * nn.Dense(c.width, dtype=dtype, name="mlp_out")(nn.gelu(x)), None
 
 
-def _detail(motion: jax.Array, known: jax.Array, reach: int = 2) -> jax.Array:
-    """Each frame of [B, T, K] less the mean of the known ones [B, T, 1] around it. Motion is smooth and noise is not:
-    near the end of the path this is what noise is left, which a network would have to see in the last digits."""
+def _detail(motion: Float[Array, "B T K"], known: Float[Array, "B T 1"], reach: int = 2) -> Float[Array, "B T K"]:
+    """Subtracts from each frame the mean of the known ones around it.
 
-    def around(x: jax.Array) -> jax.Array:
+    Motion is smooth and noise is not: near the end of the path the result is the remaining noise, which is otherwise
+    only in the last digits of the network's input.
+    """
+
+    def around(x: Float[Array, "B T _"]) -> Float[Array, "B T _"]:
         padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
         return sum(padded[:, k : k + x.shape[1]] for k in range(2 * reach + 1))
 
     return known * (motion - around(known * motion) / jnp.maximum(around(known), 1.0))
 
 
-def _tokens(context: jax.Array, current: jax.Array, after: int) -> jax.Array:
-    """[B, C, K] and [B, L, K] -> [B, C + L + after, K], zeros for the look-ahead frames."""
+def _tokens(
+    context: Shaped[AnyArray, "B C K"], current: Shaped[AnyArray, "B L K"], after: int
+) -> Shaped[Array, "B tokens K"]:
+    """Joins context and window, and appends zeros for the look-ahead frames."""
     return jnp.pad(jnp.concatenate([context, current], 1), ((0, 0), (0, after), (0, 0)))

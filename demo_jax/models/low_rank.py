@@ -1,23 +1,28 @@
-"""Fine-tuning by low-rank changes: every kernel W [.., I, O] becomes W + down @ up (LoRA, Hu et al. 2021).
+"""Fine-tuning by low-rank changes: every kernel W [.., rows, columns] becomes W + down @ up (LoRA, Hu et al. 2021).
 
-down [.., I, R] and up [.., R, O] are a group of parameters of their own beside the groups they change, which are then
-held. Leading axes are taps of a convolution or stacked layers: each has factors of its own. `up` begins at zero, so
-that a run begins with exactly the model it starts from; what is loaded to sample or published has them added in.
+down [.., rows, rank] and up [.., rank, columns] are a group of parameters beside the groups they change, which are then
+frozen. Leading axes are taps of a convolution or stacked layers: each has factors of its own. `up` begins at zero, so
+that a run begins with exactly the model it starts from. The changes are added to the kernels when a model is loaded for
+sampling or published.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from demo_jax import rng
 from demo_jax.config import LOW_RANK as GROUP
+from demo_jax.pytrees import AnyArray, leaf_name
 
 
 def attach(params: PyTree, rank: int, freeze: tuple[str, ...], seed: int) -> PyTree:
-    """`params` with the group "low_rank": for each kernel outside the groups in `freeze`, by its path, its factors of
-    `rank` (or as many as it has rows or columns)."""
+    """Adds the group "low_rank" to `params`.
+
+    The group holds, by the path of each kernel outside the groups in `freeze`, factors of `rank` (or of the kernel's
+    number of rows or columns, if that is less).
+    """
     factors = {}
     for path, kernel in _kernels({n: p for n, p in params.items() if n not in freeze}).items():
         *lead, rows, columns = kernel.shape
@@ -31,22 +36,20 @@ def attach(params: PyTree, rank: int, freeze: tuple[str, ...], seed: int) -> PyT
 
 
 def merged(params: PyTree) -> PyTree:
-    """`params` without the group, its factors multiplied and added to their kernels; as they are if there is none."""
+    """Returns `params` without the group, the products of its factors added to their kernels; `params` itself if there
+    is no such group."""
     if GROUP not in params:
         return params
     factors = params[GROUP]
 
-    def changed(path: tuple, leaf: jax.Array) -> jax.Array:
-        found = factors.get(_name(path))
+    def changed(path: tuple, leaf: Float[AnyArray, ...]) -> Float[AnyArray, ...]:
+        found = factors.get(leaf_name(path, "."))
         return leaf if found is None else leaf + found["down"] @ found["up"]
 
     return jax.tree_util.tree_map_with_path(changed, {n: p for n, p in params.items() if n != GROUP})
 
 
-def _kernels(params: PyTree) -> dict[str, jax.Array]:
+def _kernels(params: PyTree) -> dict[str, Float[AnyArray, ...]]:
+    """Returns the kernels by their names."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {name: leaf for path, leaf in leaves if (name := _name(path)).endswith(".kernel")}
-
-
-def _name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
+    return {name: leaf for path, leaf in leaves if (name := leaf_name(path, ".")).endswith(".kernel")}

@@ -1,14 +1,14 @@
-"""What motion is expected before any network: each coordinate a Gaussian process, conditioned on what is known of it.
+"""The motion prior: each coordinate is a Gaussian process, conditioned on its known values.
 
     Cov(x_i, x_j) = p + (1 - p) rho(|i - j|),   rho(d) = (1 + d / r) exp(-d / r)      Cov(source, x_i) = p
 
-in whitened codes, d in frames. p (persistence) is what a person keeps for a whole clip and shares with the portrait, r
-(reach) how long a movement lasts; rho is Matern's with one derivative (Rasmussen & Williams 2006, eq. 4.17), as motion
-has. Known are the portrait, the context's last frame, and per coordinate the given frames before and after: so the mean
-runs smoothly from the context and into a keyframe, and the network adds what speech makes of it.
+in whitened codes, d in frames. p (persistence) is the share that a person keeps for a whole clip, portrait included; r
+(reach) is how long a movement lasts; rho is Matern's with one derivative (Rasmussen & Williams 2006, eq. 4.17), as
+motion has. The known values are the portrait, the context's last frame, and per coordinate the given frames before and
+after: the mean runs smoothly from the context and into a keyframe, and the network adds the effect of speech.
 
-`precondition` turns this into the best linear guess of the velocity; it generalises Karras et al. (2022) for the linear
-path from variance 1 and mean 0 to a variance and a mean for every entry.
+`precondition` turns this into the best linear prediction of the velocity; it generalises Karras et al. (2022) for the
+linear path from variance 1 and mean 0 to a variance and a mean for every entry.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.flow.condition import Condition
 
-# Where training starts, lip, pose, gaze, residual: read off the autocorrelation of the puppet corpus' codes.
+# Initial values for lip, pose, gaze, residual, from the autocorrelation of the puppet corpus' codes.
 _PERSISTENCE = (0.1, 0.35, 0.3, 0.4)
 _REACH = (1.5, 28.0, 3.0, 5.0)  # frames
-_NOISE = 0.001  # variance of what is known; much more, and the mean would leap at a keyframe that is far off
-_LEAST = 0.01  # variance of what is not: motion is not quite as smooth as rho
+_NOISE = 0.001  # variance of known values; with much more the mean would leap at a distant keyframe
+_LEAST = 0.01  # variance of unknown values: motion is not quite as smooth as rho
 
 
 class MotionPrior(nn.Module):
-    """Condition -> mean and variance [B, L, K] float32 of whitened codes. Persistence and reach are learned, one of
-    each a coordinate."""
+    """Returns mean and variance of whitened codes, float32. Persistence and reach are learned for each coordinate."""
 
     layout: FactorLayout
 
     @nn.compact
-    def __call__(self, condition: Condition) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, condition: Condition) -> tuple[Float[Array, "B L K"], Float[Array, "B L K"]]:
         index = self.layout.factor_index
         start = np.array(_PERSISTENCE)[index]
         zeros = nn.initializers.zeros
@@ -48,7 +48,7 @@ class MotionPrior(nn.Module):
         before, after = _before(condition), _after(condition, index)
         alone = 1 - jnp.square(persistence)  # variance once the portrait is known
 
-        def covariance(distance: jax.Array, *known: jax.Array) -> jax.Array:
+        def covariance(distance: Float[Array, "B L K"], *known: Bool[Array, "B L K"]) -> Float[Array, "B L K"]:
             d = distance / reach
             together = (1 - persistence) * (persistence + (1 + d) * jnp.exp(-d))
             return jnp.where(jnp.all(jnp.stack(known), 0), together, 0.0)
@@ -63,12 +63,18 @@ class MotionPrior(nn.Module):
         return mean, jnp.maximum(alone - weight_a * a - weight_b * b, _LEAST)
 
 
-def precondition(t: jax.Array, mean: jax.Array, variance: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Flow times [B] and the prior's mean and variance [B, L, K] -> (constant, skip, scale), each [B, L, K], of
-    velocity = constant + skip * x + scale * network.
+def precondition(
+    t: Float[Array, " B"], mean: Float[Array, "B L K"], variance: Float[Array, "B L K"]
+) -> tuple[Float[Array, "B L K"], Float[Array, "B L K"], Float[Array, "B L K"]]:
+    """Returns (constant, skip, scale) of velocity = constant + skip * x + scale * network.
 
-    constant + skip * x is the best linear guess of x_1 - x_0 from x = (1 - t) x_0 + t x_1, and what is left for the
-    network has unit variance. At t = 0 that is the datum, at t = 1 the noise, and never the noise that it is shown.
+    constant + skip * x is the best linear prediction of x_1 - x_0 from x = (1 - t) x_0 + t x_1, and the rest, which the
+    network predicts, has unit variance. It is the datum at t = 0 and the noise at t = 1, never the noise of its input.
+
+    Args:
+      t: flow times.
+      mean: of the prior.
+      variance: of the prior.
     """
     t = t[:, None, None]
     energy = jnp.square(t) * variance + jnp.square(1 - t)
@@ -77,17 +83,17 @@ def precondition(t: jax.Array, mean: jax.Array, variance: jax.Array) -> tuple[ja
 
 
 class _Known(NamedTuple):
-    """Per entry [B, L, K], of the value that is known nearest to it on one side: the value and how many frames away it
-    is (0 where there is none), whether there is one, and the variance of its noise."""
+    """For each entry, the nearest known value on one side: the value and its distance in frames (0 where there is
+    none), whether there is one, and the variance of its noise."""
 
-    value: jax.Array
-    distance: jax.Array
-    known: jax.Array
-    noise: jax.Array | float
+    value: Float[Array, "B L K"]
+    distance: Float[Array, "B L K"]
+    known: Bool[Array, "B L K"]
+    noise: Float[Array, "B L K"] | float
 
 
 def _before(condition: Condition) -> _Known:
-    """The given frame at or before each, or else the context's last."""
+    """Returns the given frame at or before each, or else the context's last."""
     level = jnp.minimum(condition.context_level, 0.9)[:, None, None]
     last = condition.context[:, -1:] / (1 - level)  # it was scaled when noise was mixed in
     has = jnp.broadcast_to(condition.context_mask[:, -1:, None], last.shape)
@@ -101,8 +107,8 @@ def _before(condition: Condition) -> _Known:
     return _Known(jnp.where(known, value, 0.0), jnp.where(known, frame[:, 1:] - at, 0.0), known, noise)
 
 
-def _after(condition: Condition, factor_index: np.ndarray) -> _Known:
-    """The given frame at or after each, or else the keyframe beyond the window."""
+def _after(condition: Condition, factor_index: Int[np.ndarray, " K"]) -> _Known:
+    """Returns the given frame at or after each, or else the keyframe beyond the window."""
     length = condition.given.shape[1]
     frame = jnp.arange(length)[None, :, None]
     at = jax.lax.cummin(jnp.where(condition.given_mask, frame, length), axis=1, reverse=True)

@@ -1,9 +1,9 @@
-"""What the user decides about the motion: hold a factor, scale it, take it from a video, set values, follow a track.
+"""Controls of the motion: hold a factor, scale it, take it from a video, set values, follow a track.
 
-Everything that is decided becomes *given* entries of the motion code, frame by frame and coordinate by coordinate; the
-flow generates the rest around them. Of several controls on one coordinate, set counts before keyframes, keyframes
-before a track, a track before a driving video, and that before hold; a blink closes whatever lids there are. A gain
-scales what was generated, about the portrait's own motion, and leaves given values as they are.
+Controls become *given* entries of the motion code, frame by frame and coordinate by coordinate; the flow generates the
+rest around them. When several controls set one coordinate, the order of precedence is set, keyframes, track, driving
+video, hold; a blink closes the lids whatever they are set to. A gain scales generated motion about the portrait's own
+code and leaves given values as they are.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
@@ -23,11 +23,11 @@ from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, Factor
 from demo_jax.sampling.tracks import MotionTrack, read_keyframes, read_track
 
 MAX_GAIN = 5.0
-# How far lids have closed in the frames of a blink on request: down in 80 ms, up in 200, as in people.
+# How far the lids are closed in each frame of a requested blink: down in 80 ms, up in 200, as in people.
 BLINK = np.array([0.5, 1.0, 1.0, 0.75, 0.45, 0.2, 0.05], np.float32)
-EYES_REACH = 35.0  # degrees: eyes do not turn farther in the head, also where the camera is
+MAX_EYE_TURN = 35.0  # degrees: the limit of the eyes in the head, wherever the camera is
 
-# What a control may ask for; a little beyond what occurs, since generated motion that is replayed overshoots.
+# Limits of a control: a little beyond what occurs, since generated motion that is replayed overshoots.
 LIMITS: dict[str, tuple[float, float, str]] = {
     "yaw": (-90, 90, "degrees"),
     "pitch": (-90, 90, "degrees"),
@@ -47,7 +47,7 @@ LIMITS: dict[str, tuple[float, float, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A value in the record's unit; relative = counted from the portrait's own value."""
+    """A value in the record's unit; if `relative`, it is added to the portrait's own value."""
 
     value: float
     relative: bool = False
@@ -55,27 +55,27 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drive:
-    """Motion to take a factor from: raw codes [T, K] of one model, from the video's first frame on, NaN in frames that
-    are left free. `relative`: counted from the first that is known, and added to the portrait's own."""
+    """Driving motion: raw codes of one model from the video's first frame on, NaN in frames that are left free. If
+    `relative`, the change since the first known code is added to the portrait's own code."""
 
-    codes: np.ndarray
+    codes: Float[np.ndarray, "T K"]
     relative: bool = False
 
     @property
-    def first(self) -> np.ndarray:
-        """[K]: the first known code."""
+    def first(self) -> Float[np.ndarray, " K"]:
+        """The first known code."""
         return self.codes[int(np.isfinite(self.codes).all(-1).argmax())]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Controls:
-    """The user's decisions. A factor that nothing is said about is generated.
+    """The user's controls. Factors without one are generated. Raises InputError for impossible values.
 
     hold       factors that stay as in the portrait in every frame
-    gain       factor -> how many times its generated deviation from the portrait (1 = as generated, 0 = none)
-    drive      factor -> the motion that it is taken from, all its coordinates, for as long as that lasts
+    gain       factor -> multiplier of its generated deviation from the portrait (1 = as generated, 0 = none)
+    drive      factor -> the motion that all its coordinates are taken from, for as long as that lasts
     track      values frame by frame; its blendshape columns are not used (only calibrated coordinates can be given)
-    keyframes  the same at single frames, between which everything is generated
+    keyframes  values at single frames, between which everything is generated
     set        name of CALIBRATED_NAMES -> one value for all frames
     blink      seconds at which a blink begins
     camera     the eyes look at the camera, however the head turns
@@ -97,9 +97,9 @@ class Controls:
         for factor, gain in self.gain.items():
             if not (math.isfinite(gain) and 0 <= gain <= MAX_GAIN):
                 raise InputError(f"gain {factor}={gain:g}: a gain lies between 0 (no motion) and {MAX_GAIN:g}.")
-            for what, given in (("held", self.hold), ("driven", self.drive)):
+            for state, given in (("held", self.hold), ("driven", self.drive)):
                 if factor in given:
-                    raise InputError(f"{factor} is {what}, so a gain on it does nothing; give one, not both.")
+                    raise InputError(f"{factor} is {state}, so a gain on it does nothing; give one, not both.")
         for name, setting in self.set.items():
             _check_value("set", name, np.array([setting.value]), setting.relative)
         for where, track in (("track", self.track), ("keyframes", self.keyframes)):
@@ -124,14 +124,13 @@ class Controls:
         blink: str | Sequence[str] = (),
         camera: bool = False,
         drive: Mapping[str, Drive] | None = None,
-    ) -> Self:
-        """From the words of the command line, each one string or several, with commas between items:
+    ) -> Controls:
+        """Parses the values of the command line's flags, each one string or several, with commas between items:
 
             Controls.parse(hold="pose,gaze", gain="lip=1.2", set=["yaw=+10", "open_left=0"], track="nod.csv")
 
-        A leading + in a value means relative to the portrait: yaw=+10 is ten degrees more than the portrait, yaw=10 is
-        ten degrees, yaw=+-10 ten degrees less than the portrait. `drive` is what Pipeline.read_drive gives. Raises
-        InputError.
+        A leading + means relative to the portrait: yaw=+10 is ten degrees more than the portrait, yaw=10 is ten
+        degrees, yaw=+-10 ten degrees less than the portrait. `drive` comes from Pipeline.read_drive. Raises InputError.
         """
         held = _items(hold)
         gains = _pairs("gain", gain, "pose=0.5")
@@ -151,7 +150,7 @@ class Controls:
         )
 
     def check_length(self, frames: int) -> None:
-        """Raises InputError if something is asked for only after a video of `frames` frames has ended."""
+        """Raises InputError if a control begins only after a video of `frames` frames has ended."""
         starts = [(name, t.start) for name, t in (("track", self.track), ("first keyframe", self.keyframes)) if t]
         starts += [("blink", round(second * FPS)) for second in self.blink]
         for name, start in starts:
@@ -166,31 +165,32 @@ FREE = Controls()  # everything is generated
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GivenMotion:
-    """Controls made concrete for one portrait and a span of T frames, in raw code space (record value / scale).
+    """Controls resolved for one portrait and a span of T frames, in raw code space (record value / scale).
 
-    values     [T, K] float32: what is given, 0 elsewhere
-    mask       [T, K] bool: where something is given
-    keyframes  [T, K] bool: where a keyframe gives it
-    gain       [K] float32: what generated deviations from the portrait are multiplied by
+    values     given values, 0 elsewhere
+    mask       where a value is given
+    keyframes  where a keyframe gives it
+    gain       multiplier of generated deviations from the portrait
     """
 
-    values: np.ndarray
-    mask: np.ndarray
-    keyframes: np.ndarray
-    gain: np.ndarray
+    values: Float32[np.ndarray, "T K"]
+    mask: Bool[np.ndarray, "T K"]
+    keyframes: Bool[np.ndarray, "T K"]
+    gain: Float32[np.ndarray, " K"]
 
-    def finish(self, codes: np.ndarray, portrait_code: np.ndarray) -> np.ndarray:
-        """Generated raw codes [n, K] of the span's first n frames -> the codes to decode: gains applied, given values
-        exactly as given."""
+    def finish(
+        self, codes: Float[np.ndarray, "n K"], portrait_code: Float[np.ndarray, " K"]
+    ) -> Float32[np.ndarray, "n K"]:
+        """Generated raw codes of the span's first n frames -> the codes to decode: gains applied, given values exactly
+        as given."""
         scaled = np.where(self.gain == 1, codes, portrait_code + self.gain * (codes - portrait_code))
         return np.where(self.mask[: len(codes)], self.values[: len(codes)], scaled).astype(np.float32)
 
 
 def resolve(
-    controls: Controls, portrait_code: np.ndarray, frames: int, layout: FactorLayout, start: int = 0
+    controls: Controls, portrait_code: Float[np.ndarray, " K"], frames: int, layout: FactorLayout, start: int = 0
 ) -> GivenMotion:
-    """Controls -> given entries and gains of frames start .. start + frames - 1, for a portrait whose raw code is
-    portrait_code [K]."""
+    """Returns the given entries and gains of frames start .. start + frames - 1, for a portrait with this raw code."""
     values = np.zeros((frames, layout.size), np.float32)
     mask, keyframes = np.zeros((2, frames, layout.size), bool)
     gain = np.ones(layout.size, np.float32)
@@ -235,20 +235,20 @@ def resolve(
     return GivenMotion(values=values, mask=mask, keyframes=keyframes, gain=gain)
 
 
-def gaze_at_camera(pose: np.ndarray) -> np.ndarray:
-    """Pose in the record's units [T, 6] -> gaze yaw and pitch in the head [T, 2], degrees, that look along the camera's
-    axis; at most EYES_REACH."""
-    return np.clip(in_head(0.0, 0.0, pose[:, :3]), -EYES_REACH, EYES_REACH)
+def gaze_at_camera(pose: Float[np.ndarray, "T 6"]) -> Float[np.ndarray, "T 2"]:
+    """Pose in the record's units -> gaze yaw and pitch in the head, degrees, along the camera's axis; at most
+    MAX_EYE_TURN."""
+    return np.clip(in_head(0.0, 0.0, pose[:, :3]), -MAX_EYE_TURN, MAX_EYE_TURN)
 
 
-def _items(words: str | Sequence[str]) -> list[str]:
-    texts = [words] if isinstance(words, str) else words
+def _items(values: str | Sequence[str]) -> list[str]:
+    texts = [values] if isinstance(values, str) else values
     return [item.strip() for text in texts for item in text.split(",") if item.strip()]
 
 
-def _pairs(flag: str, words: str | Sequence[str], example: str) -> dict[str, str]:
+def _pairs(flag: str, values: str | Sequence[str], example: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for item in _items(words):
+    for item in _items(values):
         match = re.fullmatch(r"(\w+)\s*=\s*(\S+)", item)
         if match is None:
             raise InputError(f"{flag} {item!r} is not NAME=NUMBER, as in {example}.")
@@ -265,9 +265,9 @@ def _number(flag: str, name: str, text: str) -> float:
         raise InputError(f"{flag} {name + '=' if name else ''}{text}: {text!r} is not a number.") from None
 
 
-def _check_value(where: str, name: str, values: np.ndarray, relative: bool) -> None:
+def _check_value(where: str, name: str, values: Float[np.ndarray, " T"], relative: bool) -> None:
     if name not in LIMITS:
-        raise InputError(f"{where} {name}: cannot be set; what can is {', '.join(CALIBRATED_NAMES)}.")
+        raise InputError(f"{where} {name}: cannot be set; choose one of {', '.join(CALIBRATED_NAMES)}.")
     low, high, unit = LIMITS[name]
     if relative:
         low, high = low - high, high - low

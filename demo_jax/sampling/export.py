@@ -39,6 +39,7 @@ from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, EMOTIONS, FACTO
 from demo_jax.flow import condition as conditions
 from demo_jax.flow import guidance, ode
 from demo_jax.flow.condition import Condition
+from demo_jax.media.files import AtomicFile
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.layers import portable
@@ -146,16 +147,11 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
     space = io.BytesIO()
     arrays: dict[str, Any] = {n: np.asarray(getattr(model.space, n)) for n in ("mean", "whiten", "unwhiten")}
     np.savez(space, **arrays)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with portable(), zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
-            for name, (function, shapes, _) in made.items():
-                file.writestr(f"{name}.bin", export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
-            file.writestr("space.npz", space.getvalue())
-            file.writestr("meta.json", json.dumps(meta, indent=1))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with portable(), AtomicFile(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, (function, shapes, _) in made.items():
+            file.writestr(f"{name}.bin", export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
+        file.writestr("space.npz", space.getvalue())
+        file.writestr("meta.json", json.dumps(meta, indent=1))
     return path
 
 

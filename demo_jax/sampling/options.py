@@ -1,4 +1,4 @@
-"""How to sample: seed, solver steps, guidance, emotion. The defaults are the command's."""
+"""Options of the sampler: seed, solver steps, guidance, emotion. The defaults are the command's."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_STEPS, MAX_SCALE = 1000, 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to sample; the defaults are the command's. Raises InputError for impossible numbers."""
+    """Options of the sampler. Raises InputError for impossible values."""
 
     seed: int = 0
     steps: int = 10  # solver steps
-    solver: str = "euler"  # of ode.SOLVERS
-    audio_scale: float = 2.0  # guidance; 1 = as trained, more = lips (nothing else) follow the speech harder
+    solver: str = "euler"  # one of ode.SOLVERS
+    audio_scale: float = 2.0  # classifier-free guidance; 1 = as trained; above 1 the lips, only, follow speech more
     emotion_scale: float = 1.0
-    emotion: str = ""  # of factors.EMOTIONS, or "neutral,2.5:happy": from 2.5 s on; "" leaves it to the model
+    emotion: str = ""  # one of factors.EMOTIONS, or "neutral,2.5:happy" (happy from 2.5 s on); "" = generated
 
     def __post_init__(self) -> None:
         for name in ("seed", "steps"):
@@ -49,22 +49,22 @@ class Options:
                 )
         if self.emotion_scale != 1 and not self.emotion:
             raise InputError(f"emotion scale {self.emotion_scale:g}: without an emotion there is nothing to scale.")
-        self.emotions  # noqa: B018 (raises for what it cannot read)
+        self.emotions  # noqa: B018 (raises for an unknown emotion)
 
     @property
     def evaluations(self) -> int:
-        """Network evaluations per window; the branches of guidance count as one."""
+        """NFE per window; the branches of guidance count as one."""
         return ode.evaluations(self.steps, self.solver)
 
     @property
     def scales(self) -> dict[str, float]:
-        """Of guidance.guide. Emotion is guided only when one is asked for: without, its branch would equal the
-        unguided one."""
+        """Guidance scales of guidance.guide. Emotion is guided only when one is requested: otherwise its branch would
+        equal the unguided one."""
         return {"audio": self.audio_scale} | ({"emotion": self.emotion_scale} if self.emotion else {})
 
     @property
     def emotions(self) -> list[tuple[int, int]]:
-        """From which frame on which of factors.EMOTIONS: (frame, index), in order, the first at frame 0."""
+        """(first frame, index into factors.EMOTIONS) of each emotion, in order, the first at frame 0."""
         spans: list[tuple[int, int]] = []
         for item in self.emotion.split(",") if self.emotion else []:
             time, _, name = item.strip().rpartition(":")
@@ -75,7 +75,7 @@ class Options:
             if name not in EMOTIONS[1:] or frame < 0 or (spans and frame <= spans[-1][0]):
                 raise InputError(
                     f"emotion {item.strip()!r}: choose one of {', '.join(EMOTIONS[1:])}; or several with the seconds "
-                    "from which each counts, in order, as in neutral,2.5:happy."
+                    "at which each begins, in order, as in neutral,2.5:happy."
                 )
             spans.append((frame, EMOTIONS.index(name)))
         return spans if spans and spans[0][0] == 0 else [(0, 0), *spans]

@@ -41,8 +41,8 @@ from demo_jax.errors import InputError
 from demo_jax.faces.driving import fill_gaps
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.media import audio as audio_files
-from demo_jax.media import files as files_files
-from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
+from demo_jax.media.files import check_output
+from demo_jax.media.video_writer import SYNTHETIC, VideoWriter, check_video_output
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import FREE, Controls, Drive
@@ -344,8 +344,8 @@ class Pipeline:
 def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
     """The files that `generate` makes for the video `out`: video, track npz, track csv. Raises InputError if one of
     them cannot be made."""
-    video, npz, csv = output_names(files_files.check_output(out))
-    return video, files_files.check_output(npz, (".npz",)), files_files.check_output(csv, (".csv",))
+    video, npz, csv = output_names(check_video_output(out))
+    return video, check_output(npz, (".npz",)), check_output(csv, (".csv",))
 
 
 def output_names(video: Path) -> tuple[Path, Path, Path]:

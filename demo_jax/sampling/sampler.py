@@ -1,4 +1,4 @@
-"""One window of motion from noise: a pure function, compiled once for any length of speech."""
+"""Samples one window of motion from noise: a pure function, compiled once for any length of speech."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import chex
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Key
 
 from demo_jax.flow import guidance, ode
 from demo_jax.flow.condition import Condition, VelocityFn
@@ -14,18 +15,25 @@ from demo_jax.flow.condition import Condition, VelocityFn
 
 def sample_window(
     velocity_fn: VelocityFn,
-    keys: jax.Array,
+    keys: Key[Array, " B"],
     condition: Condition,
     *,
     steps: int,
-    scales: Mapping[str, float | jax.Array],
+    scales: Mapping[str, float | Float[Array, "*_"]],
     solver: str = "euler",
-) -> jax.Array:
-    """Whitened codes [B, L, K] float32 of a batch of windows.
+) -> Float32[Array, "B L K"]:
+    """Samples the whitened codes of a batch of windows.
 
-    keys [B] are typed random keys, one per row, so that a row does not depend on what else is in its batch. `scales`
-    are those of guidance.guide. The network is evaluated ode.evaluations(steps, solver) times. Padding frames are
-    generated too and mean nothing.
+    Args:
+      velocity_fn: the network.
+      keys: one per row, so that a row does not depend on the others in its batch.
+      condition: of the windows.
+      steps: solver steps; NFE is ode.evaluations(steps, solver).
+      scales: classifier-free guidance scales of guidance.guide.
+      solver: one of ode.SOLVERS.
+
+    Returns:
+      The codes. Padding frames are generated too and are meaningless.
     """
     batch, length, size = condition.given.shape
     chex.assert_shape(keys, (batch,))

@@ -23,7 +23,7 @@ from demo_jax.constants import FPS
 from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, TRACK_COLUMNS
 from demo_jax.media import text_files
-from demo_jax.media.files import link_target, temporary_name
+from demo_jax.media.files import AtomicFile
 
 SUFFIXES = (".npz", ".csv")
 MAX_TIME = 1e6  # seconds
@@ -118,18 +118,16 @@ def read_codes(path: str | os.PathLike, fingerprint: str) -> np.ndarray:
 
 
 def write_track(path: str | os.PathLike, track: MotionTrack) -> Path:
-    """Writes .npz or .csv by the name's suffix, all of TRACK_COLUMNS (NaN or empty where the track has none), through a
-    temporary file. csv numbers have 6 significant digits; codes and fingerprint go into an npz only."""
-    file = link_target(Path(path))
+    """Writes a track atomically, as .npz or .csv by the name's suffix, with all of TRACK_COLUMNS (NaN or empty where
+    the track has none). csv numbers have 6 significant digits; codes and fingerprint go into an npz only. Raises
+    InputError if it cannot be written."""
     free = np.full(track.length, np.nan, np.float32)
     table = {"time": track.time} | {name: np.asarray(track.columns.get(name, free)) for name in TRACK_COLUMNS[1:]}
-    data = _npz_bytes(track, table) if file.suffix.lower() == ".npz" else _csv_bytes(table)
-    temporary = temporary_name(file)
+    data = _npz_bytes(track, table) if Path(path).suffix.lower() == ".npz" else _csv_bytes(table)
     try:
-        temporary.write_bytes(data)
-        os.replace(temporary, file)
+        with AtomicFile(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"track {path} could not be written: {error.strerror}.") from error
     return Path(path)
 

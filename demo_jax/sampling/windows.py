@@ -1,6 +1,6 @@
 """Cuts motion of any length into windows, each conditioned on the frames generated just before it.
 
-Memory does not grow with the length: of a clip, only what one window looks at is held.
+Memory does not grow with the length: only the part of a clip that one window reads is kept.
 """
 
 from __future__ import annotations
@@ -12,43 +12,50 @@ from collections.abc import Callable
 import chex
 import jax
 import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Int, Key, Shaped
 
 from demo_jax.flow.condition import Condition, next_keyframe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Frames of a window: C context before it, L in it, H of audio after it, and how many of the L are kept before the
-    next window begins. A clip that is known as a whole keeps all; a stream keeps a few, and the others it asks for only
-    as look-ahead, whose audio it has."""
+    """Sizes of a window, in frames.
+
+    context    frames before it whose codes condition it (C)
+    length     frames that are generated (L)
+    lookahead  frames of audio after it
+    hop        frames that are kept, after which the next window begins: all of them when the whole clip is known, a few
+               of them in a stream, where the others serve as lookahead
+    ahead      frames, from the window's first on, that are searched for keyframes
+    """
 
     context: int
     length: int
     lookahead: int
     hop: int
-    ahead: int  # frames from a window's first on in which keyframes are looked for
+    ahead: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """What is known of a clip from frame `first` on; codes are whitened. The clip ends with its audio.
+    """The known part of a clip from frame `first` on; codes are whitened. The clip ends with its audio.
 
-    audio         [T, A] float32
-    source        [K] float32: the portrait's code
-    emotion       [G] int32: index into factors.EMOTIONS; 0 = unknown
-    given         [G, K] float32, 0 where not given; G >= T
-    given_mask    [G, K] bool
-    keyframes     [G, K] bool: those of the given entries that are keyframes
-    factor_index  [K] int32, of FactorLayout
+    audio         features
+    source        the portrait's code
+    emotion       index into factors.EMOTIONS; 0 = unknown
+    given         values set by the user, 0 where not given; G >= T frames
+    given_mask    where they are given
+    keyframes     which of the given entries are keyframes
+    factor_index  of FactorLayout
     """
 
-    audio: np.ndarray
-    source: np.ndarray
-    emotion: np.ndarray
-    given: np.ndarray
-    given_mask: np.ndarray
-    keyframes: np.ndarray
-    factor_index: np.ndarray
+    audio: Float32[np.ndarray, "T A"]
+    source: Float32[np.ndarray, " K"]
+    emotion: Int[np.ndarray, " G"]
+    given: Float32[np.ndarray, "G K"]
+    given_mask: Bool[np.ndarray, "G K"]
+    keyframes: Bool[np.ndarray, "G K"]
+    factor_index: Int[np.ndarray, " K"]
     first: int = 0
 
     def __post_init__(self) -> None:
@@ -60,34 +67,37 @@ class Timeline:
 
     @property
     def end(self) -> int:
-        """The clip's length, as far as it is known."""
+        """The first frame after the known audio."""
         return self.first + len(self.audio)
 
-    def condition(self, start: int, context: np.ndarray, sizes: Sizes) -> Condition:
+    def condition(self, start: int, context: Float32[np.ndarray, "n K"], sizes: Sizes) -> Condition:
         """The condition, a batch of one, of the window that begins at frame `start`.
 
-        context [n, K]: the whitened codes of the n <= C frames just before it (n = 0 for the first window).
+        Args:
+          start: the window's first frame.
+          context: the whitened codes of the n <= C frames just before it (n = 0 for the first window).
+          sizes: of the window.
         """
-        c, size, seen, at = sizes.context, self.given.shape[1], len(context), start - self.first
+        c, size, before, at = sizes.context, self.given.shape[1], len(context), start - self.first
         tokens = c + sizes.length + sizes.lookahead
         audio, audio_mask = _cut(self.audio, at - c, tokens)
         inside = _cut(self.audio, at, sizes.length)[1]
         given, _ = _cut(self.given, at, sizes.ahead)
         given_mask = _cut(self.given_mask, at - 1, sizes.ahead + 1)[0]
-        # As in training: keyframes are announced, in the window and beyond; a stretch that is given is not, since its
-        # window sees it in `given`. To the window before, the first frame of a stretch is a keyframe like any other.
+        # As in training: keyframes are announced, within the window and beyond it. A given stretch is not announced in
+        # its own window, which has it in `given`; for the window before, its first frame is a keyframe like any other.
         given_mask, begins = given_mask[1:], given_mask[1:] & ~given_mask[:-1]
         begins[: sizes.length] = False
         announced = begins | _cut(self.keyframes, at, sizes.ahead)[0]
         within = given_mask[: sizes.length] & inside[:, None]
         known = np.zeros((c, size), np.float32)
-        known[c - seen :] = context
+        known[c - before :] = context
         keyframe, keyframe_mask, distance = _keyframes(given, announced, self.factor_index, sizes.length)
         # Before the clip and after it the emotion is that of its ends, as in training.
         emotion = self.emotion[np.clip(np.arange(at - c, at - c + tokens), 0, len(self.emotion) - 1)]
         return Condition(
             context=known[None],
-            context_mask=np.arange(c)[None] >= c - seen,
+            context_mask=np.arange(c)[None] >= c - before,
             context_level=np.zeros(1, np.float32),
             audio=audio[None].astype(np.float32),
             audio_mask=audio_mask[None],
@@ -105,19 +115,23 @@ class Timeline:
 
 
 class WindowIterator:
-    """Goes through a clip window by window. Whoever walks samples: `window()` says of what, `accept` takes the result.
+    """Goes through a clip window by window: `window()` returns the next condition, the caller samples it, and `push`
+    takes the codes, from which the next window's context comes.
 
-    timeline_at(start) gives what is known around the window that begins there (from the frame before its context on),
-    None when the clip is over. Window w's noise is that of fold_in(key, w).
+    Args:
+      timeline_at: start -> the timeline around the window that begins there (from the frame before its context on), or
+        None when the clip is over.
+      sizes: of every window.
+      key: window w's noise is that of fold_in(key, w).
     """
 
-    def __init__(self, timeline_at: Callable[[int], Timeline | None], sizes: Sizes, key: jax.Array) -> None:
+    def __init__(self, timeline_at: Callable[[int], Timeline | None], sizes: Sizes, key: Key[Array, ""]) -> None:
         self._timeline_at, self._sizes, self._key = timeline_at, sizes, key
         self._context: np.ndarray | None = None
         self._start, self._window, self._end = 0, 0, 0
 
-    def window(self) -> tuple[jax.Array, Condition] | None:
-        """A key and the condition of the next window, a batch of one; None when the clip is over."""
+    def window(self) -> tuple[Key[Array, ""], Condition] | None:
+        """Returns a key and the condition of the next window, a batch of one; None when the clip is over."""
         timeline = self._timeline_at(self._start)
         if timeline is None:
             return None
@@ -127,9 +141,9 @@ class WindowIterator:
         key = jax.random.fold_in(self._key, self._window)
         return key, timeline.condition(self._start, self._context, self._sizes)
 
-    def push(self, codes: np.ndarray) -> tuple[int, np.ndarray]:
-        """Whitened codes [L, K] of that window -> its first frame and those that count, [n, K], n = hop but at the
-        end."""
+    def push(self, codes: Float32[np.ndarray, "L K"]) -> tuple[int, Float32[np.ndarray, "n K"]]:
+        """Takes that window's whitened codes; returns its first frame and the codes that are kept, n = hop except at
+        the end."""
         assert self._context is not None
         start, kept = self._start, codes[: min(self._sizes.hop, self._end - self._start)]
         if self._sizes.context:
@@ -138,8 +152,10 @@ class WindowIterator:
         return start, kept
 
 
-def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows start .. start + length - 1 of array [T, ..], zeros outside; and which rows were inside [length] bool."""
+def _cut(
+    array: Shaped[np.ndarray, "T ..."], start: int, length: int
+) -> tuple[Shaped[np.ndarray, "L ..."], Bool[np.ndarray, " L"]]:
+    """Rows start .. start + length - 1, zeros outside; and which rows were inside."""
     index = np.arange(start, start + length)
     inside = (index >= 0) & (index < len(array))
     out = np.zeros((length, *array.shape[1:]), array.dtype)
@@ -149,8 +165,8 @@ def _cut(array: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.nda
 
 @functools.partial(jax.jit, static_argnames="length")
 def _keyframes(
-    values: np.ndarray, mask: np.ndarray, factor_index: np.ndarray, length: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """next_keyframe over [N, K], for the first `length` frames: three arrays [1, L, ..]."""
+    values: Float[Array, "T K"], mask: Bool[Array, "T K"], factor_index: Int[Array, " K"], length: int
+) -> tuple[Float[Array, "1 L K"], Bool[Array, "1 L K"], Float[Array, "1 L F"]]:
+    """next_keyframe over T frames, for the first L = `length` of them."""
     keyframe, known, distance = next_keyframe(values[None], mask[None], factor_index)
     return keyframe[:, :length], known[:, :length], distance[:, :length]

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_pipelines.extraction.speech_augmentation import AUGMENTATION_VERSION
+from data_pipelines.loading.workers import Report, run_all
 from data_pipelines.puppet.corpus.clips import CLIPS_VERSION, Take, probe_take, speaker_name, stream
 from data_pipelines.puppet.corpus.datasheet import write_datasheet
 from data_pipelines.puppet.corpus.plan import BuildTask, Parameters, by_person, duration
-from data_pipelines.puppet.corpus.workers import Report, run_all
 from data_pipelines.puppet.motion.articulation import ARTICULATION_VERSION
 from data_pipelines.puppet.motion.face_motion import MOTION_VERSION
 from data_pipelines.puppet.speech.sentences import SENTENCES_VERSION

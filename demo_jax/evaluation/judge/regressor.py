@@ -26,6 +26,7 @@ from PIL import Image
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, CALIBRATED_NAMES, FACTOR_OF
 from demo_jax.paths import ASSETS
+from demo_jax.pytrees import leaf_name
 
 SIZE = 128  # px that the judge looks at; other sizes are resampled
 BUNDLED_JUDGE = ASSETS / "judge"
@@ -273,14 +274,10 @@ def load_judge(folder: Path = BUNDLED_JUDGE) -> Judge:
             raise
         raise InputError(f"{folder} holds a damaged judge ({error}); train it again.") from error
     paths, structure = jax.tree_util.tree_flatten_with_path(shapes)
-    leaves = [jnp.asarray(stored[_name(path)]) for path, _ in paths]
+    leaves = [jnp.asarray(stored[leaf_name(path)]) for path, _ in paths]
     return Judge(jax.tree_util.tree_unflatten(structure, leaves), config)
 
 
 def flat_names(tree: PyTree) -> dict:
     """A tree of dicts -> {"a/b/c": leaf}."""
-    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def _name(path: tuple) -> str:
-    return "/".join(str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path)
+    return {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}

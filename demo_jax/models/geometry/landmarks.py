@@ -1,26 +1,24 @@
-"""What lips, lids, brows and eyes do to a face, as 70 points of the head: 68 landmarks and two irises.
+"""The motion of lips, lids, brows and eyes, as 70 points of the head: 68 landmarks and two irises.
 
-A rigid head says where a turning face goes (`rigid`); these points say what else moves. They are read off the blocks of
-a code and the looks of the source, in the head's own axes and face widths, and known for every training picture, so
-that they are learned in minutes. Their differences between source and driving code shift the picture, and outlines
-through the driving ones are drawn into the decoder's features: where a mouth stands open, something has to be painted.
+`rigid` describes the motion of a turning head; these points describe the rest. They are predicted from the blocks of a
+code and the source's appearance, in the head's own axes and face widths. Their ground truth is known for every training
+image, so that they are learned in minutes. Their differences between source and driving code shift the image, and
+outlines through the driving points are drawn into the decoder's features, because an open mouth has to be painted.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float32
 
 from demo_jax.factors import GAZE_SCALE, LANDMARK_MIRROR
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.warp import identity_grid, warp
-from demo_jax.models.layers import channel_norm
+from demo_jax.models.layers import Dtype, channel_norm
 
-Dtype = Any
 LANDMARKS = 68
 INNER_LIPS, OUTER_LIPS = np.arange(60, 68), np.arange(48, 60)
 EYE_CORNERS = ((36, 39), (42, 45))  # right eye, left eye
@@ -28,7 +26,7 @@ _EYES = (np.arange(36, 42), np.arange(42, 48))
 _BROWS = (np.arange(17, 22), np.arange(22, 27))
 
 # The mean face at rest, from the point half-way between the ears, face widths: landmarks of the right half and of the
-# middle, measured on the puppets (of people it differs by less than people differ). Learning starts here.
+# middle, measured on the puppets (for people it differs by less than people differ). These are the initial values.
 _MEAN_HALF = {
     0: (-0.500, 0.000, 0.000), 1: (-0.488, -0.131, 0.040), 2: (-0.432, -0.267, 0.110), 3: (-0.344, -0.385, 0.163),
     4: (-0.252, -0.470, 0.212), 5: (-0.176, -0.522, 0.258), 6: (-0.112, -0.547, 0.311), 7: (-0.054, -0.558, 0.350),
@@ -43,8 +41,8 @@ _MEAN_HALF = {
 }  # fmt: skip
 
 
-def mean_face() -> np.ndarray:
-    """[68, 3] float32, face widths in the head's axes."""
+def mean_face() -> Float32[np.ndarray, "68 3"]:
+    """Returns the landmarks of the mean face, face widths in the head's axes."""
     face = np.full((LANDMARKS, 3), np.nan, np.float32)
     for i, point in _MEAN_HALF.items():
         face[i] = point
@@ -58,27 +56,27 @@ _PARTS: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
     "eyes": (np.arange(36, 48), ("gaze", "residual")),
     "brows": (np.arange(17, 36), ("residual",)),
 }
-# How far around a point the picture goes along with it, face widths.
+# How far around a point the image moves along with it, face widths.
 _REACH = np.concatenate(
     [np.full(n, reach) for n, reach in ((17, 0.12), (10, 0.07), (9, 0.07), (12, 0.025), (20, 0.05), (2, 0.035))]
 ).astype(np.float32)
-_CHANGE = 0.2  # face widths: what a change of 1 means, large so that small weights learn fast
-# Or the jaw would hold the lips, and the lids the irises.
+_CHANGE = 0.2  # face widths: the size of a change of 1, large so that small weights learn fast
+# Without these weights the jaw would hold back the lips, and the lids the irises.
 _WEIGHT = np.square(0.04 / _REACH) * np.where(np.arange(len(_REACH)) < LANDMARKS, 1, 4).astype(np.float32)
-_REST = 0.05  # weight of staying where one is, against 1 of a point of the lips that one lies on
-_LOOK = (16, 16)  # px of source features that are looked at, over the whole face
-# Radius of the puppets' eyeballs, face widths (of people about 0.09). Not learned: pictures alone shrank it to 0.03, as
-# an iris in a wrong place costs more than one that hardly moves.
+_REST = 0.05  # weight of no motion, against 1 of a point of the lips at its own place
+_LOOK = (16, 16)  # px of source features, over the whole face
+# Radius of the puppets' eyeballs, face widths (of people about 0.09). It is not learned: learned from images alone it
+# shrank to 0.03, because an iris in the wrong place costs more than one that hardly moves.
 _EYEBALL = 0.148
 _IRIS = 0.06
 SKETCH = 8  # channels
-_STRONG = 3.0  # what inside is, so that small weights draw; outside is 0, so that they are taught where something is
+_STRONG = 3.0  # value inside, large so that small weights suffice; outside is 0, so that weights are learned inside
 
 
 class FacePoints(nn.Module):
-    """(source features [B, r, r, c], blocks of source and driving code, poses [B, 6]) -> points [B, 70, 3] of both.
+    """Predicts the points of source and driving code, [B, 70, 3] each.
 
-    Codes say what a face does, the source what face it is: both are needed to say where its lids are when half closed.
+    Codes describe the expression, the source describes the face: both are needed to place half-closed lids.
     """
 
     dtype: Dtype = jnp.float32
@@ -86,10 +84,11 @@ class FacePoints(nn.Module):
     @nn.compact
     def __call__(
         self,
-        features: jax.Array,
-        blocks: dict[str, tuple[jax.Array, jax.Array]],
-        source_pose: jax.Array,
-    ) -> tuple[jax.Array, jax.Array]:
+        features: Float[Array, "B R R C"],
+        blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
+        source_pose: Float[Array, "B 6"],
+    ) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
+        """`features` are the source's, `blocks` are of source and driving code, by factor."""
         grid = rigid.patch_grid(source_pose, (0.0, -0.15, 0.4), _LOOK, 1.2)
         looks = warp(jax.lax.stop_gradient(features), grid)
         for i in range(2):
@@ -104,7 +103,7 @@ class FacePoints(nn.Module):
             for name, (index, _) in _PARTS.items()
         }
 
-        def points(which: int) -> jax.Array:
+        def points(which: int) -> Float[Array, "B 70 3"]:
             face = jnp.broadcast_to(mean_face()[None], (len(looks), LANDMARKS, 3))
             for name, (index, factors) in _PARTS.items():
                 known = jnp.concatenate([blocks[factor][which] for factor in factors], -1)
@@ -123,18 +122,20 @@ class FacePoints(nn.Module):
         return points(0), points(1)
 
 
-def shift(points: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, ...], resolution: int) -> jax.Array:
-    """Where the source shows what a pixel of the wanted picture shows, beyond what the rigid head says.
+def shift(
+    points: tuple[Float[Array, "B N 3"], Float[Array, "B N 3"]],
+    poses: tuple[Float[Array, "B 6"], Float[Array, "B 6"]],
+    resolution: int,
+) -> Float[Array, "B {resolution} {resolution} 2"]:
+    """Returns the shift of sampling positions that the points add to the rigid motion of the head, in -1..1, y down.
 
-    A mean over the points of how far each lies, in the source picture, from where the same point of a head with the
-    driving expression would: weighted by Gaussians around the driving points, with some weight on staying.
+    It is a mean over the points of how far each lies, in the source image, from the same point of a head with the
+    driving expression: weighted by Gaussians around the driving points, with some weight on no motion.
 
     Args:
-      points: [B, 70, 3] of source and driving code.
-      poses: [B, 6] pose coordinates of source and driving code.
-
-    Returns:
-      [B, r, r, 2], to be added to sampling positions in -1..1, y down.
+      points: of source and driving code.
+      poses: pose coordinates of source and driving code.
+      resolution: of the positions.
     """
     (source, driving), (from_pose, to_pose) = points, poses
     away = rigid.project(source, from_pose) - rigid.project(driving, from_pose)
@@ -151,12 +152,11 @@ def shift(points: tuple[jax.Array, jax.Array], poses: tuple[jax.Array, ...], res
     return total[..., :2] / (total[..., 2:] + _REST)
 
 
-def sketch(points: jax.Array, pose: jax.Array, resolution: int) -> jax.Array:
-    """Outlines of the face to draw, [B, r, r, 8]: inner lips, outer lips and eyes, each with a sharp and a soft edge,
-    the irises and the brows; 0 outside to 3 inside. No gradient: the points are taught by true ones.
-
-    points [B, 70, 3], pose [B, 6] coordinates of the codes.
-    """
+def sketch(
+    points: Float[Array, "B 70 3"], pose: Float[Array, "B 6"], resolution: int
+) -> Float[Array, "B {resolution} {resolution} 8"]:
+    """Returns outlines of the face: inner lips, outer lips and eyes, each with a sharp and a soft edge, the irises and
+    the brows; 0 outside to 3 inside. There is no gradient: the points are learned from the ground truth."""
     at = jax.lax.stop_gradient(rigid.project(points, pose))
     size = jax.lax.stop_gradient(2.0 * rigid.parts(pose)[2])[:, None]  # a face width, in units of -1..1
     line = (jnp.arange(resolution, dtype=jnp.float32) + 0.5) * 2 / resolution - 1
@@ -170,13 +170,14 @@ def sketch(points: jax.Array, pose: jax.Array, resolution: int) -> jax.Array:
     return _STRONG * jnp.stack(maps, -1).reshape(len(points), resolution, resolution, SKETCH)
 
 
-# Coordinates in arrays of their own: sums over a last axis of two keep a CPU from using its vectors.
-_Pixels = tuple[jax.Array, jax.Array]  # x, y [1, P]
+# x and y are arrays of their own: sums over a last axis of two keep a CPU from using its vector instructions.
+_Pixels = tuple[Float[Array, "1 P"], Float[Array, "1 P"]]
+_Ends = tuple[Float[Array, "B 1"], Float[Array, "B 1"]]
 
 
-def _squared_distance(pixels: _Pixels, line: jax.Array, closed: bool = False) -> jax.Array:
-    """Pixels to the polyline [B, K, 2] -> [B, P]."""
-    best: jax.Array | float = jnp.inf
+def _squared_distance(pixels: _Pixels, line: Float[Array, "B N 2"], closed: bool = False) -> Float[Array, "B P"]:
+    """Returns the squared distances of pixels from a polyline."""
+    best: Array | float = jnp.inf
     for a, b in _segments(line, closed):
         (u, v), (x, y) = ((b[i] - a[i] for i in range(2)), (pixels[i] - a[i] for i in range(2)))
         t = jnp.clip((x * u + y * v) / jnp.maximum(u * u + v * v, 1e-9), 0, 1)
@@ -184,8 +185,8 @@ def _squared_distance(pixels: _Pixels, line: jax.Array, closed: bool = False) ->
     return jnp.asarray(best)
 
 
-def _signed_distance(pixels: _Pixels, polygon: jax.Array) -> jax.Array:
-    """Pixels to the outline of a polygon [B, K, 2] -> [B, P], positive inside."""
+def _signed_distance(pixels: _Pixels, polygon: Float[Array, "B N 2"]) -> Float[Array, "B P"]:
+    """Returns the distances of pixels from the outline of a polygon, positive inside."""
     inside, (x, y) = jnp.zeros((1, 1), bool), pixels
     for a, b in _segments(polygon, closed=True):
         slope = (b[0] - a[0]) / jnp.where(a[1] == b[1], 1.0, b[1] - a[1])
@@ -193,7 +194,7 @@ def _signed_distance(pixels: _Pixels, polygon: jax.Array) -> jax.Array:
     return jnp.sqrt(_squared_distance(pixels, polygon, closed=True)) * jnp.where(inside, 1.0, -1.0)
 
 
-def _segments(line: jax.Array, closed: bool) -> list[tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]]:
-    """The ends of each segment of [B, K, 2]: two of (x, y), each [B, 1]."""
+def _segments(line: Float[Array, "B N 2"], closed: bool) -> list[tuple[_Ends, _Ends]]:
+    """Returns the two ends (x, y) of each segment of a polyline."""
     ends = [(line[:, i, :1], line[:, i, 1:]) for i in range(line.shape[1])]
     return list(zip(ends, ends[1:] + ends[:1], strict=True))[: None if closed else -1]

@@ -1,29 +1,29 @@
-"""Where a turning head takes each pixel: geometry that the decoder need not learn.
+"""The motion of pixels under a turning head: geometry that the decoder does not have to learn.
 
-The code's calibrated coordinates say exactly how the head stands in the source and in the wanted picture. Taking the
-head for an ellipsoid, a ray through a pixel of the wanted picture meets it in one point, and the source's pose says
-where the source shows that point. The decoder learns what is missing: the true depth, which pixels are head, and all
+The calibrated coordinates of a code give the exact pose of the head in the source and in the target image. If the head
+is an ellipsoid, the ray through a pixel of the target image meets it in one point, and the source's pose gives the
+place of that point in the source. The decoder learns the rest: the true depth, which pixels are head, and all motion
 that is not rigid.
 """
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from demo_jax.factors import POSE_SCALE
 
-AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; where training starts
+AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; initial values
 CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
 EYES = (0.0, 0.03, 0.45)  # between the eyes and in the middle of the mouth, likewise
 MOUTH = (0.0, -0.39, 0.45)
-DOWN = np.array([[[1.0, -1.0]]], np.float32)  # pictures have y down
+DOWN = np.array([[[1.0, -1.0]]], np.float32)  # images have y down
 _MAX_ANGLE = 75.0  # degrees
 
 
-def rotation(degrees: jax.Array) -> jax.Array:
-    """yaw, pitch, roll [B, 3] -> R = Rz(roll) Ry(yaw) Rx(pitch), [B, 3, 3]; as demo_jax.factors.rotation_matrix."""
+def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
+    """Returns R = Rz(roll) Ry(yaw) Rx(pitch) from yaw, pitch, roll, as demo_jax.factors.rotation_matrix."""
     yaw, pitch, roll = jnp.moveaxis(jnp.deg2rad(degrees), -1, 0)
     cy, sy, cp, sp, cr, sr = jnp.cos(yaw), jnp.sin(yaw), jnp.cos(pitch), jnp.sin(pitch), jnp.cos(roll), jnp.sin(roll)
     rows = [
@@ -35,19 +35,26 @@ def rotation(degrees: jax.Array) -> jax.Array:
 
 
 def head_flow(
-    grid: jax.Array, source: jax.Array, driving: jax.Array, axes: jax.Array, centre: jax.Array, depth: jax.Array | float
-) -> tuple[jax.Array, jax.Array]:
-    """Where the source shows the point of the head that each pixel of the wanted picture shows.
+    grid: Float[Array, "H W 2"],
+    source: Float[Array, "B 6"],
+    driving: Float[Array, "B 6"],
+    axes: Float[Array, 3],
+    centre: Float[Array, 3],
+    depth: Float[Array, "B H W"] | float,
+) -> tuple[Float[Array, "B H W 2"], Float[Array, "B H W"]]:
+    """Finds, for the point of the head at each pixel of the target image, its place in the source.
 
     Args:
-      grid: [H, W, 2] pixel positions (x, y) in -1..1, y down (`warp.identity_grid`).
-      source, driving: [B, 6] pose coordinates of the codes (yaw, pitch, roll, x, y, z over POSE_SCALE).
-      axes, centre: [3] of the ellipsoid, face widths, in the head's own axes.
-      depth: [B, H, W] or 0: what to add to the ellipsoid's depth towards the camera, face widths.
+      grid: pixel positions (x, y) in -1..1, y down (`warp.identity_grid`).
+      source: pose coordinates of its code (yaw, pitch, roll, x, y, z over POSE_SCALE).
+      driving: likewise.
+      axes: of the ellipsoid, face widths, in the head's own axes.
+      centre: of the ellipsoid, likewise.
+      depth: added to the ellipsoid's depth towards the camera, face widths.
 
     Returns:
-      Sampling positions [B, H, W, 2] in -1..1, y down; and how far inside the ellipsoid's outline a pixel lies,
-      [B, H, W]: 1 in its middle, 0 on the outline, negative outside, where the positions continue those of the outline.
+      Sampling positions in -1..1, y down; and how far inside the ellipsoid's outline a pixel lies: 1 in its middle, 0
+      on the outline, negative outside, where the positions continue those of the outline.
     """
     (turn_s, move_s, zoom_s), (turn_d, move_d, zoom_d) = parts(source), parts(driving)
     # Crop widths, y up, from the crop's centre; then face widths from the face's centre, in the camera's axes.
@@ -67,17 +74,16 @@ def head_flow(
     return 2.0 * at * DOWN[None], inside
 
 
-def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple[int, int], width: float) -> jax.Array:
-    """Where to look for an upright patch of the face.
+def patch_grid(
+    pose: Float[Array, "B 6"], centre: tuple[float, float, float], shape: tuple[int, int], width: float
+) -> Float[Array, "B rows columns 2"]:
+    """Returns the sampling positions of an upright patch of the face, in -1..1, y down.
 
     Args:
-      pose: [B, 6] pose coordinates of the codes.
-      centre: what the patch's middle shows, face widths in the head's axes (`EYES`, `MOUTH`).
+      pose: pose coordinates of the codes.
+      centre: the point in the middle of the patch, face widths in the head's axes (`EYES`, `MOUTH`).
       shape: rows and columns of the patch.
-      width: of the patch, in face widths; it turns with the roll and grows with the face, and nothing else.
-
-    Returns:
-      Sampling positions [B, rows, columns, 2] in -1..1, y down.
+      width: of the patch, in face widths. The patch turns with the roll and scales with the face, and nothing else.
     """
     rows, columns = shape
     middle, zoom = project(jnp.asarray(centre)[None, None], pose), parts(pose)[2]
@@ -90,18 +96,24 @@ def patch_grid(pose: jax.Array, centre: tuple[float, float, float], shape: tuple
     return middle[:, None] + 2.0 * zoom[:, None, None, None] * away * DOWN[None]
 
 
-def project(points: jax.Array, pose: jax.Array) -> jax.Array:
-    """Points [B or 1, N, 3] of heads (face widths, their own axes) and pose coordinates of the codes [B, 6] -> where
-    they are seen, [B, N, 2] in -1..1, y down."""
+def project(points: Float[Array, "#B N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
+    """Projects points of heads (face widths, in the head's axes) to the image, in -1..1, y down.
+
+    Args:
+      points: of each head, or the same of all.
+      pose: pose coordinates of the codes.
+    """
     turn, move, zoom = parts(pose)
     points = jnp.broadcast_to(points, (len(pose), *points.shape[1:]))
     seen = move[:, None] + zoom[:, None, None] * jnp.einsum("bij,bnj->bni", turn[:, :2], points)
     return 2.0 * seen * DOWN
 
 
-def parts(pose: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Pose coordinates of the codes [B, 6] -> rotation [B, 3, 3], place [B, 2] in crop widths from the crop's centre
-    (y up), face width over crop width [B]. Clipped: an untrained encoder may ask for anything."""
+def parts(pose: Float[Array, "B 6"]) -> tuple[Float[Array, "B 3 3"], Float[Array, "B 2"], Float[Array, " B"]]:
+    """Returns the rotation, the place in crop widths from the crop's centre (y up), and face width over crop width.
+
+    The pose coordinates of the codes are clipped: an untrained encoder may return any value.
+    """
     pose = pose * jnp.asarray(POSE_SCALE)[None]
     turn = rotation(jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE))
     return turn, jnp.clip(pose[:, 3:5], -1.0, 1.0), jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0))

@@ -1,25 +1,26 @@
 """Backward warping by bilinear sampling, with a gradient written by hand.
 
 XLA differentiates a gather into a scatter and keeps every corner alive; the rule here recomputes the corners, takes the
-flow's gradient from gathers alone, and scatters only where the gradient of the warped picture is asked for (XLA drops
-it when the picture is data, as in the RGB warp).
+flow's gradient from gathers alone, and scatters only where the gradient of the warped image is needed (XLA drops it
+when the image is data, as in the RGB warp).
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 
-def identity_grid(height: int, width: int) -> jax.Array:
-    """Pixel centres [H, W, 2] as (x, y) in -1..1 of the picture, x right, y down."""
+def identity_grid(height: int, width: int) -> Float[Array, "{height} {width} 2"]:
+    """Returns the pixel centres (x, y) of an image in -1..1, x right, y down."""
     y = (jnp.arange(height, dtype=jnp.float32) + 0.5) * 2 / height - 1
     x = (jnp.arange(width, dtype=jnp.float32) + 0.5) * 2 / width - 1
     return jnp.stack(jnp.meshgrid(x, y, indexing="xy"), -1)
 
 
-def _corners(grid: jax.Array, height: int, width: int) -> tuple[jax.Array, ...]:
-    """grid [B, H', W', 2] -> four row indices [B, P] into a flat picture, fractions fx, fy [B, P, 1], inside x, y."""
+def _corners(grid: Float[Array, "B H W 2"], height: int, width: int) -> tuple[Array, ...]:
+    """Returns four row indices [B, P] into a flat image, fractions fx, fy [B, P, 1], and whether x, y lie inside."""
     grid = grid.reshape(grid.shape[0], -1, 2).astype(jnp.float32)  # bf16 cannot hold a pixel position at 512 px
     x = (grid[..., 0] + 1) * (width / 2) - 0.5
     y = (grid[..., 1] + 1) * (height / 2) - 0.5
@@ -33,25 +34,27 @@ def _corners(grid: jax.Array, height: int, width: int) -> tuple[jax.Array, ...]:
     return top + x0i, top + x1i, bottom + x0i, bottom + x1i, fx, fy, *inside
 
 
-def _gather(flat: jax.Array, index: jax.Array) -> jax.Array:
+def _gather(flat: Float[Array, "B pixels C"], index: Int[Array, "B P"]) -> Float[Array, "B P C"]:
     return jax.vmap(lambda rows, i: rows.at[i].get(mode="promise_in_bounds"))(flat, index)
 
 
 @jax.custom_vjp
-def warp(image: jax.Array, grid: jax.Array) -> jax.Array:
+def warp(image: Float[Array, "B H W C"], grid: Float[Array, "B rows columns 2"]) -> Float[Array, "B rows columns C"]:
     """Samples `image` at `grid`; positions outside are clamped to the border.
 
     Args:
-      image: [B, H, W, C], any float dtype.
-      grid: [B, H', W', 2] sampling positions (x, y), -1..1 over the picture's edges (`identity_grid` changes nothing).
+      image: of any float dtype.
+      grid: sampling positions (x, y), -1..1 between the edges of the image (`identity_grid` changes nothing).
 
     Returns:
-      [B, H', W', C] in image's dtype.
+      The samples, in image's dtype.
     """
     return _forward(image, grid)[0]
 
 
-def _forward(image: jax.Array, grid: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _forward(
+    image: Float[Array, "B H W C"], grid: Float[Array, "B rows columns 2"]
+) -> tuple[Float[Array, "B rows columns C"], tuple[Array, Array]]:
     batch, height, width, channels = image.shape
     i00, i01, i10, i11, fx, fy, *_ = _corners(grid, height, width)
     flat = image.reshape(batch, height * width, channels)
@@ -62,7 +65,9 @@ def _forward(image: jax.Array, grid: jax.Array) -> tuple[jax.Array, tuple[jax.Ar
     return out.reshape(*grid.shape[:3], channels), (image, grid)
 
 
-def _backward(saved: tuple[jax.Array, jax.Array], out: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(
+    saved: tuple[Float[Array, "B H W C"], Float[Array, "B rows columns 2"]], out: Float[Array, "B rows columns C"]
+) -> tuple[Float[Array, "B H W C"], Float[Array, "B rows columns 2"]]:
     image, grid = saved
     batch, height, width, channels = image.shape
     i00, i01, i10, i11, fx, fy, inside_x, inside_y = _corners(grid, height, width)

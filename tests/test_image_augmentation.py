@@ -126,7 +126,7 @@ def test_a_composite_is_close_to_the_true_render(identity):
 
     for factor, box in (("lip", 0), ("gaze", 1)):
         made = augmentation.composite(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
-        marks = augmentation.compose_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
+        marks = augmentation.composite_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
         redrawn = expression[:1].copy()
         columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
         redrawn[:, columns] = expression[1:, columns]

@@ -131,7 +131,7 @@ def test_stage1_shapes_and_dtypes(records: Path):
         "driving_shift": (np.float32, (8, 3)), "driving_boxes": (np.float32, (8, 2, 4)),
         "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)), "time": (np.int32, (8,)),
         "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
-        "confidence": (np.float32, (8,)), "set_factor": (np.int32, (4,)), "set_boxes": (np.float32, (4, 2, 4)),
+        "set_factor": (np.int32, (4,)), "set_boxes": (np.float32, (4, 2, 4)),
     }  # fmt: skip
     for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
         expected |= {name: (np.uint8, (4, 16, 16, 3)), f"{name}_calibrated": (np.float32, (4, 13))}
@@ -334,7 +334,7 @@ def test_arrays_read_in_part_are_those_of_the_file_as_it_is_now(tmp_path: Path):
 def test_files_that_cannot_be_read_in_part_are_named(tmp_path: Path, write, message: str):
     with open(tmp_path / "odd.npz", "wb") as file:
         write(file)
-    with pytest.raises(InputError, match=rf"odd\.npz is damaged or no record .*{message}"):
+    with pytest.raises(InputError, match=rf"odd\.npz is damaged or not a record .*{message}"):
         read_members(epath.Path(tmp_path / "odd.npz"), ["pose"])
 
 
