@@ -1,4 +1,4 @@
-"""Trains either stage of DEMO; `demo_jax/train.py` has the command, `demo_jax/jobs/` what it puts together.
+"""Trains either stage of DEMO; the command is in `demo_jax/train.py`, the assembly of a stage in `demo_jax/jobs/`.
 
 python train.py --config=configs/puppet_autoencoder.py --workdir=runs/puppet_ae --config.data.path=data/puppet
 """

@@ -1,1 +1,1 @@
-"""Runs of train.py: one file each, its docstring giving the command, the time it takes and the numbers to expect."""
+"""Runs of train.py, one a file. The docstring gives the command, the time it takes and the scores to expect."""

@@ -1,11 +1,18 @@
-"""One variant of a small stage 1 at 64 px and a small, fixed budget: what `make ablations` trains, one after the other.
+"""One variant of a small stage 1 at 64 px with a small, fixed budget; `make ablations` trains one after the other.
 
 python train.py --config=configs/ablation_autoencoder.py:no_swap --workdir=runs/no_swap --config.data.path=data/puppet
 
-The name after the colon is one of VARIANTS ("full" if there is none). Factors whose block is taken away keep their
-coordinates, which then count as residual: no truth, no contrast, and they are swapped with the residual. So every
-variant has the same networks and as many numbers to say the motion with; but for paper_split, 512 numbers with the
-paper's sizes 500/6/6 and no residual. Under 20 minutes on one CPU core each.
+The name after the colon is one of VARIANTS ("full" if there is none). The coordinates of a removed block count as
+residual: no truth, no contrast, and they are swapped with the residual. So all variants have the same networks and as
+many numbers to describe the motion; except paper_split, which has 512 numbers with the paper's sizes 500/6/6 and no
+residual.
+
+Time: under 20 minutes each on one CPU core.
+
+Scores of `full` on the test split after 1,000 steps, mean of two seeds: PSNR 25.6 dB, 22.6 dB in mouth and eyes, 23.4
+dB with one factor swapped, 22.0 dB on another identity; R² 0.57 of the own factor, 0.08 of another. Other variants:
+docs/results.md, "Which losses of stage 1 matter"; no_gaze_contrast, no_consistency, no_identity, no_landmarks and
+no_expression are not measured.
 """
 
 import dataclasses

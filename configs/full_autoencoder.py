@@ -1,7 +1,11 @@
-"""Stage 1 at full size: 512 px, D = 512. For GPUs and TPUs; never trained so far: compiled for up to 256
-devices, and run for a step (docs/scale.md).
+"""Stage 1 at full size, for GPUs and TPUs: 512 px, D = 512.
 
 python train.py --config=configs/full_autoencoder.py --workdir=runs/full_ae --config.data.path=CORPUS
+
+Time: not measured; never trained. It has been compiled for up to 256 devices (docs/scale.md). One step of one image and
+one paired group takes 15.0 s and at most 11.9 GiB in float32 on two idle CPU cores.
+
+Scores: not measured.
 """
 
 from demo_jax.config import (
@@ -34,7 +38,7 @@ def get_config():
             ),
             loss=Stage1LossConfig(cycle=0.1),
             augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
-            data=DataConfig(batch_size=128, set_batch_size=32, workers=16),  # sets are composites
+            data=DataConfig(batch_size=128, set_batch_size=32, workers=16),  # paired groups are composites
             optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=2_000, ema_decay=0.9999),
         )
     )

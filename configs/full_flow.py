@@ -1,7 +1,12 @@
-"""Stage 2 at full size: 1024 wide, 8 layers, 8 heads. For GPUs and TPUs; never trained so far.
+"""Stage 2 at full size, for GPUs and TPUs: 1024 wide, 8 layers, 8 heads.
 
     python train.py --config=configs/full_flow.py --workdir=runs/full_flow --config.data.path=CODES \\
         --config.autoencoder=runs/full_ae
+
+Time: not measured; never trained. It has been compiled for up to 256 devices (docs/scale.md). One step of 8 windows
+takes 3.2 s and at most 7.3 GiB in float32 on two idle CPU cores.
+
+Scores: not measured.
 """
 
 from demo_jax.config import DataConfig, FlowTransformerConfig, OptimizerConfig, Stage2Config, as_config_dict

@@ -1,13 +1,16 @@
-"""Stage 1 on prepared video at 256 px, for one GPU, from a model that has learned on puppets at 128 px. Run for 1,270
-steps so far (16 a second on an H200 beside other work); its pictures were not measured.
+"""Stage 1 on prepared video at 256 px, for one GPU, from a model trained on puppets at 128 px.
 
 python -m data_pipelines.prepare --videos FOLDER --out data/real
 python train.py --config=configs/real_256_autoencoder.py --workdir=runs/real_ae --config.data.path=data/real \\
     --config.start_from=runs/puppet_ae
 
-The model to start from is that of configs/puppet_gpu_autoencoder.py. What it knows of pose and of drawing up to 64 px
-is taken over by name and shape; the patches at which mouth and eyes are read are twice as large here, and their readers
-begin anew.
+The model to start from is that of configs/puppet_gpu_autoencoder.py. Its parameters for pose and for rendering up to
+64 px are taken over by name and shape. The crops of mouth and eyes are twice as large here, and the networks that read
+them start from random parameters.
+
+Time: not measured as a whole; 16 steps a second on an H200 beside other work, for 1,270 steps.
+
+Scores: not measured.
 """
 
 from demo_jax.config import (
@@ -34,7 +37,7 @@ def get_config():
             ),
             loss=Stage1LossConfig(lip_contrast=0.0, expression=20.0, cycle=0.1),
             augment=AugmentConfig(colour=0.15, shift=0.05, zoom=0.1),
-            data=DataConfig(batch_size=24, set_batch_size=12, workers=8),  # sets are composites of two frames
+            data=DataConfig(batch_size=24, set_batch_size=12, workers=8),  # paired groups are composites of two frames
             optimizer=OptimizerConfig(learning_rate=5e-4),
         )
     )

@@ -1,4 +1,4 @@
-"""What every command line shares: the parser, one-line errors, exit codes."""
+"""Helpers of all command lines: the parser, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from demo_jax.errors import InputError
 
 
 def print_error(error: object) -> None:
-    """The one line on stderr with which a command refuses; line breaks, as in a strange file name, become spaces."""
+    """Prints an error as one line on stderr; line breaks, as in a strange file name, become spaces."""
     print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse that refuses in one line, with exit code 2, and takes no abbreviated flags."""
+    """argparse with one-line errors, exit code 2, and no abbreviated flags."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"allow_abbrev": False} | kwargs))
@@ -29,12 +29,12 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def cli_main(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a command's main: an InputError becomes one line on stderr and exit code 2."""
+    """Returns a command's main in which an InputError becomes one line on stderr and exit code 2."""
 
     @functools.wraps(main)
     def wrapped(*args: Any, **kwargs: Any) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
         try:
             return main(*args, **kwargs) or 0
         except InputError as error:

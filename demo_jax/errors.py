@@ -4,5 +4,8 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used. The message is one sentence or two: what was wrong, with which input,
-    and what to do about it. Commands print it and exit with code 2; they never show a traceback for it."""
+    """Something the user gave cannot be used.
+
+    The message is one sentence or two: what was wrong, with which input, and what to do about it. Commands print it
+    without a traceback and exit with code 2.
+    """

@@ -5,8 +5,8 @@
         --config.autoencoder=runs/puppet_ae
 
 Any setting of the config file can be given as --config.section.name=value. The work directory receives checkpoints/,
-metrics.jsonl, tensorboard/ and eval/ (pictures, clips). The same command goes on from the newest checkpoint; SIGTERM
-saves and stops with exit code 143. Exit code 2 means that something given cannot be used, 3 that training had to stop.
+metrics.jsonl, tensorboard/ and eval/ (images, clips). The same command resumes from the newest checkpoint. SIGTERM
+saves and stops with exit code 143. Exit code 2 means that an input cannot be used, 3 that training had to stop.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ flags.DEFINE_bool(  # read by _join_early
 PROFILE = flags.DEFINE_integer("profile", 0, "Steps to trace, from the tenth on, into WORKDIR/profile.", lower_bound=0)
 
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; it may hold an earlier part of it.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run; if it contains checkpoints, the run is resumed.")
 
 
 def main(argv: list[str]) -> None:
@@ -59,18 +59,18 @@ def main(argv: list[str]) -> None:
             raise InputError("--config and --workdir are needed; see python train.py --help.")
         state = run(CONFIG.value, WORKDIR.value, PROFILE.value)
         if int(state.step) < CONFIG.value.steps:
-            # As a shell has it for a process that SIGTERM ended: a scheduler must not take the run for finished.
+            # The exit code of a process that SIGTERM ended: a scheduler must not take the run for finished.
             sys.exit(128 + signal.SIGTERM)
     except InputError as error:
         _fail(error, 2)
     except (TrainingStopped, NotSavedError, WorkersLostError) as error:
         _fail(error, 3)
-    except OSError as error:  # a full disk, or one that went away
-        _fail(f"{error}. The same command goes on from the last checkpoint.", 3)
+    except OSError as error:  # a full or lost disk
+        _fail(f"{error}. The same command resumes from the last checkpoint.", 3)
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """absl's parser, with config_flags' many ways to say "no such setting" as one line and exit code 2."""
+    """Parses with absl, with the many errors of config_flags as one line and exit code 2; returns what is left."""
     try:
         if single := next((a for a in arguments[1:] if a.startswith("-config.")), None):
             raise InputError(f"unexpected {single!r}; settings begin with --config.")
@@ -78,7 +78,7 @@ def parse(arguments: list[str]) -> list[str]:
         arguments = [_found(a, before) for before, a in zip(["", *arguments], arguments, strict=False)]
         _join_early(arguments)
         left = flags.FLAGS(arguments)
-        getattr(CONFIG.value, "stage", None)  # only now does a config file that is missing raise
+        getattr(CONFIG.value, "stage", None)  # a missing config file raises only now
         return left
     except OSError:
         named = next((a for a in arguments if a.lstrip("-").startswith("config=")), "--config")
@@ -87,7 +87,7 @@ def parse(arguments: list[str]) -> list[str]:
         cause = error.args[0].args[0] if isinstance(error.args[0], KeyError) else error.args[0]
         _fail(f"unknown setting, or not a config file: {cause}", 2)
     except (flags.Error, SyntaxError, TypeError, ValueError) as error:
-        # From within a config file the text is a whole traceback, whose last line says it.
+        # From within a config file the text is a whole traceback, whose last line is the error.
         last = str(error).strip().rpartition("\n")[2]
         _fail(re.sub(r"^[\w.]+Error: ", "", last) if "Traceback" in str(error) else error, 2)
 
@@ -116,8 +116,8 @@ def _with_current_names(arguments: list[str]) -> list[str]:
 
 
 def _join_early(arguments: list[str]) -> None:
-    """Finds the other processes of a run before its config file is read: one that describes a checkpoint starts JAX's
-    devices, and then it is too late."""
+    """Connects the processes of a run before its config file is read, which may start JAX's devices by reading a
+    checkpoint; then it would be too late."""
     early = flags.FlagValues()
     flags.DEFINE_bool("distributed", False, "", flag_values=early)
     early(arguments, known_only=True)
@@ -128,7 +128,7 @@ def _join_early(arguments: list[str]) -> None:
 def _fail(error: object, code: int) -> NoReturn:
     print_error(error)
     if jax.distributed.is_initialized():
-        # An orderly end waits for all the others, one of which may be what has failed.
+        # An orderly exit waits for all other processes, one of which may have failed.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""What train.py and prepare refuse: unknown flags and settings, impossible numbers, unusable folders and videos. Exit
+"""Refusals of train.py and prepare: unknown flags and settings, impossible numbers, unusable folders and videos. Exit
 code 2, one line starting `error:`, no traceback, no partial output."""
 
 import csv
@@ -38,7 +38,7 @@ def command(tmp_path, monkeypatch):
 
     def call(*flags, workdir=tmp_path / "run"):
         arguments = ["train.py", f"--workdir={workdir}", *(str(f).format(tmp_path) for f in flags)]
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)  # or it would remember the config before
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)  # or it would keep the previous config
         monkeypatch.setattr(sys, "argv", arguments)  # config_flags looks there for overrides
         with flagsaver.flagsaver(), pytest.raises(SystemExit) as stop:
             train.main(train.parse(arguments))
@@ -92,7 +92,7 @@ def command(tmp_path, monkeypatch):
         ([STAGE1, "--config.freeze=(1,)"], "config.freeze[0] is 1; it must be of type str"),
     ],
 )
-def test_train_explains_what_it_refuses(command, tmp_path, capfd, flags, says):
+def test_train_explains_every_refusal(command, tmp_path, capfd, flags, says):
     assert command(*flags) == 2
     assert says in refusal(capfd)
     assert not (tmp_path / "run").exists()
@@ -126,7 +126,7 @@ def test_a_work_directory_that_cannot_be_written_is_refused(tmp_path):
     assert list((tmp_path / "new" / "run").iterdir()) == []
 
 
-def test_a_stage_fed_with_the_other_ones_data_is_refused(tmp_path):
+def test_data_of_the_other_stage_is_refused(tmp_path):
     write_clip(tmp_path / "train", synthetic.clip())
     data, one = DataConfig(path=str(tmp_path)), MeshConfig(data=1, tensor=8)
     with pytest.raises(InputError, match="32 x 32 px cannot serve a model of 64 px"):
@@ -191,7 +191,7 @@ def test_prepare_refuses_before_any_work(video, tmp_path, capfd, flags, says):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_prepare_says_of_each_video_why_not_and_leaves_no_record(video, tmp_path, capfd):
+def test_prepare_reports_a_reason_for_each_video_and_leaves_no_record(video, tmp_path, capfd):
     pytest.importorskip("mediapipe")
     (tmp_path / "empty_01.mp4").write_bytes(b"")
     (tmp_path / "text_01.mp4").write_text("this is no video\n" * 50)
@@ -203,9 +203,9 @@ def test_prepare_says_of_each_video_why_not_and_leaves_no_record(video, tmp_path
     (tmp_path / "cut_01.mp4").write_bytes(data[: len(data) // 2])
     out = tmp_path / "out"
     assert prepare.main(["--videos", str(tmp_path), "--out", str(out), "--workers", "1", "--size", "64"]) == 2
-    shown = capfd.readouterr().err
-    errors = [line for line in shown.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and "no video could be used" in errors[0] and "Traceback" not in shown
+    printed = capfd.readouterr().err
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "no video could be used" in errors[0] and "Traceback" not in printed
     assert errors[0].endswith(".") and not errors[0].endswith("..")
     with (out / "report.csv").open(newline="") as file:
         reasons = {row["clip_id"]: row["reason"] for row in csv.DictReader(file) if row["status"] == "rejected"}

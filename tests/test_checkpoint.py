@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back, on one device and eight; what is no checkpoint is refused by name."""
+"""Checkpoints: states are restored on one device and eight; damaged and foreign folders are refused by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save(folder, state, meta=META):
         checkpoints.save(int(state.step), to_parts(state), meta)
 
 
-def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
+def test_a_state_is_restored_on_any_number_of_devices(tmp_path, state):
     abstract = jax.eval_shape(lambda: state)
     eight = sharding.make_mesh(MeshConfig(fsdp=8))
     one = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
@@ -55,13 +55,13 @@ def test_state_comes_back_whatever_the_number_of_devices(tmp_path, state):
         for mesh in (one, eight):
             placed = sharding.state_shardings(abstract, mesh)
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
-            restored = from_parts(checkpoints.restore(to_parts(target), accept=lambda meta: None, say=pytest.fail))
+            restored = from_parts(checkpoints.restore(to_parts(target), check=lambda meta: None, log=pytest.fail))
             for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
                 np.testing.assert_array_equal(a, b)
             assert len(restored.params["layer"]["kernel"].sharding.device_set) == mesh.size
 
 
-def test_relative_paths_are_as_good(tmp_path, state, monkeypatch):
+def test_relative_paths_work(tmp_path, state, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save("runs/one", state)
     export_model("runs/one", "public")
@@ -78,7 +78,7 @@ def test_only_the_last_two_steps_are_kept(tmp_path, state):
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["2", "3"]
 
 
-def test_model_loads_from_run_and_from_what_it_publishes(tmp_path, state):
+def test_a_model_loads_from_a_run_and_from_its_published_folder(tmp_path, state):
     state = dataclasses.replace(state, ema=jax.tree.map(lambda p: p + 1, state.params))
     save(tmp_path / "run", state)
     loaded = load_model(tmp_path / "run", "autoencoder")
@@ -91,7 +91,7 @@ def test_model_loads_from_run_and_from_what_it_publishes(tmp_path, state):
     assert not (tmp_path / "public" / "train").exists()
 
 
-def test_fingerprint_follows_values_and_names_only(state):
+def test_a_fingerprint_depends_on_values_and_names_only(state):
     base = fingerprint(state.params)
     assert len(base) == 16 and fingerprint(jax.tree.map(jnp.array, state.params)) == base
     changed = jax.tree.map(lambda p: p, state.params)
@@ -100,7 +100,7 @@ def test_fingerprint_follows_values_and_names_only(state):
     assert fingerprint({"other": state.params["layer"]}) != base
 
 
-def test_what_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, state):
+def test_a_folder_that_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, state):
     with pytest.raises(InputError, match="does not exist"):
         load_model(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, state):
 
 
 def largest_file(folder):
-    """Where arrays lie that no compression makes smaller."""
+    """The file with incompressible arrays."""
     return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
@@ -141,38 +141,38 @@ def damage(file, how):
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped"])
-def test_a_damaged_step_is_named_and_the_one_before_it_taken(tmp_path, state, how, capsys):
+def test_a_damaged_step_is_named_and_the_one_before_it_used(tmp_path, state, how, capsys):
     late = dataclasses.replace(state, step=state.step + 7, ema=jax.tree.map(lambda p: p + 1, state.params))
     for s in (state, late):
         save(tmp_path, s)
     damage(largest_file(tmp_path / "checkpoints" / "7" / "ema"), how)
-    said: list[str] = []
+    logged: list[str] = []
     with RunCheckpoints(tmp_path) as checkpoints:
-        restored = from_parts(checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append))
-    assert int(restored.step) == 0 and len(said) == 1
-    assert "checkpoints/7 is damaged" in said[0] and "Step 7 is left out; taking the one before it." in said[0]
+        restored = from_parts(checkpoints.restore(to_parts(state), check=lambda meta: None, log=logged.append))
+    assert int(restored.step) == 0 and len(logged) == 1
+    assert "checkpoints/7 is damaged" in logged[0] and "Step 7 is skipped; taking the one before it." in logged[0]
     loaded = load_model(tmp_path, "autoencoder")
     np.testing.assert_array_equal(loaded.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"])
-    assert "Step 7 is left out" in capsys.readouterr().err
+    assert "Step 7 is skipped" in capsys.readouterr().err
     damage(largest_file(tmp_path / "checkpoints" / "0" / "ema"), how)
     with pytest.raises(InputError, match="is damaged"):
         load_model(tmp_path, "autoencoder")
     with RunCheckpoints(tmp_path) as checkpoints, pytest.raises(InputError, match="every checkpoint there is damaged"):
-        checkpoints.restore(to_parts(state), accept=lambda meta: None, say=said.append)
+        checkpoints.restore(to_parts(state), check=lambda meta: None, log=logged.append)
 
 
 def test_a_published_model_with_a_changed_bit_is_refused(tmp_path, state):
     trained_here = {**META["config"], "start_from": "/somewhere/else"}
     save(tmp_path / "run", state, {**META, "config": trained_here})
     export_model(tmp_path / "run", tmp_path / "public")
-    assert load_model(tmp_path / "public", "autoencoder").meta["config"]["start_from"] == ""  # helps nobody else
+    assert load_model(tmp_path / "public", "autoencoder").meta["config"]["start_from"] == ""  # means nothing elsewhere
     damage(largest_file(tmp_path / "public"), "flipped")
-    with pytest.raises(InputError, match=r"arrays are not what was saved, such as ema\['layer'\]\['kernel'\]"):
+    with pytest.raises(InputError, match=r"arrays differ from what was saved, such as ema\['layer'\]\['kernel'\]"):
         load_model(tmp_path / "public", "autoencoder")
 
 
-def test_what_is_not_damage_is_not_called_so(tmp_path, state):
-    """A machine that cannot read now: too many files are open."""
+def test_a_failure_of_the_machine_is_not_called_damage(tmp_path, state):
+    """Here too many files are open."""
     save(tmp_path, state)
     load_model(tmp_path, "autoencoder")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -197,7 +197,7 @@ def test_what_is_not_damage_is_not_called_so(tmp_path, state):
         (FileNotFoundError(errno.ENOENT, "No such file", "d/1"), ""),
     ],
 )
-def test_a_cause_outside_of_the_checkpoint_is_told_from_damage(tmp_path, error, says):
+def test_causes_outside_the_checkpoint_are_distinguished_from_damage(tmp_path, error, says):
     found = not_damage(error, epath.Path(tmp_path))
     assert says in found and bool(found) == bool(says)
     outer = RuntimeError("Orbax gave up")
@@ -205,16 +205,16 @@ def test_a_cause_outside_of_the_checkpoint_is_told_from_damage(tmp_path, error, 
     assert says in not_damage(outer, epath.Path(tmp_path))
 
 
-def test_a_failure_that_is_not_for_want_of_room_does_not_ask_for_room(tmp_path):
+def test_only_a_full_disk_leads_to_advice_to_make_room(tmp_path):
     with (
         RunCheckpoints(tmp_path) as checkpoints,
-        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command goes on"),
+        pytest.raises(NotSavedError, match=r"already exists\.\)\. The same command resumes"),
         checkpoints._writing(),
     ):
         raise ValueError("Cannot rename: the destination already exists.")
 
 
-def test_what_cannot_be_written_is_said_and_costs_no_earlier_step(tmp_path, state):
+def test_a_failed_write_is_reported_and_costs_no_earlier_step(tmp_path, state):
     save(tmp_path, state)
     late = dataclasses.replace(state, step=state.step + 5)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,5 +1,5 @@
-"""What every command shares: JAX's devices are asked for first, one process writes to a folder at a time, and bundled
-files are found from any folder."""
+"""Behaviour of all commands: devices are checked first, one process writes to a folder at a time, and bundled files are
+found from any folder."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ for platform in ("tpu", "cuda"):
         (train_phonetic.main, ["--out", "o.npz"]),
         (trained, []),
     ):
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said):
+        printed = io.StringIO()
+        with contextlib.redirect_stderr(printed):
             code = main(arguments)
-        print(platform, main.__module__, code, said.getvalue(), end="")
+        print(platform, main.__module__, code, printed.getvalue(), end="")
 """
 
 
-def test_a_device_that_is_not_there_is_one_sentence_of_every_command(tmp_path):
+def test_every_command_reports_a_missing_device_in_one_sentence(tmp_path):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     done = subprocess.run(
@@ -78,14 +78,14 @@ def test_a_device_that_is_not_there_is_one_sentence_of_every_command(tmp_path):
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and len(lines) == 18, done.stderr
     for line in lines:
-        platform, module, code, said = line.split(" ", 3)
+        platform, module, code, printed = line.split(" ", 3)
         assert code == "2", line
         expected = f'JAX finds no {platform} device (JAX_PLATFORMS={platform}); install ".[{platform}]", or unset it.'
-        assert said == f"error: {expected}", module
+        assert printed == f"error: {expected}", module
     assert [p.name for p in tmp_path.iterdir() if p.name not in ("configs", "videos")] == []
 
 
-def test_the_name_of_no_platform_is_refused_too(monkeypatch):
+def test_an_unknown_platform_is_refused_too(monkeypatch):
     def no_backend():
         raise RuntimeError("Unable to initialize backend 'cdua': Backend 'cdua' is not in the list of known backends")
 
@@ -99,7 +99,7 @@ def test_the_name_of_no_platform_is_refused_too(monkeypatch):
         jax.config.update("jax_platforms", before)
 
 
-def test_a_command_computes_in_32_bits_and_says_so(capsys):
+def test_a_command_computes_in_32_bits_and_prints_a_warning(capsys):
     jax.config.update("jax_enable_x64", True)
     try:
         devices.start_jax()
@@ -112,7 +112,7 @@ def test_a_command_computes_in_32_bits_and_says_so(capsys):
 # one at a time --------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_process_in_a_folder_is_named_and_the_folder_free_again_afterwards(tmp_path):
+def test_a_second_process_in_a_folder_is_refused_until_the_first_ends(tmp_path):
     with (
         locked(tmp_path, "training"),
         pytest.raises(InputError, match=rf"another run, process {os.getpid()} on .*, is training in {tmp_path}; wait"),
@@ -124,7 +124,7 @@ def test_a_second_process_in_a_folder_is_named_and_the_folder_free_again_afterwa
         pass
 
 
-def test_a_lock_ends_with_a_process_that_is_killed(tmp_path):
+def test_a_lock_ends_when_its_process_is_killed(tmp_path):
     code = (
         "import sys, time\nfrom demo_jax.media.locks import locked\n"
         "with locked(sys.argv[1], 'training'):\n    time.sleep(600)\n"
@@ -137,14 +137,14 @@ def test_a_lock_ends_with_a_process_that_is_killed(tmp_path):
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
-    assert (tmp_path / LOCK).exists()  # left behind, and in nobody's way
+    assert (tmp_path / LOCK).exists()  # left behind, without effect
     with locked(tmp_path, "training"):
         assert str(os.getpid()) in (tmp_path / LOCK).read_text()
 
 
 @pytest.fixture
 def one_person(tmp_path):
-    """A corpus of one clip, all of it to train on, and a config of stage 1 for it."""
+    """A corpus of one training clip, and a config of stage 1 for it."""
     write_clip(tmp_path / "data" / "train", synthetic.clip("a_01", length=20))
     data = DataConfig(path=str(tmp_path / "data"), batch_size=8, set_batch_size=0)
     return Stage1Config(steps=1, model=tiny_model.STAGE1.model, data=data)
@@ -156,13 +156,13 @@ def test_two_runs_in_one_work_directory(one_person, tmp_path, monkeypatch):
     with locked(tmp_path / "run", "training"):
         with pytest.raises(InputError, match=r"another run, process \d+ on .*, is training in"):
             run.run(values, str(tmp_path / "run"))
-        monkeypatch.setattr(distributed, "first", lambda: False)
+        monkeypatch.setattr(distributed, "is_lead", lambda: False)
         assert run.run(values, str(tmp_path / "run")) == "trained"  # another process of the same run
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "run").iterdir()] == []
 
 
-def test_a_corpus_without_a_val_split_is_said(one_person, tmp_path, capsys):
+def test_a_corpus_without_a_val_split_is_reported(one_person, tmp_path, capsys):
     stage1.autoencoder_job(one_person, str(tmp_path / "run"))
     line = f"no val split in {tmp_path / 'data'}: evaluating on clips that are trained on.\n"
     assert capsys.readouterr().out == line
@@ -186,7 +186,7 @@ def test_configs_that_start_from_the_bundled_model_work_from_any_folder(tmp_path
     assert describe(config.start_from)[0]["kind"] == "flow"
 
 
-def test_what_is_there_goes_before_what_is_bundled(tmp_path, monkeypatch):
+def test_an_existing_folder_takes_precedence_over_a_bundled_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     there = paths.ASSETS / "puppet-v1"
     assert Path(paths.resolve("puppet-v1")) == there == paths.BUNDLED
@@ -205,7 +205,7 @@ def test_what_is_there_goes_before_what_is_bundled(tmp_path, monkeypatch):
 # settings -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_frozen_group_comes_whole_or_not_at_all():
+def test_a_frozen_group_must_be_complete():
     config = Stage1Config(freeze=("decoder",))
 
     def params():
@@ -218,7 +218,10 @@ def test_a_frozen_group_comes_whole_or_not_at_all():
         with pytest.raises(InputError, match="decoder is frozen, but only 1 of its 2 arrays are in runs/x"):
             common.given_parameters(config, params, lambda other=other: {"decoder": other})
     whole = common.given_parameters(config, params, lambda: {"decoder": {"a": np.ones(2), "b": np.ones(3)}})
-    assert set(whole) == {"['decoder']['a']", "['decoder']['b']"}  # basis learns, and may begin anew
+    assert set(whole) == {
+        "['decoder']['a']",
+        "['decoder']['b']",
+    }  # basis is trained, and may start from random parameters
 
 
 def test_clip_norm_0_does_not_clip():

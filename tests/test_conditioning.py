@@ -1,4 +1,4 @@
-"""What training tells the flow transformer: masks, dropout, noise and keyframes as configured."""
+"""Conditions of the flow transformer in training: masks, dropout, noise and keyframes as configured."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def made(batch, space, config, seed=0):
     return run(jax.random.key(seed))
 
 
-def test_without_chance_everything_is_told_as_it_is(batch, space):
+def test_without_randomness_conditions_equal_the_batch(batch, space):
     x1, cond = made(batch, space, QUIET)
     check(cond)
     z = space.to_whitened(jnp.asarray(batch["codes"]))
@@ -84,7 +84,7 @@ def test_certain_dropout_drops(batch, space):
     assert not cond.context_mask.any() and not cond.context.any() and not cond.source.any()
 
 
-def test_what_a_coupling_compares_is_neither_dropped_nor_noised(batch, space):
+def test_coupling_features_are_neither_dropped_nor_noised(batch, space):
     arrays = jax.tree.map(jnp.asarray, batch)
     dropping = dataclasses.replace(QUIET, drop_audio=0.5, drop_source=0.5, drop_context=0.5, context_noise=1.0)
     features = [coupling_features(arrays, space, made(batch, space, c)[1]) for c in (QUIET, dropping)]
@@ -98,7 +98,7 @@ def test_what_a_coupling_compares_is_neither_dropped_nor_noised(batch, space):
     assert np.abs(coupling_features(arrays, space, given) - features[0]).max() > 0.01
 
 
-def test_context_is_noised_as_its_level_says(batch, space):
+def test_context_is_noised_by_its_level(batch, space):
     config = ConditionConfig(drop_context=0.0, context_noise=0.5, given=0.0, keyframe=0.0, group=4)
     _, cond = made(batch, space, config)
     z = np.asarray(space.to_whitened(jnp.asarray(batch["codes"])))[1:, :C]
@@ -142,17 +142,17 @@ def test_keyframes_hold_the_codes_of_their_frame(batch, space):
     assert not np.asarray(cond.given)[~np.asarray(cond.given_mask)].any()
 
 
-def test_a_cut_clip_ends_early_for_sound_and_motion_alike(batch, space):
+def test_a_cut_clip_ends_early_in_audio_and_motion(batch, space):
     x1, cond = made(batch, space, dataclasses.replace(QUIET, cut=1.0, given=1.0))
-    valid, heard = np.asarray(cond.valid), np.asarray(cond.audio_mask)
+    valid, audio_mask = np.asarray(cond.valid), np.asarray(cond.audio_mask)
     ends = np.where(valid[2:].all(1), L, valid[2:].argmin(1))
     assert ends.min() >= 1 and len(set(ends)) > 3
     for row, end in enumerate(ends, start=2):
         np.testing.assert_array_equal(valid[row], np.arange(L) < end)
         if end < L:
-            np.testing.assert_array_equal(heard[row], np.arange(C + L + H) < C + end)
+            np.testing.assert_array_equal(audio_mask[row], np.arange(C + L + H) < C + end)
         else:
-            assert heard[row].all()
+            assert audio_mask[row].all()
     assert not np.asarray(x1)[~valid].any() and not np.asarray(cond.given_mask)[~valid].any()
     whole = made(batch, space, QUIET)[1]
     np.testing.assert_array_equal(whole.valid, batch["codes_valid"][:, C:])

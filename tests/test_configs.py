@@ -1,4 +1,4 @@
-"""Every config file: it builds, its whole train step has shapes that fit, and what is wrong with it is said."""
+"""Every config file builds and has fitting shapes in its whole train step; wrong settings are explained."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def test_a_whole_step_of_each_config_has_fitting_shapes(name):
 def test_a_128_px_model_keeps_its_budget(name):
     """At most 8 M parameters, and 1.5 GFLOP to decode a frame (the source is encoded once per portrait)."""
     c = from_config_dict(importlib.import_module(f"configs.{name}").get_config()).model
-    model, picture, code = AutoEncoder(c), shape(1, c.size, c.size, 3), shape(1, c.layout.size)
+    model, image, code = AutoEncoder(c), shape(1, c.size, c.size, 3), shape(1, c.layout.size)
     window = shape(1, c.lip_window, c.size, c.size, 3), shape(1, c.lip_window, AUDIO)
-    variables = jax.eval_shape(model.init, jax.random.key(0), picture, *window)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image, *window)
     assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) <= 8e6
 
     def apply(method):
         return functools.partial(model.apply, method=method)
 
-    pyramid = jax.eval_shape(apply(AutoEncoder.encode_source), variables, picture)
+    pyramid = jax.eval_shape(apply(AutoEncoder.encode_source), variables, image)
     lowered = jax.jit(apply(AutoEncoder.decode)).lower(variables, pyramid, code, code)
     flops = lowered.cost_analysis()["flops"]
     assert 0.3e9 < flops <= 1.5e9  # less than the lower bound and XLA has not counted the convolutions
@@ -67,8 +67,8 @@ def test_a_whole_step_of_an_ablation_has_fitting_shapes(variant):
         "joint": {"supervision", "lip_contrast", "gaze_contrast", "cosine"},
         "no_lip_block": {"lip_contrast"},
     }.get(variant, set())
-    asked = {"reconstruction", "supervision", "lip_contrast", "gaze_contrast", "swap", "consistency", "cosine"}
-    assert asked & set(terms) == asked - missing
+    expected = {"reconstruction", "supervision", "lip_contrast", "gaze_contrast", "swap", "consistency", "cosine"}
+    assert expected & set(terms) == expected - missing
 
 
 def test_config_dict_round_trip():
@@ -89,7 +89,7 @@ def test_every_old_name_is_tested():
 
 @pytest.mark.parametrize(("old", "value", "stage"), OLD_SETTINGS)
 def test_an_old_name_of_a_setting_is_read_as_its_new_one(old, value, stage):
-    """As metadata of an old checkpoint have it: the old name alone."""
+    """Metadata of an old checkpoint have the old name alone."""
     section, name = old.split(".")
     new = config.OLD_NAMES[old].split(".")[1]
     values = as_config_dict(stage()).to_dict()

@@ -130,17 +130,17 @@ def test_teacher_forcing_takes_what_is_known_and_not_merged():
         assert ((part == part[:, :1]).all(1)).all()
         assert abs(float(part.mean()) - share) < 0.05  # 4 standard errors of 2000 draws
     assert (pose[:, 0] == gaze[:, 0]).all()
-    everything = teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=1, lip_share=1)
+    everything = teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=1.0, lip_share=1.0)
     assert not everything[0].any() and float(everything[1].sum()) == 13
     merged = Blocks(layout=LAYOUT, merged=("pose",))
-    assert float(teacher_force(jax.random.key(0), codes, truth, merged, share=1, lip_share=1)[1].sum()) == 7
+    assert float(teacher_force(jax.random.key(0), codes, truth, merged, share=1.0, lip_share=1.0)[1].sum()) == 7
 
 
 def test_false_free_coordinates_are_another_rows_and_spare_the_calibrated_ones():
     codes = jnp.broadcast_to(jnp.arange(400.0)[:, None], (400, LAYOUT.size))
     truth = jnp.full((400, 13), jnp.nan)
     given = np.asarray(
-        teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=0, lip_share=0, false_share=0.25) - codes
+        teacher_force(jax.random.key(0), codes, truth, BLOCKS, share=0.0, lip_share=0.0, false_share=0.25) - codes
     )[1:]
     free = [i for f in ("lip", "gaze") for i in range(LAYOUT.size)[LAYOUT.slices[f]] if i not in LAYOUT.calibrated]
     assert set(np.flatnonzero(given.any(0))) == set(free)
@@ -194,7 +194,7 @@ def test_a_block_says_nothing_of_other_factors_expressions():
     assert changed == {"gaze"}
 
 
-class _NoNet:
+class _NoNet(stage1_losses.BoundAutoEncoder):
     def __call__(self, *args):
         raise AssertionError("this term needs no network")
 
@@ -211,7 +211,8 @@ def planted(leak: float, **weights: float) -> dict[str, float]:
     codes = {name: jnp.asarray(code) for name, code in codes.items()} | {"driving": codes["source"]}
     loss = dataclasses.replace(OFF, **weights)
     window = jnp.repeat(codes["source"][:, None], 5, 1)
-    terms = stage1_losses.code_terms(_NoNet(), loss, BLOCKS, tiny_model.stage1_batch(), codes, window)
+    net = _NoNet(model=AutoEncoder(tiny_model.STAGE1.model), params={})
+    terms = stage1_losses.code_terms(net, loss, BLOCKS, tiny_model.stage1_batch(), codes, window)
     return {name: float(value) for name, value in terms.items()}
 
 

@@ -1,4 +1,4 @@
-"""The whole main job on the smallest true case, through the commands: corpus, both stages, codes, talking video."""
+"""The whole path on the smallest real case, through the commands: corpus, both stages, codes, talking video."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from demo_jax.training.loop import train
 from tests import tiny_model
 
 pytestmark = pytest.mark.unoptimised
-# Two steps of each stage: what is learnt is nothing, but every part hands over to the next as in a real run.
+# Two steps of each stage: nothing is learned, but every part passes its results to the next as in a real run.
 SHORT = {"steps": 2, "log_every": 1, "eval_every": 2, "save_every": 1, "mesh": MeshConfig(data=8)}
 
 
@@ -61,7 +61,7 @@ def world(tmp_path_factory):
     arguments = ["--autoencoder", root / "autoencoder", "--data", root / "corpus", "--out", root / "codes"]
     assert encode.main([str(a) for a in arguments]) == 0
     (root / "flow/eval").mkdir(parents=True)
-    (root / "flow/eval/.0000001.99.tmp.mp4").write_bytes(b"cut")  # as a run that was killed leaves it
+    (root / "flow/eval/.0000001.99.tmp.mp4").write_bytes(b"cut")  # as a killed run leaves it
     run.run(as_config_dict(stage2(root / "codes", root / "autoencoder")), str(root / "flow"))
     assert example.main(["--out", str(root / "example")]) == 0
     # Two seconds are enough.
@@ -70,7 +70,7 @@ def world(tmp_path_factory):
     return root
 
 
-def test_training_leaves_what_its_user_looks_at(world):
+def test_training_writes_metrics_images_and_clips(world):
     for name, shown in (("autoencoder", "0000002.png"), ("flow", "0000002.mp4")):
         assert (world / name / "eval" / shown).stat().st_size > 500
         lines = [json.loads(line) for line in (world / name / "metrics.jsonl").read_text().splitlines()]
@@ -95,7 +95,7 @@ def test_stage2_alone_is_enough_to_sample(world, capsys):
     assert (world / "out" / "talk_track.csv").read_text().splitlines()[0].split(",") == list(TRACK_COLUMNS)
 
 
-def test_a_published_model_says_the_same(world):
+def test_a_published_model_has_the_same_parameters(world):
     export_model(world / "flow", world / "public")
     ours, public = load_model(world / "flow"), load_model(world / "public")
     for a, b in zip(jax.tree.leaves(ours.flow_params), jax.tree.leaves(public.flow_params), strict=True):
@@ -109,7 +109,7 @@ def test_codes_of_another_autoencoder_are_refused(world):
     params = jax.tree.map(lambda p: p + 1e-3, ours.autoencoder_params)
     with RunCheckpoints(world / "other") as checkpoints:
         checkpoints.save(0, {"ema": params}, ours.meta)
-    with pytest.raises(InputError, match="holds codes of motion encoder"):
+    with pytest.raises(InputError, match="has codes of motion encoder"):
         run.run(as_config_dict(stage2(world / "codes", world / "other")), str(world / "flow2"))
     arguments = ["--autoencoder", world / "other", "--data", world / "corpus", "--out", world / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
@@ -120,26 +120,26 @@ def test_features_of_another_version_are_refused(world):
     info = json.loads((world / "old_codes" / "codes.json").read_text())
     config = stage2(world / "old_codes", world / "autoencoder")
     (world / "old_codes" / "codes.json").write_text(json.dumps(info | {"features": {config.data.feature: "0"}}))
-    with pytest.raises(InputError, match=f"holds version 0 of the audio features {config.data.feature}"):
+    with pytest.raises(InputError, match=f"has version 0 of the audio features {config.data.feature}"):
         run.run(as_config_dict(config), str(world / "flow3"))
 
 
-def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
-    """A larger model takes over what fits, and its codes stay those that stage 2 was trained on."""
+def test_a_run_starts_from_another_with_its_encoder_frozen(world, capsys):
+    """A larger model takes over arrays that fit, and its codes stay those that stage 2 was trained on."""
     config = stage1(world / "corpus")
     larger = dataclasses.replace(config.model, size=64, levels=(*config.model.levels, (32, 8)))
     more = {"model": larger, "start_from": str(world / "autoencoder"), "freeze": ("motion_encoder",)}
     run.run(as_config_dict(dataclasses.replace(config, **more)), str(world / "larger"))
-    said = capsys.readouterr().out
-    assert re.search(r"motion_encoder: (\d+) of \1 arrays from", said)
-    assert not re.search(r"decoder: (\d+) of \1 arrays from", said.split("motion_encoder")[0])  # a level is new
+    printed = capsys.readouterr().out
+    assert re.search(r"motion_encoder: (\d+) of \1 arrays from", printed)
+    assert not re.search(r"decoder: (\d+) of \1 arrays from", printed.split("motion_encoder")[0])  # a level is new
     small, large = (load_model(world / name, "autoencoder").autoencoder_params for name in ("autoencoder", "larger"))
     for a, b in zip(*(jax.tree.leaves(p["motion_encoder"]) for p in (small, large)), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(small["decoder"]["style_0"]["kernel"], large["decoder"]["style_0"]["kernel"])
     export_model(world / "flow", world / "public64", autoencoder=world / "larger")
     assert load_pipeline(world / "public64").size == 64
-    # A published model of stage 2 has an auto-encoder to go on from, too.
+    # A run can start from the auto-encoder of a published stage 2, too.
     assert load_any(world / "public64").autoencoder_params.keys() == large.keys()
     with RunCheckpoints(world / "changed") as checkpoints:
         meta = load_model(world / "autoencoder", "autoencoder").meta
@@ -152,7 +152,7 @@ def test_a_run_goes_on_from_another_with_its_encoder_held(world, capsys):
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
-    """One that knows nothing: the report takes it as it is, and says so."""
+    """An untrained judge: the report uses it, and says so."""
     folder = tmp_path_factory.mktemp("judge")
     params = jax.tree.map(lambda a: np.full(a.shape, 0.01, np.float32), judges.abstract_params(64))
     ones = {"calibrated": 13, "coarse": judges.COARSE, "expression": len(judges.EXPRESSION_NAMES)}
@@ -169,11 +169,11 @@ def test_the_report_of_an_autoencoder(world, judge, capsys):
     assert str(out / "report.html") in capsys.readouterr().out
 
     def refuse(name: str) -> float:
-        raise AssertionError(f"report.json holds {name}, which is no JSON")
+        raise AssertionError(f"report.json has {name}, which is no JSON")
 
     found = json.loads((out / "report.json").read_text(), parse_constant=refuse)
     assert list(found["results"]) == list(build.PUPPET)
-    # Figures by hand: the copying baseline of the one piece, and the matrix's shape.
+    # Figures by hand: the copying baseline of the one segment, and the matrix's shape.
     (record,) = build.clip_records(str(world / "corpus"), "test", 1)
     frames = [decode_frame(f, 32) for f in record.frames]
     copy = np.mean([psnr(frames[0], f) for f in frames[1:]])
@@ -231,7 +231,7 @@ def test_a_report_that_cannot_be_made_says_why(world, judge, capsys):
         assert words in capsys.readouterr().err
 
 
-def test_two_runs_are_one_bit_for_bit(world):
+def test_two_runs_equal_one_bit_for_bit(world):
     """The real step on real data: 1 step, restart, 1 step, against the 2 steps of the fixture."""
     config = stage2(world / "codes", world / "autoencoder")
     # The first run stops early; its learning rates are those of the whole run.

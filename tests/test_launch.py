@@ -1,4 +1,4 @@
-"""What the launch recipes rely on: processes find each other by SLURM's variables and by the three of ours."""
+"""The launch recipes: processes find each other by SLURM's variables and by our three."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ print(jax.process_index(), jax.process_count(), multihost_utils.process_allgathe
 
 
 def slurm_port() -> int:
-    """A free one of those among which JAX takes the number of a SLURM job's; another in every process that asks."""
+    """A free port among those from which JAX chooses one by the number of a SLURM job; another in every process."""
     for port in (61440 + (os.getpid() + i) % 4096 for i in range(4096)):
         with socket.socket() as s:
             if s.connect_ex(("localhost", port)):
@@ -40,14 +40,14 @@ def by_slurm(rank: int, port: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def by_ours(rank: int, port: int) -> dict[str, str]:
+def by_jax(rank: int, port: int) -> dict[str, str]:
     return {
         "JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(rank),
     }  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variables", [by_slurm, by_ours])
+@pytest.mark.parametrize("variables", [by_slurm, by_jax])
 def test_two_processes_find_each_other(variables):
     port = slurm_port()
     started = []
@@ -58,11 +58,11 @@ def test_two_processes_find_each_other(variables):
             subprocess.Popen([sys.executable, "-c", JOIN], env=environment, stdout=subprocess.PIPE, text=True)
         )
     try:
-        said = [p.communicate(timeout=120)[0] for p in started]
+        printed = [p.communicate(timeout=120)[0] for p in started]
     finally:
         for process in started:
             process.kill()
-    assert "0 2 [0, 1]" in said[0].splitlines() and "1 2 [0, 1]" in said[1].splitlines()  # Gloo speaks too
+    assert "0 2 [0, 1]" in printed[0].splitlines() and "1 2 [0, 1]" in printed[1].splitlines()  # Gloo prints too
 
 
 def test_the_job_set_names_its_first_pod_and_counts_them_alike():
@@ -73,7 +73,7 @@ def test_the_job_set_names_its_first_pod_and_counts_them_alike():
     variables = {e["name"]: e.get("value") for e in container["env"]}
     name, pods = job_set["metadata"]["name"], spec["completions"]
     host, _, port = variables["JAX_COORDINATOR_ADDRESS"].partition(":")
-    assert set(variables) == set(by_ours(0, 0))
+    assert set(variables) == set(by_jax(0, 0))
     assert host == f"{name}-{job['name']}-0-0.{name}" and int(port) == container["ports"][0]["containerPort"]
     assert int(variables["JAX_NUM_PROCESSES"]) == pods == spec["parallelism"]
     assert spec["completionMode"] == "Indexed" and spec["template"]["spec"]["restartPolicy"] == "Never"
@@ -81,8 +81,8 @@ def test_the_job_set_names_its_first_pod_and_counts_them_alike():
 
 
 @pytest.mark.parametrize("name", ["slurm.sbatch", "tpu_vm.sh"])
-def test_scripts_are_shell_and_hand_on_every_setting(name, tmp_path):
-    """Run with programs of that name that only say what they were given."""
+def test_scripts_are_shell_and_pass_on_every_setting(name, tmp_path):
+    """Run with fake srun and gcloud that only print their arguments."""
     for program in ("srun", "gcloud"):
         fake = tmp_path / program
         fake.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')

@@ -1,5 +1,5 @@
-"""Work directories and data at gs://..., on a store in memory that etils.epath takes for Google's. Checkpoints are not
-here: TensorStore speaks to the real one by itself."""
+"""Work directories and data at gs://..., on a store in memory in place of Google's. Checkpoints are not tested here:
+TensorStore has its own client for the real one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Store(MemoryFileSystem):
         return MemoryFileSystem._strip_protocol(str(path).replace("gs://", "/", 1))
 
     def open(self, path: str, mode: str = "rb", **options):
-        assert "a" not in mode  # gcsfs writes anew instead, with a warning
+        assert "a" not in mode  # gcsfs rewrites the file instead, with a warning
         return super().open(path, mode, **options)
 
 
@@ -74,7 +74,7 @@ def test_batches_come_from_a_bucket(bucket, tmp_path):
         np.testing.assert_array_equal(there[name], here[name], err_msg=name)
 
 
-def test_what_a_run_shows_of_itself_lies_in_the_bucket(bucket, tmp_path):
+def test_validation_of_a_run_is_written_to_the_bucket(bucket, tmp_path):
     validation.write_image_grid(bucket / "run/eval/0000001.png", [np.zeros((2, 64, 64, 3))])
     with (bucket / "run/eval/0000001.png").open("rb") as file:
         assert Image.open(file).size == (128, 256)
@@ -82,9 +82,9 @@ def test_what_a_run_shows_of_itself_lies_in_the_bucket(bucket, tmp_path):
     record = synthetic.codes(length=30, portrait=np.frombuffer(synthetic.grey_frame(90, 32), np.uint8))
     write = validation.clip_writer(model.flow, model, model.space, model.meta, record, "gs://bucket/run")
     write(model.flow_params, 1)
-    film = tmp_path / "0000001.mp4"
-    film.write_bytes((bucket / "run/eval/0000001.mp4").read_bytes())
-    assert len(list(video.read_video(film)[1])) == 30
+    clip = tmp_path / "0000001.mp4"
+    clip.write_bytes((bucket / "run/eval/0000001.mp4").read_bytes())
+    assert len(list(video.read_video(clip)[1])) == 30
 
 
 def test_metrics_of_every_start_stay(bucket, monkeypatch):
@@ -94,7 +94,7 @@ def test_metrics_of_every_start_stay(bucket, monkeypatch):
         def close(self) -> None: ...
 
     monkeypatch.setattr("tensorboardX.SummaryWriter", NoBoard)  # it needs Google's own library
-    monkeypatch.setattr(writers._Stored, "every", 0.0)
+    monkeypatch.setattr(writers._ObjectStorageLines, "every", 0.0)
     first = MetricWriter(bucket / "run", 0, 10, ())
     first.scalars(1, {"loss": 2.0})
     lines = (bucket / "run/metrics-0000000.jsonl").read_text().splitlines()  # while it runs

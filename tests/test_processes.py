@@ -1,4 +1,4 @@
-"""Two processes of one run over loopback, as a user starts them: the same losses as one, and stopping together."""
+"""Two processes of one run over loopback, as a user starts them: they have the losses of one, and stop together."""
 
 import dataclasses
 import json
@@ -50,14 +50,14 @@ def work(tmp_path_factory):
 
 
 def until_stopped(work, name: str, count: int, signalled: int) -> list[int]:
-    """Exit codes of a run that would go on for ever, one process of which gets SIGTERM after some steps. (A run that
-    ends by itself would compile its validation too.)"""
+    """Exit codes of an endless run, one process of which gets SIGTERM after some steps. (A run that ends would compile
+    its validation too.)"""
     started = work.start(name, count, 100_000)
     try:
         metrics, end = work.out / name / "metrics.jsonl", time.monotonic() + 240
         while not metrics.exists() or len(work.losses(name)) < STEPS:
-            said = [work.said(name, i) for i in range(count)]
-            assert all(p.poll() is None for p in started) and time.monotonic() < end, said
+            printed = [work.said(name, i) for i in range(count)]
+            assert all(p.poll() is None for p in started) and time.monotonic() < end, printed
             time.sleep(0.1)
         started[signalled].send_signal(signal.SIGTERM)
         return [p.wait(120) for p in started]
@@ -66,13 +66,13 @@ def until_stopped(work, name: str, count: int, signalled: int) -> list[int]:
             process.kill()
 
 
-def test_two_processes_do_what_one_does_and_stop_together(work):
+def test_two_processes_compute_what_one_does_and_stop_together(work):
     assert until_stopped(work, "one", 1, 0) == [143]
-    assert until_stopped(work, "two", 2, 1) == [143, 143]  # the second hears it
+    assert until_stopped(work, "two", 2, 1) == [143, 143]  # the second gets the signal
     one, two = work.losses("one"), work.losses("two")
     # The same four devices in both, but sums between processes are taken in another order.
     np.testing.assert_allclose([two[i] for i in range(STEPS)], [one[i] for i in range(STEPS)], rtol=1e-5)
     assert "stopped by signal" in work.said("two", 0)
-    assert "loss=" not in work.said("two", 1)  # the first speaks for both
+    assert "loss=" not in work.said("two", 1)  # the first prints for both
     saved = max(int(p.name) for p in (work.out / "two" / "checkpoints").iterdir() if p.name.isdigit())
     assert saved >= max(two)

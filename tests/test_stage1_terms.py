@@ -101,7 +101,7 @@ def test_cycle_teaches_the_decoder_and_not_the_encoder():
     params = tiny_model.model().autoencoder_params
 
     def loss(params, some):
-        net = stage1_losses.Net(model=model, params=params)
+        net = stage1_losses.BoundAutoEncoder(model=model, params=params)
         images = {"source": stage1_losses.to_float(some["source"])}
         codes, _ = stage1_losses.encode(net, images, some["driving"])
         return stage1_losses.cycle(net, blocks, images["source"], codes, jax.random.key(0))

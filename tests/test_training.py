@@ -1,4 +1,4 @@
-"""The loop: bit-exact resume, saving on SIGTERM, stopping on what is not finite, and what it refuses."""
+"""The training loop: bit-exact resume, saving on SIGTERM, stopping at losses that are not finite, and refusals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def batches(start: int, act=lambda step: None):
 def make_job(config: RunConfig, act=lambda step: None, break_at: int | None = None, **meta) -> TrainingJob:
     optimizer = make_optimizer(
         config.optimizer, 12, config.is_frozen
-    )  # the schedule of the whole run, however far this call goes
+    )  # the schedule of the whole run, even if this call stops early
 
     def losses(params, batch, key):
         noise = jax.random.normal(key, batch["x"].shape)
@@ -74,7 +74,7 @@ def same(a, b) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-def test_two_halves_equal_the_whole_bit_for_bit(tmp_path):
+def test_two_halves_equal_the_whole_run_bit_for_bit(tmp_path):
     whole = train(make_job(CONFIG), CONFIG, tmp_path / "whole", MESH)
     half = dataclasses.replace(CONFIG, steps=6)
     train(make_job(half), half, tmp_path / "halves", MESH)
@@ -87,20 +87,20 @@ def test_two_halves_equal_the_whole_bit_for_bit(tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_a_run_whose_newest_checkpoint_is_damaged_does_these_steps_again(tmp_path, capfd):
+def test_a_run_with_a_damaged_newest_checkpoint_repeats_its_steps(tmp_path, capfd):
     whole = train(make_job(CONFIG), CONFIG, tmp_path / "a", MESH)
     newest = tmp_path / "a" / "checkpoints" / "12" / "train"
     file = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    begun = []
-    again = train(make_job(CONFIG, begun.append), CONFIG, tmp_path / "a", MESH)
-    assert begun[0] == 8 and int(again.step) == 12 and same(whole, again)
+    steps = []
+    again = train(make_job(CONFIG, steps.append), CONFIG, tmp_path / "a", MESH)
+    assert steps[0] == 8 and int(again.step) == 12 and same(whole, again)
     assert "checkpoints/12 is damaged" in capfd.readouterr().out
-    # What was written anew is whole.
+    # The step that was written again is undamaged.
     assert same(whole, train(make_job(CONFIG, pytest.fail), CONFIG, tmp_path / "a", MESH))
 
 
-def test_sigterm_saves_and_the_next_run_goes_on(tmp_path):
+def test_sigterm_saves_and_the_next_run_resumes(tmp_path):
     def act(step):
         if step == 5:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -117,12 +117,12 @@ def test_a_failing_evaluation_costs_no_steps(tmp_path):
 
     with pytest.raises(OSError, match="no space left"):
         train(dataclasses.replace(make_job(CONFIG), evaluate=fail), CONFIG, tmp_path, MESH)
-    begun = []
-    train(make_job(CONFIG, begun.append), CONFIG, tmp_path, MESH)
-    assert begun[0] == 4  # saved before it was evaluated
+    steps = []
+    train(make_job(CONFIG, steps.append), CONFIG, tmp_path, MESH)
+    assert steps[0] == 4  # saved before the evaluation
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_step_and_group(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_group(tmp_path):
     with pytest.raises(TrainingStopped, match=r"step 7: gradient/layer, loss not finite \(parameter groups: layer\)"):
         train(make_job(CONFIG, break_at=7), CONFIG, tmp_path, MESH)
     # The last good checkpoint is still there and the run can be resumed.
@@ -145,7 +145,7 @@ def test_a_work_directory_of_another_run_is_refused(tmp_path):
     [("loss.swap", 1.0, 0.0), ("seed", 0, 1), ("data.feature", "logmel", "hama"), ("low_rank", None, 8)],
 )
 def test_another_config_in_the_same_work_directory_is_refused(tmp_path, setting, was, now):
-    """What a second command with the same --workdir must not do is train on, or replace, the run of the first."""
+    """A second command with the same --workdir must neither continue nor replace the run of the first."""
     name, _, field = setting.partition(".")
 
     def job(value, steps):
@@ -163,7 +163,7 @@ def test_another_config_in_the_same_work_directory_is_refused(tmp_path, setting,
     assert int(train(job(was, 12), CONFIG, tmp_path, MESH).step) == 12  # more steps and another rate are the same run
 
 
-def test_a_run_begun_under_an_old_name_of_a_setting_is_the_same_run(tmp_path):
+def test_a_run_with_the_old_name_of_a_setting_is_the_same_run(tmp_path):
     def job(name, value):
         made = make_job(CONFIG)
         made.meta["config"] |= {"coupling": {name: value}}
@@ -175,17 +175,17 @@ def test_a_run_begun_under_an_old_name_of_a_setting_is_the_same_run(tmp_path):
     assert int(train(job("microbatches", 2), CONFIG, tmp_path, MESH).step) == 12
 
 
-def test_it_says_what_it_costs_and_where_its_time_goes(tmp_path, capfd):
+def test_a_run_prints_its_cost_and_where_its_time_goes(tmp_path, capfd):
     train(make_job(CONFIG), CONFIG, tmp_path, MESH)
-    said = "".join(capfd.readouterr())
-    assert "layer" in said and "MiB of state and batch" in said
-    assert all(name in said.rsplit("time: ", 1)[1] for name in ("step", "data", "checkpoint", "evaluation"))
+    printed = "".join(capfd.readouterr())
+    assert "layer" in printed and "MiB of state and batch" in printed
+    assert all(name in printed.rsplit("time: ", 1)[1] for name in ("step", "data", "checkpoint", "evaluation"))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     rows = [line for line in lines if line["split"] == "train"]
     assert all(row["seconds/data"] >= 0 and row["seconds/step"] > 0 for row in rows[1:])
 
 
-def test_a_profile_is_written_of_the_steps_asked_for(tmp_path):
+def test_a_profile_of_the_requested_steps_is_written(tmp_path):
     config = dataclasses.replace(CONFIG, steps=14)
     train(make_job(config), config, tmp_path, MESH, profile=2)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))

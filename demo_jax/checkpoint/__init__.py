@@ -1,5 +1,5 @@
 """Saving, resuming, loading and publishing models. The only package that imports Orbax.
 
-`save` is for runs, `load` for sampling and evaluation, `publish` makes the folder that is shared. `fingerprints` tell
-models apart, `checksums` find damage.
+`save` is for runs, `load` for sampling and evaluation, `publish` writes a folder to share. `fingerprints` identify
+models, `checksums` find damage.
 """

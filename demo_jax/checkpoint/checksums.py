@@ -1,9 +1,9 @@
-"""Checksums of arrays, so that a checkpoint whose bits have changed on a disk is not taken for what was saved.
+"""Checksums of arrays, which reveal a checkpoint whose bits have changed on a disk.
 
-Orbax's files do not hold any of their arrays' content. A checksum here is the sum of all elements' bits, each times an
-odd number made of its place, modulo 2**32: a changed bit always changes it, and so does an exchange of elements but for
-one in 2**32. It is arithmetic of whole numbers, so that sharding and device do not change it, and each device reads its
-own part of an array alone.
+Orbax stores no checksums of its arrays' content. A checksum here is the sum of the bits of all elements, each times an
+odd number derived from its position, modulo 2**32: a changed bit always changes it, and an exchange of elements does
+with a probability of 1 - 2**-32. It is integer arithmetic, so that it does not depend on sharding or device, and each
+device reads only its own part of an array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 
 
 def checksum(x: jax.Array | np.ndarray, xp: ModuleType = jnp) -> jax.Array:
-    """uint32 scalar of an array of any shape and type; with xp=numpy on the host."""
+    """Returns the uint32 checksum of an array of any shape and type; with xp=numpy it is computed on the host."""
     if x.dtype.itemsize == 8:  # two words each, along an axis of their own
         x = x.reshape(*x.shape, 1).view(np.uint32)
     words = x.astype(np.uint8) if x.dtype == bool else x.view(_WORDS[x.dtype.itemsize])
@@ -38,15 +38,18 @@ _on_device = jax.jit(checksum, static_argnums=1)
 
 
 def of_tree(tree: PyTree, host: bool = False) -> dict[str, int]:
-    """Checksums by path. With `host`, and of arrays that are in its memory anyway, NumPy makes them; of others a small
-    program on the devices where they lie, one for every shape."""
+    """Returns the checksums of all arrays by path.
+
+    NumPy computes them with `host` and for arrays in host memory. For others a small program runs on their devices, one
+    for each shape.
+    """
 
     def find(x: jax.Array | np.ndarray) -> jax.Array:
-        if host or isinstance(x, np.ndarray | np.generic) or _at_hand(x):
+        if host or isinstance(x, np.ndarray | np.generic) or _in_host_memory(x):
             return checksum(np.asarray(x), np)
         found = _on_device(x, jnp)
-        # Of an array that is split over processes this is a collective, and CPUs run several at once in any order, in
-        # which processes wait for each other for ever. Other devices keep the order.
+        # For an array that is split over processes this is a collective. CPUs run several at once in any order, so that
+        # processes could wait for each other forever. Other devices keep the order.
         return jax.block_until_ready(found) if _on_cpus(x) else found
 
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -54,7 +57,7 @@ def of_tree(tree: PyTree, host: bool = False) -> dict[str, int]:
     return {jax.tree_util.keystr(path): int(value) for (path, _), value in zip(leaves, found, strict=True)}
 
 
-def _at_hand(x: jax.Array) -> bool:
+def _in_host_memory(x: jax.Array) -> bool:
     return x.is_fully_addressable and _on_cpus(x)
 
 
@@ -63,6 +66,6 @@ def _on_cpus(x: jax.Array) -> bool:
 
 
 def changed(tree: PyTree, stored: dict[str, int], host: bool = False) -> list[str]:
-    """Paths of arrays that are not what they were when `stored` was made of them."""
+    """Returns the paths of arrays whose checksums differ from `stored`."""
     found = of_tree(tree, host)
     return sorted(name for name, value in found.items() if stored.get(name, value) != value)

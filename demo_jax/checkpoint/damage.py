@@ -1,6 +1,6 @@
-"""What a failure to read or write a checkpoint was: damage, or this machine.
+"""Causes of a failure to read or write a checkpoint: damage, or this machine.
 
-Orbax and TensorStore raise many kinds, log what they raise as well, and leave tasks behind that raise once more.
+Orbax and TensorStore raise many types of exceptions, log them as well, and leave tasks behind that raise once more.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from demo_jax.paths import on_object_storage
 
 _NO_ROOM = ("no space left", "disk quota exceeded", "file too large", "resource_exhausted")
 _MACHINE = ("permission denied", "permission_denied", "too many open files", "resource_exhausted", "unavailable:")
-_OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # what a damaged folder gives
+_OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}  # errors of a damaged folder
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences the loggers in which Orbax repeats what is raised, and warnings of what it then leaves undone."""
+    """Silences the loggers in which Orbax repeats exceptions, and warnings of the coroutines it then leaves."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -41,7 +41,7 @@ def quiet() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Lets go of Orbax's failed tasks, which raise and warn once more when they are collected."""
+    """Collects Orbax's failed tasks, which raise and warn once more at that moment, without output."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda arguments: None
     try:
@@ -53,12 +53,12 @@ def sweep() -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """Returns the first line of an exception's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
 
 
 def is_no_room(error: BaseException) -> bool:
-    """Whether a file could not be written for want of space."""
+    """Whether a file could not be written for lack of space."""
     return any(
         (isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
         or any(words in str(e).lower() for words in _NO_ROOM)
@@ -67,8 +67,10 @@ def is_no_room(error: BaseException) -> bool:
 
 
 def not_damage(error: BaseException | None, folder: epath.Path) -> str:
-    """Why `folder` could not be read, if that says nothing about the checkpoint: a file that this user may not read, a
-    disk that fails, too little memory. "" if it is damage, as far as can be seen."""
+    """Returns why `folder` could not be read if the cause is this machine, or "" if it seems to be damage.
+
+    Such causes are a file that this user may not read, a disk that fails, or too little memory.
+    """
     for e in _chain(error):
         machine = isinstance(e, MemoryError | ImportError | jax.errors.JaxRuntimeError)
         system = isinstance(e, OSError) and e.errno is not None and e.errno not in _OF_THE_FILE
@@ -78,8 +80,11 @@ def not_damage(error: BaseException | None, folder: epath.Path) -> str:
 
 
 def _cannot_open(folder: epath.Path) -> str:
-    """Orbax drops what the system said of a file, so they are opened once more: all at a time, as Orbax does, since
-    there may be too many."""
+    """Returns the system's error for a file of `folder` that cannot be opened, or "".
+
+    Orbax drops that error, so that all files are opened once more: at the same time, as Orbax does, since there may be
+    too many.
+    """
     try:
         with contextlib.ExitStack() as opened:
             for root, _, names in os.walk(folder, onerror=_raise):
@@ -96,7 +101,7 @@ def _raise(error: OSError) -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it came of."""
+    """Yields an exception and its causes."""
     if error is None:
         return
     yield error

@@ -1,4 +1,4 @@
-"""Fingerprints: which parameters these are, on any device and under any sharding."""
+"""Fingerprints identify parameters, on any device and under any sharding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 
 def fingerprint(params: PyTree) -> str:
-    """16 hex digits that change with any parameter's value, name or shape. Independent of device and sharding."""
+    """Returns 16 hex digits that depend on every parameter's value, name and shape, not on device and sharding."""
     digest = hashlib.sha256()
     for path, leaf in sorted(
         ((jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(params)), key=lambda item: item[0]
@@ -21,5 +21,5 @@ def fingerprint(params: PyTree) -> str:
 
 
 def code_fingerprint(autoencoder_params: PyTree) -> str:
-    """The fingerprint of the motion encoder: who reads these codes may draw them with any decoder trained on them."""
+    """Returns the fingerprint of the motion encoder: its codes suit every decoder that was trained on them."""
     return fingerprint(autoencoder_params["motion_encoder"])

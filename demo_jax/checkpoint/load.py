@@ -16,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from demo_jax.checkpoint import checksums
 from demo_jax.checkpoint.damage import first_line, not_damage, quiet, sweep
-from demo_jax.checkpoint.orbax_io import DamagedError, changed_arrays, find_steps, newest_whole
+from demo_jax.checkpoint.orbax_io import DamagedError, changed_arrays, find_steps, newest_undamaged
 from demo_jax.checkpoint.save import space_checkpointable
 from demo_jax.codes import CodeSpace
 from demo_jax.config import Stage1Config, Stage2Config, build
@@ -25,7 +25,7 @@ from demo_jax.errors import InputError
 from demo_jax.models import low_rank
 from demo_jax.paths import BUNDLED, resolve
 
-# Of parameters and metadata, by kind; raised when an old checkpoint can no longer be read.
+# Versions of parameters and metadata, by kind; raised when old checkpoints can no longer be read.
 SCHEMA = {"autoencoder": 1, "flow": 3}
 
 
@@ -42,13 +42,16 @@ class LoadedModel:
     space: CodeSpace | None
 
     def fingerprint(self, features: str = "") -> str:
-        """16 hex digits that change with all that decides what the model makes: the arrays of the flow, the
-        auto-encoder and the code space, their networks' sizes, and `features`, the version of the audio features."""
+        """Returns 16 hex digits that depend on everything that determines the model's output.
+
+        That is the arrays of the flow, the auto-encoder and the code space, the sizes of the networks, and `features`,
+        the version of the audio features.
+        """
         parts = {"ema": self.autoencoder_params}
         if self.space is not None:
             space = space_checkpointable(self.space)
             parts = {"ema": self.flow_params, "autoencoder": self.autoencoder_params, "space": space}
-        stored = self.meta.get("checksums", {})  # of these very parts, but for checkpoints from before there were any
+        stored = self.meta.get("checksums", {})  # of these parts; older checkpoints have none
         arrays = {name: stored.get(name) or checksums.of_tree(part) for name, part in parts.items()}
         networks = [dataclasses.asdict(c.model) for c in (self.autoencoder, self.flow) if c is not None]
         facts = json.dumps([arrays, networks, self.meta.get("feature"), features], sort_keys=True)
@@ -58,24 +61,24 @@ class LoadedModel:
 def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedModel:
     """Loads averaged parameters, float32, from a work directory, a checkpoint folder or a published model.
 
-    Of a work directory the newest step that is whole; others are named on stderr.
+    In a work directory it takes the newest step that is undamaged, and names damaged ones on stderr.
 
     Args:
       path: the folder, or the name of a bundled model (demo_jax.paths).
-      kind: "flow" for sampling, "autoencoder" for encoding; a checkpoint of the other stage is refused.
+      kind: "flow" for sampling, "autoencoder" for encoding.
 
     Raises:
-      InputError: no checkpoint there, of the other stage, or of another schema; or JAX has no device.
+      InputError: there is no checkpoint, it is of the other stage or of another schema, or JAX has no device.
     """
     require_devices()
     steps = find_steps(resolve(path))
-    return newest_whole(
+    return newest_undamaged(
         steps, lambda folder: _load_step(path, folder, kind), lambda text: sys.stderr.write(f"{text}\n")
     )
 
 
 def describe(path: epath.PathLike, kind: str = "flow") -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
-    """Metadata and configs of what load_model loads, without its arrays. Raises as it does."""
+    """Returns metadata and configs of the model that load_model loads, without its arrays. Raises as it does."""
     require_devices()
     return _describe(path, find_steps(resolve(path))[0], kind)
 
@@ -86,7 +89,7 @@ def _describe(
 ) -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:
     try:
         meta = dict(ocp.checkpointables_metadata(folder).custom_metadata or {})
-    except Exception as error:  # Orbax raises many kinds for folders that are not, or no longer, checkpoints
+    except Exception as error:  # Orbax raises many types for folders that are not, or no longer, checkpoints
         if reason := not_damage(error, folder):
             raise InputError(f"{path} cannot be read ({reason}).") from error
         raise DamagedError(
@@ -97,11 +100,11 @@ def _describe(
     if meta["schema"] != (reads := SCHEMA.get(str(meta.get("kind")), SCHEMA[kind])):
         raise InputError(
             f"{path} has checkpoint schema {meta['schema']!r}; this version reads {reads}. Use the version that wrote "
-            "it, or train it anew."
+            "it, or train it again."
         )
     if meta.get("kind") != kind:
-        wanted = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]
-        raise InputError(f"{path} is of kind {meta.get('kind')!r}; {wanted} is needed here.")
+        needed = {"flow": "a stage-2 (flow) checkpoint", "autoencoder": "a stage-1 (auto-encoder) checkpoint"}[kind]
+        raise InputError(f"{path} is of kind {meta.get('kind')!r}; {needed} is needed here.")
     try:
         stage1 = build(Stage1Config, _without_stage(meta["autoencoder_config"]), "config")
         stage2 = build(Stage2Config, _without_stage(meta["config"]), "config") if kind == "flow" else None
@@ -121,7 +124,7 @@ def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedMod
         if reason:
             raise InputError(f"{path} cannot be read ({reason}).")
         raise DamagedError(f"{path} is damaged: {problem}.")
-    # Converted by NumPy: JAX would compile a program for every shape.
+    # NumPy converts them: JAX would compile a program for every shape.
     parts = jax.device_put(jax.tree.map(lambda a: np.asarray(a, np.float32), parts))
     parts["ema"] = low_rank.merged(parts["ema"])
     if stage2 is None:
@@ -137,7 +140,7 @@ def _load_step(path: epath.PathLike, folder: epath.Path, kind: str) -> LoadedMod
 
 
 def load_any(path: epath.PathLike) -> LoadedModel:
-    """A checkpoint of either stage. Raises InputError as load_model does."""
+    """Loads a checkpoint of either stage. Raises InputError as load_model does."""
     try:
         return load_model(path, "flow")
     except InputError as error:
@@ -147,7 +150,7 @@ def load_any(path: epath.PathLike) -> LoadedModel:
 
 
 def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree], str, str]:
-    """The named parts on the first device; what went wrong; and why, if that is no damage. "" where there is none."""
+    """Returns the named parts on the first device, the problem ("" if none), and its cause if that is not damage."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
         stored = ocp.checkpointables_metadata(folder).metadata
@@ -156,7 +159,7 @@ def _load_parts(folder: epath.Path, names: list[str]) -> tuple[dict[str, PyTree]
             return {}, f"its part {lost[0]!r} is missing or cannot be read", not_damage(None, folder)
         abstract = {n: jax.tree.map(lambda leaf: _target(leaf, device), stored[n]) for n in names}
         return {n: ocp.load_checkpointables(folder, {n: abstract[n]})[n] for n in names}, "", ""  # as above
-    except Exception as error:  # Orbax and TensorStore raise many kinds
+    except Exception as error:  # Orbax and TensorStore raise many types
         return {}, first_line(error), not_damage(error, folder)
 
 

@@ -1,4 +1,4 @@
-"""What saving and loading share: finding steps, checksums of what was read, and the newest step that is whole."""
+"""Helpers of saving and loading: finding steps, checking what was read, and the newest undamaged step."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ T = TypeVar("T")
 
 
 class DamagedError(InputError):
-    """A checkpoint that cannot be read, or whose arrays are not what was saved."""
+    """A checkpoint cannot be read, or its arrays differ from what was saved."""
 
 
-def newest_whole(steps: list[epath.Path], load: Callable[[epath.Path], T], say: Callable[[str], object]) -> T:
-    """What the first of `steps` that is not damaged gives, newest first; those before it are said. Raises the last
-    one's DamagedError if all are."""
+def newest_undamaged(steps: list[epath.Path], load: Callable[[epath.Path], T], log: Callable[[str], object]) -> T:
+    """Returns `load` of the first undamaged step of `steps`, newest first.
+
+    `log` receives a line for every damaged step before it. Raises DamagedError of the oldest step if all are damaged.
+    """
     for step in steps[:-1]:
         try:
             return load(step)
         except DamagedError as error:
-            say(f"{error} Step {step.name} is left out; taking the one before it.")
+            log(f"{error} Step {step.name} is skipped; taking the one before it.")
     return load(steps[-1])
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
-    """Orbax takes absolute paths only; an address such as gs://bucket/run is one already."""
+    """Returns an absolute path, as Orbax needs; an address such as gs://bucket/run is one already."""
     return epath.Path(path) if on_object_storage(path) else epath.Path(path).resolve()
 
 
 def find_steps(path: epath.Path) -> list[epath.Path]:
-    """A work directory, a folder of steps, or a step -> the steps' folders, newest first."""
+    """Returns the folders of steps, newest first, of a work directory, a folder of steps, or a step."""
     path = absolute(path)
     if not path.exists():
         raise InputError(
@@ -51,11 +53,12 @@ def find_steps(path: epath.Path) -> list[epath.Path]:
 
 
 def changed_arrays(parts: dict[str, PyTree], meta: dict[str, Any], host: bool = False) -> str:
-    """What is wrong with arrays that were read, "" if nothing: not all damage keeps TensorStore from reading."""
-    stored = meta.get("checksums", {})  # checkpoints from before there were any have none
+    """Returns what is wrong with arrays that were read, "" if nothing: TensorStore does not notice all damage."""
+    stored = meta.get("checksums", {})  # older checkpoints have none
     names = [n + path for n, tree in parts.items() for path in checksums.changed(tree, stored.get(n, {}), host)]
-    return f"{len(names)} of its arrays are not what was saved, such as {names[0]}" if names else ""
+    return f"{len(names)} of its arrays differ from what was saved, such as {names[0]}" if names else ""
 
 
 def with_checksums(meta: dict[str, Any], parts: dict[str, PyTree]) -> dict[str, Any]:
+    """Returns the metadata with the checksums of all arrays added."""
     return meta | {"checksums": {name: checksums.of_tree(part) for name, part in parts.items()}}

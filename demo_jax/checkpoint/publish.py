@@ -1,4 +1,4 @@
-"""Publishing a run: averaged weights in float16, in one folder without paths of the machine that trained."""
+"""Publishing a run: averaged weights in float16, in one folder without paths of the machine that trained them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ from demo_jax.errors import InputError
 
 
 def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epath.PathLike | None = None) -> None:
-    """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata, in one folder `out`.
+    """Publishes a run's newest checkpoint: averaged parameters as float16, and the metadata.
 
-    `autoencoder` is a stage-1 run to take the auto-encoder from, instead of the one that a stage-2 run began with: its
-    decoder may have learned on. Raises InputError if its motion encoder is another.
+    Args:
+      workdir: of the run.
+      out: the folder to write.
+      autoencoder: a stage-1 run whose auto-encoder replaces that of a stage-2 run; its decoder may be trained further.
+
+    Raises:
+      InputError: the motion encoder of `autoencoder` is a different one.
     """
     model = load_any(workdir)
     if autoencoder is not None:
         newer = load_model(autoencoder, "autoencoder")
         ours, theirs = (code_fingerprint(m.autoencoder_params) for m in (model, newer))
         if ours != theirs:
-            raise InputError(f"{autoencoder} has motion encoder {theirs}, but {workdir} makes codes of {ours}.")
+            raise InputError(f"{autoencoder} has motion encoder {theirs}, but the codes of {workdir} are of {ours}.")
         meta = model.meta | {"autoencoder_config": newer.meta["autoencoder_config"]}
         model = dataclasses.replace(model, autoencoder_params=newer.autoencoder_params, meta=meta)
 
@@ -45,13 +50,13 @@ def export_model(workdir: epath.PathLike, out: epath.PathLike, autoencoder: epat
         parts["space"] = space_checkpointable(model.space)
     meta = with_checksums(_without_paths(model.meta), parts)
     ocp.save_checkpointables(absolute(out), parts, custom_metadata=meta, overwrite=True)
-    marker = absolute(out) / "commit_success.txt"  # Orbax names the full path of the folder in it
+    marker = absolute(out) / "commit_success.txt"  # Orbax writes the full path of the folder into it
     if marker.exists():
         marker.write_text("Checkpoint commit was successful")
 
 
 def _without_paths(meta: dict[str, Any]) -> dict[str, Any]:
-    """Metadata without the folders of the machine that trained: they help nobody else."""
+    """Returns the metadata without the folders of the machine that trained, which mean nothing elsewhere."""
     meta = copy.deepcopy(meta)
     for config in (meta["config"], meta["autoencoder_config"]):
         config["data"]["path"] = ""

@@ -1,4 +1,4 @@
-"""Checkpoints: saving and resuming a run, and loading a model to sample from. The only file that imports Orbax.
+"""Checkpoints of a run: saving and resuming.
 
 A run keeps <workdir>/checkpoints/<step>/ with these parts:
 
@@ -8,8 +8,8 @@ A run keeps <workdir>/checkpoints/<step>/ with these parts:
     space        demo_jax.codes.CodeSpace                 (stage 2 only)
 
 and a JSON of metadata: kind, schema, config, corpus, fingerprints, checksums of all arrays. A published model is one
-such folder without `train`, its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so a
-half-written one is never seen; one that was damaged later is named, and the one before it taken.
+such folder without `train`, its arrays in float16. Orbax commits a step by renaming a finished temporary folder, so
+that a half-written one is never read. A step that was damaged later is named, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from demo_jax.checkpoint.orbax_io import (
     absolute,
     changed_arrays,
     find_steps,
-    newest_whole,
+    newest_undamaged,
     with_checksums,
 )
 from demo_jax.codes import CodeSpace
@@ -38,13 +38,13 @@ from demo_jax.errors import InputError
 
 
 class NotSavedError(RuntimeError):
-    """A checkpoint could not be written, for example to a full disk. The earlier ones are as they were."""
+    """A checkpoint could not be written, for example to a full disk. Earlier ones are unchanged."""
 
 
 class RunCheckpoints:
     """The checkpoints of one run; use as a context manager, which waits for the last save.
 
-    Since arrays are written while training goes on, what one save meets is raised by what comes after it.
+    Arrays are written while training continues, so that the error of a save is raised by a later call.
     """
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
@@ -55,13 +55,13 @@ class RunCheckpoints:
         )
 
     def save(self, step: int, parts: dict[str, PyTree], meta: dict[str, Any]) -> None:
-        """Starts writing; returns when the arrays have been copied from the devices."""
+        """Starts writing and returns when the arrays have been copied from the devices."""
         meta = with_checksums(meta, parts)
         with self._writing():
             self._checkpointer.save_checkpointables_async(step, parts, custom_metadata=meta, force=True, overwrite=True)
 
     def wait(self) -> None:
-        """Until what was saved last is on disk."""
+        """Waits until the last save is on disk."""
         with self._writing():
             self._checkpointer.wait()
 
@@ -70,50 +70,55 @@ class RunCheckpoints:
         try:
             with quiet():
                 yield
-        except Exception as error:  # Orbax and TensorStore raise many kinds
+        except Exception as error:  # Orbax and TensorStore raise many types
             room = "Make room; the" if is_no_room(error) else "The"
             raise NotSavedError(
-                f"{self._folder}: a checkpoint could not be written ({first_line(error)}). {room} same command goes on "
-                "from the checkpoint before it."
+                f"{self._folder}: a checkpoint could not be written ({first_line(error)}). {room} same command "
+                "resumes from the checkpoint before it."
             ) from error
 
     def latest(self) -> int | None:
-        """The newest finished step, or None."""
+        """Returns the newest finished step, or None."""
         found = self._checkpointer.latest
         return None if found is None else found.step
 
     def restore(
-        self, abstract: dict[str, PyTree], accept: Callable[[dict[str, Any]], None], say: Callable[[str], None]
+        self, abstract: dict[str, PyTree], check: Callable[[dict[str, Any]], None], log: Callable[[str], None]
     ) -> dict[str, PyTree]:
-        """The named parts of the newest step that is whole, placed as the shardings in `abstract` say.
+        """Returns the parts of the newest undamaged step.
 
-        `accept` sees the metadata first, and raises if they are of another run; `say` is told of every step that is
-        damaged. Raises InputError if all are.
+        Args:
+          abstract: shapes, types and shardings of the parts, by name.
+          check: called with the metadata first; raises InputError if they are of another run.
+          log: called with a line for every damaged step.
+
+        Raises:
+          InputError: all steps are damaged, or a step cannot be read on this machine.
         """
         steps = find_steps(self._folder)
         try:
-            return newest_whole(steps, lambda folder: self._load(folder, abstract, accept), say)
+            return newest_undamaged(steps, lambda folder: self._load(folder, abstract, check), log)
         except DamagedError as error:
             raise InputError(
-                f"{self._folder}: every checkpoint there is damaged, or of a version that cannot be gone on with "
-                f"({error}) Take another --workdir; config.start_from can begin with what can still be sampled from."
+                f"{self._folder}: every checkpoint there is damaged, or of a version that cannot be resumed "
+                f"({error}) Take another --workdir; config.start_from can begin with a model that still loads."
             ) from error
 
     def _load(
-        self, folder: epath.Path, abstract: dict[str, PyTree], accept: Callable[[dict[str, Any]], None]
+        self, folder: epath.Path, abstract: dict[str, PyTree], check: Callable[[dict[str, Any]], None]
     ) -> dict[str, PyTree]:
         step, parts, problem, reason = int(folder.name), {}, "", ""
         try:
             with quiet():
                 meta = dict(self._checkpointer.metadata(step).custom_metadata or {})
-            accept(meta)
+            check(meta)
             with quiet():
                 # One by one: when one of several is damaged, Orbax drops the others with warnings on stderr.
                 load = self._checkpointer.load_checkpointables
                 parts = {name: load(step, {name: part})[name] for name, part in abstract.items()}
-        except InputError:  # of accept
+        except InputError:  # of check
             raise
-        except Exception as error:  # Orbax and TensorStore raise many kinds
+        except Exception as error:  # Orbax and TensorStore raise many types
             problem, reason = first_line(error), not_damage(error, folder)
         if problem:
             sweep()
@@ -128,11 +133,11 @@ class RunCheckpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # After a failure there may be another behind it, which must not hide it.
+        # A second failure must not hide the first.
         with contextlib.suppress(Exception) if exception[0] else self._writing():
             self._checkpointer.close()
 
 
 def space_checkpointable(space: CodeSpace) -> dict[str, jax.Array]:
-    """CodeSpace as the dict that is saved under "space"."""
+    """Returns a CodeSpace as the dict that is saved under "space"."""
     return {f.name: getattr(space, f.name) for f in dataclasses.fields(CodeSpace)}

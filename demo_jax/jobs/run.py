@@ -1,4 +1,4 @@
-"""Running a config: checks before anything is written, the lock of the work directory, and the training loop."""
+"""Runs a config: checks before anything is written, the lock of the work directory, and the training loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from demo_jax.training.loop import train
 
 
 def run(values, workdir: str, profile: int = 0):
-    """Trains as the ConfigDict `values` says, tracing `profile` steps; returns the final TrainState."""
+    """Trains with the settings of the ConfigDict `values` and returns the last TrainState.
+
+    Args:
+      values: of as_config_dict.
+      workdir: of the run, new or to resume.
+      profile: steps to trace.
+
+    Raises:
+      InputError: a setting, the data or the work directory cannot be used.
+      TrainingStopped, NotSavedError: as the training loop does.
+    """
     start_jax()
     config = from_config_dict(values)
     mesh = sharding.make_mesh(config.mesh)
@@ -32,13 +42,13 @@ def run(values, workdir: str, profile: int = 0):
         case Stage2Config():
             job = flow_job(config, workdir)
     _check_writable(workdir)
-    # One process of a run has the lock for all of them.
+    # The lead has the lock for all processes of a run.
     with locked(workdir, "training") if distributed.is_lead() else contextlib.nullcontext():
         return train(job, config, workdir, mesh, profile)
 
 
 def _check_batches(config: RunConfig, shards: int) -> None:
-    """Raises InputError unless every shard and every part of a step gets as many rows."""
+    """Raises InputError unless all shards and all microbatches get equally many rows."""
     stage2 = isinstance(config, Stage2Config)
     parts = config.optimizer.accumulate * (config.coupling.microbatches if isinstance(config, Stage2Config) else 1)
     for name in ("batch_size",) if stage2 else ("batch_size", "set_batch_size"):
@@ -49,7 +59,7 @@ def _check_batches(config: RunConfig, shards: int) -> None:
 
 
 def _check_writable(workdir: str) -> None:
-    """Makes the work directory; really writing is the only test that also holds for read-only mounts and for root."""
+    """Makes the work directory. Only writing a file also detects read-only mounts, and works for root."""
     probe = epath.Path(workdir) / f".writable-{jax.process_index()}"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
@@ -57,5 +67,5 @@ def _check_writable(workdir: str) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"--workdir {workdir} cannot be written ({error.strerror or error}).") from error
-    except ImportError as error:  # what speaks to the object storage
+    except ImportError as error:  # the client of the object storage
         raise InputError(f"--workdir {workdir}: {error} (pip install '.[gcs]')") from error

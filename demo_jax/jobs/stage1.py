@@ -1,4 +1,4 @@
-"""Stage 1 put together: the motion auto-encoder, its data and its losses from a config."""
+"""Assembly of stage 1: the motion auto-encoder, its data and its losses from a config."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from data_pipelines.loading.augmentation import Augment
 from demo_jax import rng
 from demo_jax.checkpoint.load import SCHEMA, load_any
 from demo_jax.config import Stage1Config
-from demo_jax.jobs.common import VALIDATION_ROWS, first_batches, given_parameters, held_out_split, with_low_rank
+from demo_jax.jobs.common import VALIDATION_ROWS, held_out_split, initialisers, validation_batches
 from demo_jax.jobs.validation import stage1_validation
 from demo_jax.losses.vgg16 import load_vgg16
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.loop import TrainingJob
 from demo_jax.training.stage1_losses import stage1_losses
-from demo_jax.training.state import create, make_optimizer, replace
+from demo_jax.training.state import make_optimizer
 from demo_jax.training.steps import make_step
 
 
 def autoencoder_job(config: Stage1Config, workdir: str) -> TrainingJob:
-    """Stage 1 from config: networks, data, losses, and what a checkpoint must say of itself."""
+    """Returns the job of stage 1: networks, data, losses, validation into `workdir`, and metadata of checkpoints.
+
+    Raises InputError if data or weights that the config names cannot be used.
+    """
     model, optimizer = AutoEncoder(config.model), make_optimizer(config.optimizer, config.steps, config.is_frozen)
     batches = functools.partial(
         pipeline.stage1_batches,
@@ -37,28 +40,25 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> TrainingJob:
         feature=config.data.feature,
     )
     fewer = {name: min(getattr(config.data, name), VALIDATION_ROWS) for name in ("batch_size", "set_batch_size")}
-    validation = first_batches(
-        functools.partial(batches, held_out_split(config.data.path), seed=config.seed + 1, **fewer)
-    )
+    validation = validation_batches(config, batches, held_out_split(config.data.path), **fewer)
     example = validation[0]
 
     def params() -> PyTree:
         key = rng.stream(config.seed, "init")
-        pictures = jnp.zeros((1, *example["source"].shape[1:])), jnp.zeros((1, *example["driving"].shape[1:]))
-        made = model.init(key, *pictures, jnp.zeros((1, *example["audio"].shape[1:])))["params"]
+        images = jnp.zeros((1, *example["source"].shape[1:])), jnp.zeros((1, *example["driving"].shape[1:]))
+        made = model.init(key, *images, jnp.zeros((1, *example["audio"].shape[1:])))["params"]
         if config.loss.adversarial:
             made |= {
-                "discriminator": Discriminator().init(rng.stream(config.seed, "discriminator"), pictures[0])["params"]
+                "discriminator": Discriminator().init(rng.stream(config.seed, "discriminator"), images[0])["params"]
             }
-        return with_low_rank(config, made)
+        return made
 
+    init, given = initialisers(config, params, lambda: load_any(config.start_from).autoencoder_params, optimizer)
     vgg = load_vgg16(config.loss.vgg16) if config.loss.perceptual else None
     values = dataclasses.asdict(config)
     return TrainingJob(
-        init=lambda given: create(replace(params(), given), optimizer),
-        given=functools.partial(
-            given_parameters, config, params, lambda: load_any(config.start_from).autoencoder_params
-        ),
+        init=init,
+        given=given,
         step=make_step(functools.partial(stage1_losses, model, config, vgg=vgg), config, optimizer),
         batches=lambda start, **shards: batches(
             "train",

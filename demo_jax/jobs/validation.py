@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains: numbers, a picture and a clip of held-out data in its work directory."""
+"""Validation of a run while it trains: metrics, and an image grid or a clip of held-out data in its work directory."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ from demo_jax.training.stage1_losses import Blocks, stage1_losses, swap_factor
 from demo_jax.training.steps import stage2_losses
 
 Batch = dict[str, np.ndarray]
-MAX_ROWS = 8  # of the picture
+MAX_ROWS = 8  # of the image grid
 CLIP_SECONDS = 6
 
 
 def stage1_validation(
     config: Stage1Config, batches: list[Batch], workdir: epath.PathLike
 ) -> Callable[[PyTree, int], dict[str, float]]:
-    """Losses, PSNR of face boxes against copying the source, and <workdir>/eval/<step>.png.
+    """Returns evaluate(averaged parameters, step): metrics, and an image grid in <workdir>/eval/<step>.png.
 
-    The picture's columns are source, truth, reconstruction and, for corpora with sets, the redrawn truth and what the
-    swap made of it, the second identity's truth and what cross-identity made of it.
+    The metrics are the losses, and the PSNR of images and face boxes beside that of copying the source. The grid's
+    columns are source, truth and reconstruction and, for corpora with paired groups, the driving image, the
+    factor-swapped render and its prediction, the cross-identity render and its prediction.
     """
     model = AutoEncoder(config.model)
-    # Without other networks: a discriminator's opinion changes while it learns, and says nothing of the pictures.
+    # Without other networks: a discriminator changes while it is trained, so that its loss does not measure the images.
     measured = dataclasses.replace(config, loss=dataclasses.replace(config.loss, perceptual=0.0, adversarial=0.0))
 
     @jax.jit
@@ -67,46 +68,46 @@ def stage1_validation(
 
     def evaluate(ema: PyTree, step: int) -> dict[str, float]:
         rows = [jax.device_get(measure(ema, jax.tree.map(jnp.asarray, b))) for b in batches]
-        shown = columns(ema, jax.tree.map(lambda a: jnp.asarray(a[:MAX_ROWS]), batches[0]))
-        write_image_grid(epath.Path(workdir) / "eval" / f"{step:07d}.png", [np.asarray(c) for c in shown])
+        grid = columns(ema, jax.tree.map(lambda a: jnp.asarray(a[:MAX_ROWS]), batches[0]))
+        write_image_grid(epath.Path(workdir) / "eval" / f"{step:07d}.png", [np.asarray(c) for c in grid])
         return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
 
     return evaluate
 
 
 def reconstruct(model: AutoEncoder, params: dict, source: jax.Array, driving: jax.Array) -> jax.Array:
-    """uint8 source and driving [B, S, S, 3] -> the source with the driving motion, float32 -1..1."""
-    pictures = to_float(source)
+    """Returns the source with the driving motion, float32 -1..1, of uint8 source and driving [B, S, S, 3]."""
+    images = to_float(source)
     source_code, code = (
         model.apply({"params": params}, to_float(x), method=AutoEncoder.encode_motion) for x in (source, driving)
     )
-    pyramid = model.apply({"params": params}, pictures, method=AutoEncoder.encode_source)
+    pyramid = model.apply({"params": params}, images, method=AutoEncoder.encode_source)
     return model.apply({"params": params}, pyramid, source_code, code, method=AutoEncoder.decode)
 
 
 def _columns(model: AutoEncoder, params: dict, config: Stage1Config, batch: dict[str, jax.Array]) -> list[jax.Array]:
     driving = batch["driving"][:, config.model.lip_window // 2]
-    shown = [to_float(batch["source"]), to_float(driving), reconstruct(model, params, batch["source"], driving)]
+    columns = [to_float(batch["source"]), to_float(driving), reconstruct(model, params, batch["source"], driving)]
     if "set_source" not in batch:
-        return shown
+        return columns
     rows = len(batch["set_source"])
-    encode = {
+    codes = {
         name: model.apply({"params": params}, to_float(batch[name]), method=AutoEncoder.encode_motion)
         for name in ("set_source", "set_driving", "set_redrawn")
     }
     blocks = Blocks(layout=config.model.layout, merged=config.loss.merged)
-    mixed = swap_factor(encode["set_driving"], encode["set_redrawn"], batch["set_factor"], blocks)
+    mixed = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
     pyramid = model.apply({"params": params}, to_float(batch["set_source"]), method=AutoEncoder.encode_source)
-    swapped = model.apply({"params": params}, pyramid, encode["set_source"], mixed, method=AutoEncoder.decode)
+    swapped = model.apply({"params": params}, pyramid, codes["set_source"], mixed, method=AutoEncoder.decode)
     more = [to_float(batch["set_driving"]), to_float(batch["set_redrawn"]), swapped]
     if "set_reidentity" in batch:
         crossed = reconstruct(model, params, batch["set_reidentity_source"], batch["set_driving"])
         more += [to_float(batch["set_reidentity"]), crossed]
-    return [c[:rows] for c in shown] + more
+    return [c[:rows] for c in columns] + more
 
 
 def write_image_grid(path: epath.Path, columns: list[np.ndarray]) -> None:
-    """Columns of pictures [n, S, S, 3] in -1..1 -> one PNG, a row per example, enlarged to be looked at."""
+    """Writes columns of images [n, S, S, 3] in -1..1 as one PNG with a row per example, enlarged to 128 px or more."""
     n = min(len(c) for c in columns)
     sheet = np.concatenate([np.concatenate(list(c[:n]), 0) for c in columns], 1)
     image = Image.fromarray(np.clip((sheet + 1) * 127.5, 0, 255).astype(np.uint8))
@@ -124,7 +125,10 @@ def stage2_validation(
     batches: list[Batch],
     write_clip: Callable[[dict, int], None],
 ) -> Callable[[PyTree, int], dict[str, float]]:
-    """The loss on held-out windows, with the same noise and masks each time; and a clip by `write_clip(ema, step)`."""
+    """Returns evaluate(averaged parameters, step): the loss on held-out windows, and a clip by `write_clip(ema, step)`.
+
+    Noise and masks are the same each time.
+    """
     model = FlowTransformer(config.model, layout)
 
     @jax.jit
@@ -150,8 +154,8 @@ def clip_writer(
     record: CodeRecord,
     workdir: epath.PathLike,
 ) -> Callable[[dict, int], None]:
-    """(averaged parameters, step) -> <workdir>/eval/<step>.mp4: the held-out clip `record`'s first frame says its first
-    seconds, as sample.py would make it."""
+    """Returns write(averaged parameters, step), which writes <workdir>/eval/<step>.mp4 as sample.py would: the portrait
+    of a held-out clip with the first CLIP_SECONDS of its speech."""
     loaded = dataclasses.replace(autoencoder, path=str(workdir), meta=meta, flow=config, space=space)
     pipeline: Pipeline | None = None
 
@@ -164,11 +168,11 @@ def clip_writer(
         speech = record.waveform[: CLIP_SECONDS * SAMPLE_RATE]
         folder = epath.Path(workdir) / "eval"
         remove_unfinished(folder)  # of a run that was killed here
-        with tempfile.TemporaryDirectory() as scratch:  # ffmpeg knows no object storage
+        with tempfile.TemporaryDirectory() as scratch:  # ffmpeg cannot write to object storage
             clip = Path(scratch) / f"{step:07d}.mp4"
             with VideoWriter(clip, (pipeline.size, pipeline.size), waveform=speech) as writer:
-                for picture, _ in pipeline.frames(portrait, speech):
-                    writer.write(picture)
+                for image, _ in pipeline.frames(portrait, speech):
+                    writer.write(image)
             write_atomically(folder / clip.name, clip.read_bytes())
 
     return write

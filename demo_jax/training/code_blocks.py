@@ -1,4 +1,4 @@
-"""Codes taken apart by factors: which coordinates belong together, and what training puts in their place."""
+"""Blocks of a motion code: which coordinates belong to which factor, and what training replaces in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from demo_jax.factors import FACTORS, POSE_SCALE, FactorLayout
 
@@ -15,47 +16,54 @@ PARTS = {"lip": slice(0, 3), "pose": slice(3, 9), "gaze": slice(9, 13)}  # of th
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """Which block each coordinate counts in, when some factors (`merged`) have none of their own."""
+    """The block of each coordinate, where the factors in `merged` have none of their own and count as residual."""
 
     layout: FactorLayout
     merged: tuple[str, ...] = ()
 
     @property
-    def of_factor(self) -> np.ndarray:
-        """[4]: factor -> block, both as indices in FACTORS."""
+    def of_factor(self) -> Int[np.ndarray, " 4"]:
+        """The block of each factor, both as indices in FACTORS."""
         residual = FACTORS.index("residual")
         return np.array([residual if f in self.merged else i for i, f in enumerate(FACTORS)], np.int32)
 
     @property
-    def index(self) -> np.ndarray:
-        """[K]: coordinate -> block."""
+    def index(self) -> Int[np.ndarray, " K"]:
+        """The block of each coordinate."""
         return self.of_factor[self.layout.factor_index]
 
     @property
-    def fixed(self) -> np.ndarray:
-        """[K] bool: the coordinates that supervision pins to truth."""
+    def fixed(self) -> Bool[np.ndarray, " K"]:
+        """The coordinates that supervision ties to true values."""
         out = np.zeros(self.layout.size, bool)
         for factor, part in PARTS.items():
             out[self.layout.calibrated[part]] = factor not in self.merged
         return out
 
-    def moving(self, factor: jax.Array) -> jax.Array:
-        """Redrawn factors [B] -> the coordinates that may change with them, [B, K] bool.
+    def moving(self, factor: Int[Array, " B"]) -> Bool[Array, "B K"]:
+        """Returns the coordinates that may change when this factor (index in FACTORS) is swapped.
 
-        A row is all false where the factor has no coordinates, as the residual in the paper's split: such a set says
-        nothing, and is left out.
+        A row is all false where the factor has no coordinates, as the residual in the paper's split; losses leave such
+        a paired group out.
         """
         return jnp.asarray(self.index)[None] == jnp.asarray(self.of_factor)[factor][:, None]
 
 
-def swap_factor(base: jax.Array, redrawn: jax.Array, factor: jax.Array, blocks: Blocks) -> jax.Array:
-    """Codes [B, K]: those of `base`, with the block of factor [B] (index in FACTORS) taken from `redrawn`."""
-    return jnp.where(blocks.moving(factor), redrawn, base)
+def swap_factor(
+    base: Float[Array, "B K"], donor: Float[Array, "B K"], factor: Int[Array, " B"], blocks: Blocks
+) -> Float[Array, "B K"]:
+    """Returns the codes of `base` with the block of `factor` (index in FACTORS) taken from `donor`."""
+    return jnp.where(blocks.moving(factor), donor, base)
 
 
-def undo_shift(codes: jax.Array, shift: jax.Array, layout: FactorLayout) -> jax.Array:
-    """Codes [B, K] of pictures enlarged by exp(shift[:, 2]) and then moved by shift[:, :2] crop widths (x, y) -> the
-    codes of the pictures as they were: only x, y and z of the pose differ."""
+def undo_shift(codes: Float[Array, "B K"], shift: Float[Array, "B 3"], layout: FactorLayout) -> Float[Array, "B K"]:
+    """Returns the codes of images before they were augmented; only x, y and z of the pose differ.
+
+    Args:
+      codes: of images that were enlarged by exp(shift[:, 2]) and then moved by shift[:, :2] crop widths (x, y).
+      shift: x, y and the logarithm of the enlargement.
+      layout: of the codes.
+    """
     x, y, z = (layout.slices["pose"].start + i for i in (3, 4, 5))
     unit = jnp.asarray(POSE_SCALE[3:])[None]
     moved = codes[:, jnp.array([x, y, z])] * unit
@@ -64,27 +72,33 @@ def undo_shift(codes: jax.Array, shift: jax.Array, layout: FactorLayout) -> jax.
 
 
 def teacher_force(
-    key: jax.Array,
-    codes: jax.Array,
-    truth: jax.Array,
+    key: Key[Array, ""],
+    codes: Float[Array, "B K"],
+    truth: Float[Array, "B 13"],
     blocks: Blocks,
     *,
     share: float,
     lip_share: float,
     false_share: float = 0.0,
-) -> jax.Array:
-    """Codes [B, K] with calibrated coordinates replaced by truth [B, 13] where it is known: pose and gaze in `share` of
-    the rows, lips in `lip_share`, drawn apart. Merged factors keep what they have.
+) -> Float[Array, "B K"]:
+    """Returns the codes with calibrated coordinates replaced by true ones in some rows. Merged factors are unchanged.
 
-    In `false_share` of the rows the free coordinates of lip and gaze become another row's. Calibrated ones are always
-    right then and free ones are not, so that a picture follows a number that is set by hand against them.
+    Args:
+      key: for the choice of rows.
+      codes: of the motion encoder.
+      truth: calibrated coordinates; NaN where not known, and there `codes` stay.
+      blocks: of the codes.
+      share: of the rows whose pose and gaze are replaced.
+      lip_share: of the rows whose lips are replaced, chosen independently.
+      false_share: of the rows whose free coordinates of lip and gaze become another row's. Free coordinates are then
+        sometimes wrong and true calibrated ones never, so that an image follows a calibrated value that is set by hand.
     """
     index, draws = blocks.layout.calibrated, jax.random.uniform(key, (len(codes), 3))
     if false_share:
         free = ~np.isin(np.arange(blocks.layout.size), index)
         of = blocks.layout.factor_index
-        told = [FACTORS.index(f) for f in ("lip", "gaze") if f not in blocks.merged]
-        wrong = (draws[:, 2:] < false_share) & jnp.asarray(free & np.isin(of, told))[None]
+        replaced = [FACTORS.index(f) for f in ("lip", "gaze") if f not in blocks.merged]
+        wrong = (draws[:, 2:] < false_share) & jnp.asarray(free & np.isin(of, replaced))[None]
         codes = jnp.where(wrong, jnp.roll(codes, 1, 0), codes)
     use = jnp.zeros(truth.shape, bool)
     for factor, part in PARTS.items():

@@ -1,30 +1,44 @@
 """Stage 2: from a batch of raw code windows to data x1 and its conditions, dropped, noised and given at random.
 
-At sampling time any factor, coordinate or span of frames may be given, keyframes may lie beyond the window, and the
-context is what the model itself made. Training draws all of these, each with its own probability.
+In sampling any factor, coordinate or span of frames may be given, keyframes may lie beyond the window, and the context
+comes from the model itself. Training draws all of these, each with its own probability.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from demo_jax.codes import CodeSpace
 from demo_jax.config import ConditionConfig
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.flow.condition import Condition, next_keyframe
 
-Batch = dict[str, jax.Array]
+Batch = dict[str, Array]
+# The three fields of Condition, and which entries of the window are keyframes themselves.
+Keyframes = tuple[Float[Array, "B L K"], Bool[Array, "B L K"], Float[Array, "B L 4"], Bool[Array, "B L K"]]
 
 
 def make_condition(
-    key: jax.Array, batch: Batch, space: CodeSpace, layout: FactorLayout, config: ConditionConfig, context: int
-) -> tuple[jax.Array, Condition]:
-    """Returns x1 [B, L, K], whitened, and its Condition.
+    key: Key[Array, ""],
+    batch: Batch,
+    space: CodeSpace,
+    layout: FactorLayout,
+    config: ConditionConfig,
+    context: int,
+) -> tuple[Float[Array, "B L K"], Condition]:
+    """Returns x1, whitened, and its Condition.
 
-    batch, of data_pipelines.loading.batches.stage2_batches: codes [B, C + L, K] raw, codes_valid [B, C + L] bool,
-    next_codes [B, N, K] and next_valid [B, N] after the window, audio [B, C + L + H, A], audio_valid, source [B, K]
-    raw, emotion [B] int32.
+    Args:
+      key: of all that is drawn here.
+      batch: of data_pipelines.loading.batches.stage2_batches. With C context frames and H frames of lookahead: codes
+        [B, C + L, K] raw, codes_valid [B, C + L] bool, next_codes [B, N, K] and next_valid [B, N] of the N frames after
+        the window, audio [B, C + L + H, A], audio_valid, source [B, K] raw, emotion [B] int32.
+      space: for whitening.
+      layout: of the codes.
+      config: probabilities.
+      context: C.
     """
     keys = dict(zip(("noise", "level", "given", "keyframe", "drop", "cut"), jax.random.split(key, 6), strict=True))
     codes = space.to_whitened(batch["codes"])
@@ -43,31 +57,34 @@ def make_condition(
 
     given_mask = given_masks(keys["given"], rows, frames - context, layout, config)
     after = space.to_whitened(batch["next_codes"])
-    keyframes, at_keyframe = _keyframes(keys["keyframe"], x1, valid, after, batch["next_valid"], layout, config)
-    # A stream has heard a little more than it shows: to it, every window's clip ends early. Keyframes it knows beyond.
-    heard = _heard(keys["cut"], rows, frames - context, config)
-    valid = valid & (jnp.arange(frames - context)[None] < heard[:, None])
+    keyframe, keyframe_mask, keyframe_distance, at_keyframe = _keyframes(
+        keys["keyframe"], x1, valid, after, batch["next_valid"], layout, config
+    )
+    # A stream has received little audio beyond the frames it returns, so that the clip of every window ends early. Its
+    # keyframes are known beyond that.
+    available = _available_frames(keys["cut"], rows, frames - context, config)
+    valid = valid & (jnp.arange(frames - context)[None] < available[:, None])
     given_mask = (given_mask | at_keyframe) & valid[..., None]
     x1 = jnp.where(valid[..., None], x1, 0.0)
 
     source = space.to_whitened(batch["source"])
     source = jnp.where((drop[1] >= config.drop_source)[:, None], source, 0.0)
     tokens = batch["audio"].shape[1]
-    silent = jnp.arange(tokens)[None] >= context + heard[:, None]
-    silent = silent & (heard < frames - context)[:, None]  # an uncut window has its look-ahead
+    missing = jnp.arange(tokens)[None] >= context + available[:, None]
+    missing = missing & (available < frames - context)[:, None]  # an uncut window has its lookahead
     condition = Condition(
         context=jnp.where(context_mask[..., None], before, 0.0),
         context_mask=context_mask,
         context_level=level,
         audio=batch["audio"].astype(jnp.float32),
-        audio_mask=batch["audio_valid"] & ~silent,
+        audio_mask=batch["audio_valid"] & ~missing,
         source=source,
         emotion=jnp.broadcast_to(batch["emotion"][:, None], (rows, tokens)),
         given=jnp.where(given_mask, x1, 0.0),
         given_mask=given_mask,
-        keyframe=keyframes[0],
-        keyframe_mask=keyframes[1],
-        keyframe_distance=keyframes[2],
+        keyframe=keyframe,
+        keyframe_mask=keyframe_mask,
+        keyframe_distance=keyframe_distance,
         valid=valid,
         keep_audio=drop[2] >= config.drop_audio,
         keep_emotion=drop[3] >= config.drop_emotion,
@@ -75,9 +92,12 @@ def make_condition(
     return x1, condition
 
 
-def coupling_features(batch: Batch, space: CodeSpace, condition: Condition) -> jax.Array:
-    """What tells two windows' conditions apart, [B, F] float32: audio, source, context and given values, before
-    anything was dropped or noised; each centred over the batch and of the same mean square, in steps of five frames."""
+def coupling_features(batch: Batch, space: CodeSpace, condition: Condition) -> Float[Array, "B F"]:
+    """Returns features by which a coupling compares the conditions of windows.
+
+    They are audio, source, context and given values before dropout and noise, each centred over the batch and scaled to
+    the same mean square, in steps of five frames.
+    """
     rows = len(batch["codes"])
     before = space.to_whitened(batch["codes"])[:, : condition.context.shape[1]]
     before = jnp.where(batch["codes_valid"][:, : before.shape[1], None], before, 0.0)
@@ -91,21 +111,23 @@ def coupling_features(batch: Batch, space: CodeSpace, condition: Condition) -> j
     return jnp.concatenate(features, 1)
 
 
-def _heard(key: jax.Array, rows: int, length: int, config: ConditionConfig) -> jax.Array:
-    """[rows] int: how many of the window's frames are there, all `length` but for a share config.cut."""
+def _available_frames(key: Key[Array, ""], rows: int, length: int, config: ConditionConfig) -> Int[Array, " B"]:
+    """Returns how many frames of each window exist: `length`, or fewer in a share config.cut of the rows."""
     which, where = jax.random.split(key)
     ends = jax.random.randint(where, (rows,), 1, length + 1)
     return jnp.where(jax.random.bernoulli(which, config.cut, (rows,)), ends, length)
 
 
-def _pooled(x: jax.Array, frames: int = 5) -> jax.Array:
-    """[B, T, N] -> means of `frames` frames each; a rest at the end is left out."""
+def _pooled(x: Float[Array, "B T n"], frames: int = 5) -> Float[Array, "B pooled n"]:
+    """Returns means over `frames` frames each; a remainder at the end is left out."""
     whole = x.shape[1] // frames * frames
     return x[:, :whole].reshape(len(x), -1, frames, x.shape[-1]).mean(2)
 
 
-def given_masks(key: jax.Array, rows: int, length: int, layout: FactorLayout, config: ConditionConfig) -> jax.Array:
-    """[B, L, K] bool, the same for each `config.group` consecutive rows.
+def given_masks(
+    key: Key[Array, ""], rows: int, length: int, layout: FactorLayout, config: ConditionConfig
+) -> Bool[Array, "B L K"]:
+    """Returns which entries are given, the same for each `config.group` consecutive rows.
 
     With probability config.given a group has something given: whole factors or single calibrated coordinates (half of
     the time each), over the whole window or over one span of it (half of the time each). Never everything.
@@ -132,17 +154,16 @@ def given_masks(key: jax.Array, rows: int, length: int, layout: FactorLayout, co
 
 
 def _keyframes(
-    key: jax.Array,
-    x1: jax.Array,
-    valid: jax.Array,
-    after: jax.Array,
-    after_valid: jax.Array,
+    key: Key[Array, ""],
+    x1: Float[Array, "B L K"],
+    valid: Bool[Array, "B L"],
+    after: Float[Array, "B after K"],
+    after_valid: Bool[Array, "B after"],
     layout: FactorLayout,
     config: ConditionConfig,
-) -> tuple[tuple[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """Up to two keyframes per sample and factor, in the window or after it, of the whole factor or (in half of them)
-    of some of its calibrated coordinates: the three fields of Condition for the window's frames, and [B, L, K] bool,
-    true at the keyframes themselves."""
+) -> Keyframes:
+    """Draws up to two keyframes per sample and factor, in the window or after it, of the whole factor or (in half of
+    the samples) of some of its calibrated coordinates."""
     rows, length = x1.shape[:2]
     codes = jnp.concatenate([x1, after], 1)
     exists = jnp.concatenate([valid, after_valid], 1)
@@ -156,4 +177,4 @@ def _keyframes(
     some = jax.random.bernoulli(one_key, 0.5, (rows, 1, layout.size)) & calibrated[None, None]
     mask = at[..., jnp.asarray(layout.factor_index)] & (whole | some)
     value, value_mask, distance = next_keyframe(jnp.where(mask, codes, 0.0), mask, jnp.asarray(layout.factor_index))
-    return (value[:, :length], value_mask[:, :length], distance[:, :length]), mask[:, :length]
+    return value[:, :length], value_mask[:, :length], distance[:, :length], mask[:, :length]

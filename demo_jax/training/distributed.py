@@ -1,4 +1,4 @@
-"""Several processes of one training run: finding each other, stopping together, and who writes."""
+"""Several processes of one training run: finding each other, stopping together, and one that writes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from jaxtyping import PyTree
 
 from demo_jax.errors import InputError
 
-HEARTBEAT = 60  # seconds after which a process that says nothing counts as dead
+HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
 
 
 def join() -> None:
     """Makes this process one of a job. Must come before any other use of JAX.
 
     On TPU VMs, SLURM, Open MPI and Kubernetes (with its Python package) JAX finds the others by itself. Anywhere else
-    the environment says it: JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES, JAX_PROCESS_ID.
-    Raises InputError if that is incomplete or the others do not answer.
+    it takes them from the environment: JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES,
+    JAX_PROCESS_ID.
+
+    Raises:
+      InputError: these are incomplete, or the others do not answer.
     """
     counts: dict[str, int | None] = {}
     for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
@@ -44,13 +47,15 @@ def join() -> None:
 
 
 def is_lead() -> bool:
-    """Whether this process writes for all: metrics, pictures, messages."""
+    """Whether this process writes metrics, images and messages for all."""
     return jax.process_index() == 0
 
 
 def gather_to_host(params: PyTree) -> PyTree:
-    """A copy on this process's first device, whatever mesh `params` lie on: validation is small, and on a whole mesh
-    every device would repeat it. Every process has to call it."""
+    """Returns a copy on this process's first device, whatever mesh `params` lie on. Every process has to call it.
+
+    Validation is small, and on a whole mesh every device would repeat it.
+    """
     if jax.process_count() > 1:
         params = multihost_utils.process_allgather(params, tiled=True)
     return jax.device_put(jax.device_get(params), jax.local_devices()[0])
@@ -58,21 +63,24 @@ def gather_to_host(params: PyTree) -> PyTree:
 
 @contextmanager
 def sigterm() -> Iterator[Callable[[int], bool]]:
-    """While open, SIGTERM does not end the process. Gives `stop(step)`, which says whether the run is to save and stop
-    at this step; it must be asked at every step. Of several processes, which must stop at the same step, one that gets
-    the signal is enough: JAX's own service then agrees on a step that none has passed."""
+    """Keeps SIGTERM from ending the process while open.
+
+    Yields:
+      stop(step): whether the run is to save and stop at this step; call it at every step. Several processes must stop
+        at the same step: when one gets the signal, JAX's own service agrees on a step that none has passed.
+    """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point
         return
-    wanted = False
+    requested = False
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        nonlocal wanted
+        nonlocal requested
         del signum, frame
-        wanted = True
+        requested = True
 
     before = signal.signal(signal.SIGTERM, handle)
     try:
-        yield lambda step: wanted
+        yield lambda step: requested
     finally:
         signal.signal(signal.SIGTERM, before)

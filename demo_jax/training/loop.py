@@ -2,7 +2,7 @@
 
 Saving and evaluation come first so that both see the state that a resumed run starts from: step N is saved and then
 evaluated (an evaluation that fails costs no steps) before batch N is drawn, and batch N depends on N alone. Metrics are
-fetched one step pending, so that the host waits for step N - 1 while the devices work on step N.
+fetched one step late, so that the host waits for step N - 1 while the devices work on step N.
 """
 
 from __future__ import annotations
@@ -36,29 +36,36 @@ Batches = Callable[..., AbstractContextManager[Iterator[dict[str, np.ndarray]]]]
 
 
 class TrainingStopped(RuntimeError):
-    """The run cannot go on: the message names the step, the cause and what to try."""
+    """The run cannot continue: the message names the step, the cause and what to try."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """What a stage hands to the loop."""
+    """Everything the loop needs of a stage."""
 
     init: Callable[[PyTree], TrainState]  # pure; jitted here with its shardings
     step: StepFn
-    batches: Batches  # start step, and what sharding.shards_here says -> iterator of this process's rows
-    evaluate: Callable[[PyTree, int], dict[str, float]]  # of averaged parameters on one device; also writes pictures
-    meta: dict[str, Any]  # goes into every checkpoint
-    frozen: dict[str, PyTree]  # further checkpoint parts, which do not change
-    given: Callable[[], PyTree] = dict  # what a new run hands to init
-    shown: tuple[str, ...] = ("loss",)
+    batches: Batches  # start step, result of sharding.shards_here -> iterator of this process's rows
+    evaluate: Callable[[PyTree, int], dict[str, float]]  # of averaged parameters on one device; also writes images
+    meta: dict[str, Any]  # metadata of every checkpoint
+    frozen: dict[str, PyTree]  # further parts of every checkpoint, which do not change
+    given: Callable[[], PyTree] = dict  # the argument of `init` in a new run
+    shown: tuple[str, ...] = ("loss",)  # metrics beside the progress bar
 
 
 def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Mesh, profile: int = 0) -> TrainState:
-    """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one; traces `profile` steps.
+    """Runs `job` to config.steps, from the newest checkpoint in `workdir` if there is one, and returns the last state.
+
+    Args:
+      job: of a stage.
+      config: steps, intervals and frozen groups.
+      workdir: receives checkpoints/, metrics.jsonl, tensorboard/ and profile/.
+      mesh: the devices.
+      profile: steps to trace.
 
     Raises:
-      InputError: the work directory holds a run with other settings, or config.freeze names what is not there.
-      TrainingStopped: a loss or gradient was not finite, or a batch had another shape than the first.
+      InputError: the work directory has a run with other settings, or config.freeze names an unknown group.
+      TrainingStopped: a loss or gradient was not finite, a batch had another shape than the first, or a device failed.
       NotSavedError: a checkpoint could not be written.
     """
     abstract = jax.eval_shape(job.init, {})
@@ -73,15 +80,15 @@ def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Me
         else:
             target = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, placed)
             same_run = functools.partial(_check_same_run, new=job.meta, workdir=workdir)
-            say = print if distributed.is_lead() else lambda text: None
-            state = from_parts(checkpoints.restore(to_parts(target), same_run, say))
+            log = print if distributed.is_lead() else lambda text: None
+            state = from_parts(checkpoints.restore(to_parts(target), same_run, log))
         start = int(state.step)
         writer = (MetricWriter if distributed.is_lead() else NoWriter)(workdir, start, config.steps, job.shown)
         stack.callback(writer.close)
         stop = stack.enter_context(distributed.sigterm())
         batches = stack.enter_context(job.batches(start, **sharding.shards_here(mesh)))
         if start:
-            writer.say(f"resumed from step {start} of {workdir}")
+            writer.log(f"resumed from step {start} of {workdir}")
 
         frozen = sharding.replicate(job.frozen, mesh)
 
@@ -97,9 +104,7 @@ def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Me
             last, stopping = step == config.steps, stop(step)
             if last or step % config.save_every == 0 or stopping:
                 with timer("step"):
-                    _check_finite(
-                        pending, writer, config, timer
-                    )  # nothing is saved whose metrics have not been seen finite
+                    _check_finite(pending, writer, config, timer)  # before anything is saved
                 pending = None
             if (last or stopping or (step % config.save_every == 0 and step > start)) and step != saved:
                 with timer("checkpoint"):
@@ -111,18 +116,18 @@ def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Me
                     if distributed.is_lead():
                         writer.scalars(step, _evaluated(job, ema, step), "eval")
             if stopping and not last:
-                writer.say(f"stopped by signal at step {step}; saved. The same command goes on from here.")
+                writer.log(f"stopped by signal at step {step}; saved. The same command resumes from here.")
                 break
             if last:
                 break
             if profiler.before(step):
-                writer.say(f"profile of {profile} steps: {profiler.folder}")
+                writer.log(f"profile of {profile} steps: {profiler.folder}")
             with timer("data"):
                 batch = sharding.put_batch(next(batches), mesh)
-            if compiled is None:  # ahead of time: it cannot compile again unseen, and says what it will need
+            if compiled is None:  # ahead of time: it cannot compile again unnoticed, and its needs are known
                 with timer("compilation"):
                     compiled = step_fn.lower(state, batch).compile()
-                writer.say(cost_table(abstract.params, compiled))
+                writer.log(cost_table(abstract.params, compiled))
             with timer("step"):
                 try:
                     with jax.transfer_guard("disallow"):
@@ -133,13 +138,13 @@ def train(job: TrainingJob, config: RunConfig, workdir: epath.PathLike, mesh: Me
                 except jax.errors.JaxRuntimeError as error:
                     raise TrainingStopped(
                         f"step {step}: a device or another process failed ({str(error).splitlines()[0][:200]}). "
-                        "Start the whole job again; it goes on from the last checkpoint."
+                        "Start the whole job again; it resumes from the last checkpoint."
                     ) from error
             pending = (step, metrics)
             writer.step(step + 1)
         with timer("checkpoint"):
             checkpoints.wait()
-        writer.say(f"time: {timer.summary()}")
+        writer.log(f"time: {timer.summary()}")
         return state
 
 
@@ -148,7 +153,7 @@ def _evaluated(job: TrainingJob, ema: PyTree, step: int) -> dict[str, float]:
         return job.evaluate(ema, step)
     except jax.errors.JaxRuntimeError as error:
         raise TrainingStopped(
-            f"step {step}: evaluation failed ({str(error).splitlines()[0][:200]}). The same command goes on from the "
+            f"step {step}: evaluation failed ({str(error).splitlines()[0][:200]}). The same command resumes from the "
             "last checkpoint."
         ) from error
 
@@ -156,7 +161,7 @@ def _evaluated(job: TrainingJob, ema: PyTree, step: int) -> dict[str, float]:
 def _check_finite(
     pending: tuple[int, dict[str, jax.Array]] | None, writer: NoWriter, config: RunConfig, timer: StepTimer
 ) -> None:
-    """Fetches the metrics of an earlier step, refuses what is not finite, and logs them when it is time."""
+    """Fetches the metrics of an earlier step, stops if one is not finite, and logs every config.log_every steps."""
     if pending is None:
         return
     step, metrics = pending[0], {k: float(v) for k, v in jax.device_get(pending[1]).items()}
@@ -177,28 +182,28 @@ def _check_same_run(old: dict[str, Any], new: dict[str, Any], workdir: epath.Pat
     for name in ("kind", "schema", "data_fingerprint", "encoder_fingerprint", "space_fingerprint"):
         if name in old and old[name] != new.get(name):
             raise InputError(
-                f"{workdir} holds a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
-                "Take another --workdir, or the data the run began with."
+                f"{workdir} has a run whose {name} is {old.get(name)!r}; this one's is {new.get(name)!r}. "
+                "Take another --workdir, or the data the run started with."
             )
     for name, (was, now) in _changes(with_current_names(old["config"]), new["config"]).items():
         if name.split(".")[0] in _FIXED or name == "data.feature":
             raise InputError(
-                f"{workdir} holds a run whose config.{name} is {was!r}; this one's is {now!r}. Take another --workdir."
+                f"{workdir} has a run whose config.{name} is {was!r}; this one's is {now!r}. Take another --workdir."
             )
 
 
-# What a run keeps from its first step to its last, beside its data. Steps, rates, sizes and intervals may change.
+# Settings that stay the same from the first step of a run to its last. Steps, rates, sizes and intervals may change.
 _FIXED = ("model", "low_rank", "freeze", "seed", "loss", "augment", "condition", "coupling")
 
 
 def _changes(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """Setting -> its old and new value, where these differ."""
+    """Returns the old and the new value of each setting that differs."""
     old, new = _plain(old), _plain(new)
     if isinstance(old, dict) and isinstance(new, dict):
         found: dict[str, tuple[Any, Any]] = {}
         for key in old.keys() & new.keys():
             found |= _changes(old[key], new[key], f"{name}.{key}" if name else key)
-        # A run from before there was a setting has its default, which for these is nothing.
+        # A run older than a setting has its default, which for these is empty.
         for key in new.keys() - old.keys() if not name else ():
             found |= {key: (None, new[key])} if new[key] and not isinstance(new[key], dict) else {}
         return found
@@ -206,7 +211,7 @@ def _changes(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, as JSON gives them back."""
+    """Returns nested tuples as lists, as JSON does."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

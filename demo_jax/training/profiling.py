@@ -1,4 +1,4 @@
-"""What a run costs: a table at its start, where its time goes, and a profiler's trace on request."""
+"""The cost of a run: a table at its start, a breakdown of its time, and a profiler's trace on request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ FIRST_TRACED = 10  # steps after the start: compilation and the first batches ar
 
 
 class StepTimer:
-    """Seconds by what they were spent on. Work that devices do while the host goes on counts where the host waits for
-    it, which the loop does in "step"."""
+    """Adds up seconds by activity: `with timer("data"): ...`.
+
+    Work of the devices counts where the host waits for it, which the loop does in "step".
+    """
 
     def __init__(self) -> None:
         self.total: dict[str, float] = {}
@@ -31,20 +33,20 @@ class StepTimer:
             self.total[name] = self.total.get(name, 0.0) + time.perf_counter() - begin
 
     def since(self) -> dict[str, float]:
-        """Seconds since the last call of this, by name."""
+        """Returns the seconds since the last call of this method, by name."""
         passed = {name: seconds - self._read.get(name, 0.0) for name, seconds in self.total.items()}
         self._read = dict(self.total)
         return passed
 
     def summary(self) -> str:
-        """ "step 96.0 %, data 3.1 %, ..." of all that was measured, largest first."""
+        """Returns "step 96.0 %, data 3.1 %, ...", shares of all measured time, largest first."""
         whole = sum(self.total.values()) or 1.0
         parts = sorted(self.total.items(), key=lambda item: -item[1])
         return ", ".join(f"{name} {100 * seconds / whole:.1f} %" for name, seconds in parts)
 
 
 def cost_table(params: PyTree, compiled: jax.stages.Compiled) -> str:
-    """Parameters by group, and the compiled step's operations and bytes on each device."""
+    """Returns a table of the parameters by group, and of the compiled step's operations and bytes on each device."""
     rows = []
     for name, group in params.items():
         leaves = jax.tree.leaves(group)
@@ -59,7 +61,7 @@ def cost_table(params: PyTree, compiled: jax.stages.Compiled) -> str:
 
 
 def _analysis(compiled: jax.stages.Compiled) -> dict[str, str]:
-    """What the compiler says of its program; not every backend says it."""
+    """Returns the compiler's figures of its program; not every backend has them."""
     found: dict[str, str] = {}
     cost: Any = compiled.cost_analysis()
     if cost and cost.get("flops", 0) > 0:
@@ -72,8 +74,10 @@ def _analysis(compiled: jax.stages.Compiled) -> dict[str, str]:
 
 
 class Profiler:
-    """jax.profiler over `steps` steps of a run, written to `folder`; opened with TensorBoard's profile plugin, or
-    Perfetto. Nothing if `steps` is 0."""
+    """Traces `steps` steps of a run with jax.profiler into `folder`, none if `steps` is 0.
+
+    TensorBoard's profile plugin and Perfetto open the trace.
+    """
 
     def __init__(self, folder: epath.Path, steps: int, start: int) -> None:
         self.folder = folder
@@ -81,7 +85,7 @@ class Profiler:
         self._on = False
 
     def before(self, step: int) -> bool:
-        """To be called before every step; true when the trace has just been written."""
+        """Starts or stops the trace; call it before every step. Returns whether a trace was written just now."""
         if self._from == step < self._to:
             jax.profiler.start_trace(str(self.folder))
             self._on = True
@@ -90,7 +94,7 @@ class Profiler:
         return False
 
     def close(self) -> bool:
-        """Writes what there is; true if there was anything."""
+        """Writes the trace if one has begun, and returns whether it had."""
         was, self._on = self._on, False
         if was:
             jax.profiler.stop_trace()

@@ -1,9 +1,10 @@
-"""What stage 1 minimises: (parameters, batch) -> every term by name, and their weighted sum.
+"""The losses of stage 1: (parameters, batch) -> every term by name, and their weighted sum.
 
 The terms have the names of their weights in Stage1LossConfig; a term of weight 0 is not computed.
 
-Puppet sets hold true renders: `set_redrawn` is `set_driving` with one factor redrawn, `set_reidentity` the same motion
-on a second identity. For real video `set_redrawn` is a composite of two frames, and there is no second identity.
+In the paired groups of puppets, `set_redrawn` is the factor-swapped render: `set_driving` with one factor changed;
+`set_reidentity` is the cross-identity render: the same motion on a second identity. For real video `set_redrawn` is a
+composite of two frames, and there is no second identity.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree, UInt8
 
 from demo_jax.config import Stage1Config, Stage1LossConfig
 from demo_jax.factors import CALIBRATED_SCALE, FACTORS, FactorLayout, columns_of
@@ -28,8 +29,10 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, teacher_force, undo_shift
 
-Batch = dict[str, jax.Array]
-Terms = dict[str, jax.Array]
+Batch = dict[str, Array]
+Terms = dict[str, Float[Array, ""]]
+Images = dict[str, Float[Array, "_ S S 3"]]  # -1..1, by name; some have as many rows as there are paired groups
+Codes = dict[str, Float[Array, "_ K"]]  # of these images
 
 GROUP_IMAGES = ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity")
 _GAZE_ANGLES = slice(9, 11)  # yaw and pitch among them
@@ -37,7 +40,7 @@ _GAZE_ANGLES = slice(9, 11)  # yaw and pitch among them
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundAutoEncoder:
-    """The auto-encoder with parameters: net(AutoEncoder.decode, pyramid, source_code, code)."""
+    """The auto-encoder with its parameters: net(AutoEncoder.decode, pyramid, source_code, code)."""
 
     model: AutoEncoder
     params: PyTree
@@ -47,53 +50,67 @@ class BoundAutoEncoder:
 
     @property
     def frozen(self) -> BoundAutoEncoder:
+        """The same network without gradients to its parameters."""
         return dataclasses.replace(self, params=jax.lax.stop_gradient(self.params))
 
 
 def stage1_losses(
-    model: AutoEncoder, config: Stage1Config, params: PyTree, batch: Batch, key: jax.Array, vgg: Weights | None = None
+    model: AutoEncoder,
+    config: Stage1Config,
+    params: PyTree,
+    batch: Batch,
+    key: Key[Array, ""],
+    vgg: Weights | None = None,
 ) -> Terms:
-    """All terms on one batch of data_pipelines.loading.batches.stage1_batches; "loss" is their weighted sum, and the
-    discriminator's own loss if there is one. `vgg` holds the weights that `perceptual` needs.
+    """Returns all terms on one batch of data_pipelines.loading.batches.stage1_batches.
 
-    Beside the terms: psnr (of the reconstruction), psnr_swap, psnr_cross, lip_accuracy, gaze_accuracy.
+    Args:
+      model: the auto-encoder.
+      config: weights of the terms.
+      params: of the auto-encoder, and of the discriminator if loss.adversarial has a weight.
+      batch: images are uint8.
+      key: for teacher forcing and `cycle`.
+      vgg: weights of VGG-16, for `perceptual`.
+
+    Returns:
+      The terms; psnr (of the reconstruction), psnr_swap, psnr_cross (dB), lip_accuracy, gaze_accuracy; and "loss", the
+      weighted sum of the terms plus the discriminator's own loss if there is one.
     """
     weights, net = config.loss, BoundAutoEncoder(model=model, params=params)
     blocks = Blocks(layout=config.model.layout, merged=weights.merged)
-    pictures = {name: to_float(batch[name]) for name in ("source", *GROUP_IMAGES) if name in batch}
-    codes, window = encode(net, pictures, batch["driving"])
-    terms = image_terms(net, weights, blocks, batch, pictures, codes, key, vgg)
+    images = {name: to_float(batch[name]) for name in ("source", *GROUP_IMAGES) if name in batch}
+    codes, window = encode(net, images, batch["driving"])
+    terms = image_terms(net, weights, blocks, batch, images, codes, key, vgg)
     terms |= code_terms(net, weights, blocks, batch, codes, window)
     total = sum(getattr(weights, name) * v for name, v in terms.items() if hasattr(weights, name))
     return terms | {"loss": total + terms.get("discriminator", 0.0)}
 
 
 def encode(
-    net: BoundAutoEncoder, pictures: dict[str, jax.Array], driving: jax.Array
-) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Codes [B, K] by name of pictures [B, S, S, 3], with "driving" the middle of windows [B, W, S, S, 3] uint8; and
-    the windows' codes [B, W, K]. One call for all: small batches leave a machine idle."""
+    net: BoundAutoEncoder, images: Images, driving: UInt8[Array, "B T S S 3"]
+) -> tuple[Codes, Float[Array, "B T K"]]:
+    """Returns the codes of all images by name, with "driving" for the middle frames of the windows `driving`, and the
+    codes of these windows. The encoder is called once: small batches leave a machine idle."""
     rows, frames = driving.shape[:2]
     window = to_float(driving.reshape(rows * frames, *driving.shape[2:]))
-    codes = net(AutoEncoder.encode_motion, jnp.concatenate([*pictures.values(), window]))
-    *parts, last = jnp.split(codes, np.cumsum([len(p) for p in pictures.values()]))
+    codes = net(AutoEncoder.encode_motion, jnp.concatenate([*images.values(), window]))
+    *parts, last = jnp.split(codes, np.cumsum([len(x) for x in images.values()]))
     windows = last.reshape(rows, frames, -1)
-    return dict(zip(pictures, parts, strict=True)) | {"driving": windows[:, frames // 2]}, windows
+    return dict(zip(images, parts, strict=True)) | {"driving": windows[:, frames // 2]}, windows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _DecodeRequest:
-    """A picture to decode in each of B rows: the source with its code, the code to show, the truth with its boxes, the
-    landmarks of source and truth [B, 2, 68, 2] in pixels (NaN: not known), and which rows count."""
+    """Images to decode for one term, and the true ones."""
 
     term: str
-    source: jax.Array
-    source_code: jax.Array
-    code: jax.Array
-    target: jax.Array
-    boxes: jax.Array
-    landmarks: jax.Array
-    counts: jax.Array
+    source: Float[Array, "B S S 3"]
+    source_code: Float[Array, "B K"]
+    code: Float[Array, "B K"]  # to decode
+    target: Float[Array, "B S S 3"]  # the true image of that code
+    boxes: Float[Array, "B n 4"]  # mouth and eyes of `target`
+    landmarks: Float[Array, "B 2 68 2"]  # of source and target, in pixels; NaN where not known
+    counts: Bool[Array, " B"]  # rows that enter the mean
 
 
 def image_terms(
@@ -101,60 +118,66 @@ def image_terms(
     weights: Stage1LossConfig,
     blocks: Blocks,
     batch: Batch,
-    pictures: Terms,
-    codes: Terms,
-    key: jax.Array,
+    sources: Images,
+    codes: Codes,
+    key: Key[Array, ""],
     vgg: Weights | None,
 ) -> Terms:
-    """reconstruction, swap and cross_identity, whose pictures are decoded in one call, and what perceptual, adversarial
-    and cycle say of them; nothing where none of the three has a weight."""
-    jobs_key, cycle_key = jax.random.split(key)
-    jobs = _jobs(weights, blocks, batch, pictures, codes, jobs_key)
-    if not jobs:
+    """Returns the terms of decoded images: reconstruction, swap and cross_identity, and landmarks, perceptual,
+    adversarial and cycle. All images are decoded in one call. Empty if none of the first three has a weight."""
+    requests_key, cycle_key = jax.random.split(key)
+    requests = _decode_requests(weights, blocks, batch, sources, codes, requests_key)
+    if not requests:
         return {}
 
-    def join(field: str) -> jax.Array:
-        return jnp.concatenate([getattr(job, field) for job in jobs])
+    def join(field: str) -> Array:
+        return jnp.concatenate([getattr(request, field) for request in requests])
 
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
     images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, join("source_code"), join("code"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
-    ends = np.cumsum([len(job.counts) for job in jobs])[:-1]
+    ends = np.cumsum([len(request.counts) for request in requests])[:-1]
     quality_names = {"reconstruction": "psnr", "swap": "psnr_swap", "cross_identity": "psnr_cross"}
     terms: Terms = {}
-    for job, loss, quality in zip(jobs, jnp.split(losses, ends), jnp.split(qualities, ends), strict=True):
-        count = jnp.maximum(jnp.sum(job.counts), 1)
-        terms[job.term] = jnp.sum(loss * job.counts) / count
-        terms[quality_names[job.term]] = jnp.sum(quality * job.counts) / count
+    for request, loss, quality in zip(requests, jnp.split(losses, ends), jnp.split(qualities, ends), strict=True):
+        count = jnp.maximum(jnp.sum(request.counts), 1)
+        terms[request.term] = jnp.sum(loss * request.counts) / count
+        terms[quality_names[request.term]] = jnp.sum(quality * request.counts) / count
     if weights.landmarks:
         terms["landmarks"] = landmark_error(marks, join("landmarks"), images.shape[1])
     if weights.perceptual:
         assert vgg is not None
-        counts = jnp.concatenate([job.counts for job in jobs])
+        counts = join("counts")
         terms["perceptual"] = jnp.sum(perceptual(vgg, images, target) * counts) / jnp.maximum(jnp.sum(counts), 1)
     if weights.adversarial:
         terms |= adversarial_terms(net.params["discriminator"], images, target)
     if weights.cycle:
-        terms["cycle"] = cycle(net, blocks, pictures["source"], codes, cycle_key)
+        terms["cycle"] = cycle(net, blocks, sources["source"], codes, cycle_key)
     return terms
 
 
-def landmark_error(found: jax.Array, truth: jax.Array, size: int) -> jax.Array:
-    """Mean distance of landmarks found [B, 2, 68, 2] (-1..1) and true (pixels of a `size` picture; NaN: not known), in
-    hundredths of the picture."""
-    wanted = truth * (2 / size) - 1
-    known = jnp.isfinite(wanted)
-    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(wanted)), 0.0), -1)
+def landmark_error(found: Float[Array, "B 2 68 2"], truth: Float[Array, "B 2 68 2"], size: int) -> Float[Array, ""]:
+    """Returns the mean distance between landmarks in hundredths of the image.
+
+    Args:
+      found: landmarks of the decoder, in -1..1.
+      truth: in pixels of an image of `size`; NaN where not known, and these do not count.
+      size: width of the image, pixels.
+    """
+    target = truth * (2 / size) - 1
+    known = jnp.isfinite(target)
+    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(target)), 0.0), -1)
     known = jnp.all(known, -1)
     return 50 * jnp.sum(jnp.sqrt(squares + 1e-8) * known) / jnp.maximum(jnp.sum(known), 1)
 
 
-def adversarial_terms(params: PyTree, images: jax.Array, target: jax.Array) -> Terms:
-    """adversarial teaches the makers of `images` alone, discriminator the discriminator alone."""
+def adversarial_terms(params: PyTree, images: Float[Array, "B S S 3"], target: Float[Array, "B S S 3"]) -> Terms:
+    """Returns "adversarial", whose gradient reaches only `images`, and "discriminator", whose gradient reaches only the
+    discriminator's `params`."""
 
-    def scores(params: PyTree, pictures: jax.Array) -> jax.Array:
-        return Discriminator().apply({"params": params}, pictures)
+    def scores(params: PyTree, images: Array) -> Array:
+        return Discriminator().apply({"params": params}, images)
 
     return {
         "adversarial": generator_hinge(scores(jax.lax.stop_gradient(params), images)),
@@ -162,27 +185,29 @@ def adversarial_terms(params: PyTree, images: jax.Array, target: jax.Array) -> T
     }
 
 
-def cycle(net: BoundAutoEncoder, blocks: Blocks, source: jax.Array, codes: Terms, key: jax.Array) -> jax.Array:
-    """How far the encoder's reading of a made picture is from what was asked for, in standard deviations.
+def cycle(
+    net: BoundAutoEncoder, blocks: Blocks, source: Float[Array, "B S S 3"], codes: Codes, key: Key[Array, ""]
+) -> Float[Array, ""]:
+    """Returns the distance of the code read from a decoded image from the requested code, in standard deviations.
 
-    Asked for is the driving code with a random factor's block from another row, of which no true picture exists. Codes
-    and reader are held still, so that only the drawing can change: were the encoder free, the two could agree on marks
-    that mean nothing in a true picture.
+    The requested code is the driving code with a random factor's block from another row, for which no true image
+    exists. Codes and motion encoder get no gradients, so that only the decoder learns: otherwise the two could agree on
+    marks that mean nothing in a true image.
     """
     code = jax.lax.stop_gradient(codes["driving"])
     factor = jax.random.randint(key, (len(code),), 0, len(FACTORS))
-    wish = swap_factor(code, jnp.roll(code, 1, 0), factor, blocks)
+    requested = swap_factor(code, jnp.roll(code, 1, 0), factor, blocks)
     pyramid = net(AutoEncoder.encode_source, source)
-    images = net(AutoEncoder.decode, pyramid, jax.lax.stop_gradient(codes["source"]), wish)
+    images = net(AutoEncoder.decode, pyramid, jax.lax.stop_gradient(codes["source"]), requested)
     reading = net.frozen(AutoEncoder.encode_motion, images)
-    return code_distance(reading, wish, spread(code), blocks.index, jnp.ones(wish.shape, bool))
+    return code_distance(reading, requested, spread(code), blocks.index, jnp.ones(requested.shape, bool))
 
 
-def _jobs(
-    weights: Stage1LossConfig, blocks: Blocks, batch: Batch, pictures: Terms, codes: Terms, key: jax.Array
+def _decode_requests(
+    weights: Stage1LossConfig, blocks: Blocks, batch: Batch, images: Images, codes: Codes, key: Key[Array, ""]
 ) -> list[_DecodeRequest]:
-    # In a share of the samples the decoder sees the truth, of the source as of what is to be shown, so that a
-    # calibrated number means the same in the picture as in the encoder.
+    # In a share of the samples the decoder gets true calibrated coordinates, for the source and for the image to
+    # decode, so that they mean the same in the decoder as in the encoder.
     shares = {
         "share": weights.teacher_forcing,
         "lip_share": weights.teacher_forcing_lips,
@@ -190,62 +215,76 @@ def _jobs(
     }
     keys = jax.random.split(key, 3)
 
-    def marks(*names: str) -> jax.Array:
+    def landmarks(*names: str) -> Float[Array, "B 2 68 2"]:
         return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
 
-    def told(key: jax.Array, code: jax.Array, truth: str) -> jax.Array:
+    def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
-    jobs = []
+    requests = []
     if weights.reconstruction:
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
-        jobs.append(
+        requests.append(
             _DecodeRequest(
                 term="reconstruction",
-                source=pictures["source"],
-                source_code=told(keys[0], codes["source"], "source"),
-                code=told(keys[0], code, "target"),
+                source=images["source"],
+                source_code=forced(keys[0], codes["source"], "source"),
+                code=forced(keys[0], code, "target"),
                 target=to_float(batch["target"]),
                 boxes=batch["driving_boxes"],
-                landmarks=marks("source", "target"),
+                landmarks=landmarks("source", "target"),
                 counts=jnp.ones(len(code), bool),
             )
         )
-    if weights.swap and "set_redrawn" in pictures:
+    if weights.swap and "set_redrawn" in images:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
-        jobs.append(
+        requests.append(
             _DecodeRequest(
                 term="swap",
-                source=pictures["set_source"],
-                source_code=told(keys[1], codes["set_source"], "set_source"),
-                code=told(keys[1], code, "set_redrawn"),
-                target=pictures["set_redrawn"],
+                source=images["set_source"],
+                source_code=forced(keys[1], codes["set_source"], "set_source"),
+                code=forced(keys[1], code, "set_redrawn"),
+                target=images["set_redrawn"],
                 boxes=batch["set_boxes"],
-                landmarks=marks("set_source", "set_redrawn"),
+                landmarks=landmarks("set_source", "set_redrawn"),
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
-    if weights.cross_identity and "set_reidentity" in pictures:
+    if weights.cross_identity and "set_reidentity" in images:
         code = codes["set_driving"]
-        jobs.append(
+        requests.append(
             _DecodeRequest(
                 term="cross_identity",
-                source=pictures["set_reidentity_source"],
-                source_code=told(keys[2], codes["set_reidentity_source"], "set_reidentity_source"),
-                code=told(keys[2], code, "set_driving"),
-                target=pictures["set_reidentity"],
+                source=images["set_reidentity_source"],
+                source_code=forced(keys[2], codes["set_reidentity_source"], "set_reidentity_source"),
+                code=forced(keys[2], code, "set_driving"),
+                target=images["set_reidentity"],
                 boxes=batch["set_boxes"],
-                landmarks=marks("set_reidentity_source", "set_reidentity"),
+                landmarks=landmarks("set_reidentity_source", "set_reidentity"),
                 counts=jnp.ones(len(code), bool),
             )
         )
-    return jobs
+    return requests
 
 
 def code_terms(
-    net: BoundAutoEncoder, weights: Stage1LossConfig, blocks: Blocks, batch: Batch, codes: Terms, window: jax.Array
+    net: BoundAutoEncoder,
+    weights: Stage1LossConfig,
+    blocks: Blocks,
+    batch: Batch,
+    codes: Codes,
+    window: Float[Array, "B T K"],
 ) -> Terms:
-    """What is asked of the codes themselves."""
+    """Returns the terms of the codes themselves.
+
+    Args:
+      net: for the projections and readouts of codes.
+      weights: of the terms.
+      blocks: of the codes.
+      batch: truth and audio.
+      codes: of all images, by name.
+      window: codes of the driving windows.
+    """
     layout, merged = blocks.layout, blocks.merged
     singles = [name for name in codes if name != "driving"]
     everything = jnp.concatenate([*(codes[name] for name in singles), _rows(window)])
@@ -255,10 +294,10 @@ def code_terms(
         terms["supervision"] = supervision(everything, jnp.concatenate(truths), blocks)
     if weights.expression and len(merged) < len(PARTS):
         expressions = [*(batch[f"{name}_expression"] for name in singles), _rows(batch["driving_expression"])]
-        # Coordinates that truth decides are told here as they are: a linear map of an eyeLook name, which is 0 for all
-        # looks to the other side, would bend them.
-        told = jnp.where(jnp.asarray(blocks.fixed)[None], jax.lax.stop_gradient(everything), everything)
-        readings = net(AutoEncoder.read_expressions, told)
+        # Coordinates with supervision get no gradient here: the linear map to an eyeLook name, which is 0 for all looks
+        # to the other side, would bend them.
+        inputs = jnp.where(jnp.asarray(blocks.fixed)[None], jax.lax.stop_gradient(everything), everything)
+        readings = net(AutoEncoder.read_expressions, inputs)
         own = {factor: reading for factor, reading in readings.items() if factor not in merged}
         terms["expression"] = expression_error(own, jnp.concatenate(expressions))
     if weights.lip_contrast and "lip" not in merged:
@@ -288,9 +327,9 @@ def code_terms(
     return terms
 
 
-def supervision(codes: jax.Array, truth: jax.Array, blocks: Blocks) -> jax.Array:
-    """Mean absolute error of the calibrated coordinates of codes [N, K] against truth [N, 13] (NaN: not known), each
-    factor that is not merged weighing equally."""
+def supervision(codes: Float[Array, "B K"], truth: Float[Array, "B 13"], blocks: Blocks) -> Float[Array, ""]:
+    """Returns the mean absolute error of the calibrated coordinates against truth (NaN: not known), with equal weight
+    for each factor that is not merged."""
     known = jnp.isfinite(truth)
     error = jnp.where(known, jnp.abs(codes[:, blocks.layout.calibrated] - jnp.nan_to_num(truth)), 0.0)
     parts = [
@@ -301,32 +340,37 @@ def supervision(codes: jax.Array, truth: jax.Array, blocks: Blocks) -> jax.Array
     return sum(parts) / len(parts)
 
 
-def expression_error(readings: dict[str, jax.Array], truth: jax.Array) -> jax.Array:
-    """Mean squared error of what factors say of their ARKit names, factor -> [N, columns_of(factor)], against truth
-    [N, 52] (NaN: not known), each factor weighing equally. Squared: most names are 0 most of the time, and an absolute
-    error would be content to say so always."""
+def expression_error(readings: dict[str, Float[Array, "B _"]], truth: Float[Array, "B 52"]) -> Float[Array, ""]:
+    """Returns the mean squared error of the ARKit coefficients predicted from each factor, with equal weight for each
+    factor. Squared: most coefficients are 0 most of the time, and an absolute error would be smallest for a constant 0.
+
+    Args:
+      readings: factor -> its coefficients, in the order of columns_of(factor).
+      truth: all coefficients; NaN where not known.
+    """
     parts = []
     for factor, reading in readings.items():
-        wanted = truth[:, columns_of(factor)]
-        known = jnp.isfinite(wanted)
-        error = jnp.where(known, jnp.square(reading - jnp.nan_to_num(wanted)), 0.0)
+        target = truth[:, columns_of(factor)]
+        known = jnp.isfinite(target)
+        error = jnp.where(known, jnp.square(reading - jnp.nan_to_num(target)), 0.0)
         parts.append(jnp.sum(error) / jnp.maximum(jnp.sum(known), 1))
     return sum(parts) / max(len(parts), 1)
 
 
-def _rows(windows: jax.Array) -> jax.Array:
-    """[B, W, n] -> [B * W, n]."""
+def _rows(windows: Float[Array, "B T n"]) -> Float[Array, "rows n"]:
+    """Returns the frames of all windows, one a row."""
     return windows.reshape(-1, windows.shape[-1])
 
 
 def _gaze_terms(
-    net: BoundAutoEncoder, weights: Stage1LossConfig, layout: FactorLayout, batch: Batch, codes: Terms
-) -> tuple[jax.Array, jax.Array]:
-    """Anchors are `set_driving`; positives the same gaze with another factor redrawn, or on the second identity."""
-    redrawn = (batch["set_factor"] == FACTORS.index("gaze"))[:, None]
-    positives, usable = codes["set_redrawn"], ~redrawn[:, 0]
+    net: BoundAutoEncoder, weights: Stage1LossConfig, layout: FactorLayout, batch: Batch, codes: Codes
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Returns loss and accuracy. Anchors are `set_driving`; positives have the same gaze with another factor swapped,
+    or on the second identity."""
+    gaze_swapped = (batch["set_factor"] == FACTORS.index("gaze"))[:, None]
+    positives, usable = codes["set_redrawn"], ~gaze_swapped[:, 0]
     if "set_reidentity" in codes:
-        positives, usable = jnp.where(redrawn, codes["set_reidentity"], positives), jnp.ones_like(usable)
+        positives, usable = jnp.where(gaze_swapped, codes["set_reidentity"], positives), jnp.ones_like(usable)
     others = ("source", "set_source", "set_redrawn")
     candidates = jnp.concatenate([codes["driving"], *(codes[name] for name in others)])
     middle = batch["driving_calibrated"].shape[1] // 2

@@ -1,4 +1,4 @@
-"""Where metrics go: a progress bar with ETA, metrics.jsonl, and TensorBoard."""
+"""Writers of metrics: a progress bar with ETA, metrics.jsonl, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo_jax.paths import on_object_storage
 
 
 class NoWriter:
-    """What a process that writes nothing uses in place of MetricWriter."""
+    """The interface of MetricWriter without effect, for processes that write nothing."""
 
     def __init__(self, workdir: epath.PathLike, start: int, steps: int, shown: tuple[str, ...]) -> None:
         """See MetricWriter."""
@@ -24,16 +24,18 @@ class NoWriter:
     def scalars(self, step: int, values: dict[str, float], prefix: str = "train") -> None:
         """Nothing."""
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Nothing."""
 
     def close(self) -> None:
         """Nothing."""
 
 
-class _Stored:
-    """Lines of a file on object storage, which cannot be added to: a file for each start of the run, written anew with
-    all its lines each minute and at the end."""
+class _ObjectStorageLines:
+    """Lines of a file on object storage, where files cannot be appended to.
+
+    Each start of the run has a file of its own, which is rewritten with all its lines each minute and at the end.
+    """
 
     every = 60.0  # seconds
 
@@ -53,14 +55,17 @@ class _Stored:
 
 
 class MetricWriter(NoWriter):
-    """Writes scalars of one run: of several processes the first makes one."""
+    """Writes the scalars of one run. With several processes only the lead has one."""
 
     def __init__(self, workdir: epath.PathLike, start: int, steps: int, shown: tuple[str, ...]) -> None:
+        """Opens the files in `workdir` and a bar from `start` to `steps` that shows the scalars in `shown`."""
         from tensorboardX import SummaryWriter
 
         folder = epath.Path(workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self._lines = _Stored(folder, start) if on_object_storage(folder) else (folder / "metrics.jsonl").open("a")
+        self._lines = (
+            _ObjectStorageLines(folder, start) if on_object_storage(folder) else (folder / "metrics.jsonl").open("a")
+        )
         self._board = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
         self._bar = tqdm(total=steps, initial=start, unit="step", dynamic_ncols=True, mininterval=1.0)
         self._shown = shown
@@ -71,7 +76,7 @@ class MetricWriter(NoWriter):
         self._bar.update(step - self._bar.n)
 
     def scalars(self, step: int, values: dict[str, float], prefix: str = "train") -> None:
-        """One line of JSON and one point on each TensorBoard curve."""
+        """Writes one line of JSON and one point of each TensorBoard curve."""
         line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - self._begun, 2), "split": prefix}
         self._lines.write(json.dumps(line | {k: round(float(v), 6) for k, v in values.items()}) + "\n")
         self._lines.flush()
@@ -83,7 +88,8 @@ class MetricWriter(NoWriter):
         else:
             self._bar.write(f"step {step} {prefix}: " + ", ".join(f"{k} {float(v):.4g}" for k, v in values.items()))
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
+        """Prints text above the bar."""
         self._bar.write(text)
 
     def close(self) -> None:
