@@ -360,7 +360,7 @@ def test_a_track_is_not_replaced_by_what_it_steers(run, capfd):
         ("time,nod\n0,1\n", "unknown column 'nod'"),
         ("time,yaw\n0,1\n,2\n", "time is missing in row 2"),
         ("time,yaw\n0,1\nnan,2\n", "time is missing in row 2"),
-        ("time,yaw\n0,\n0.04,\n", "gives no value that can be controlled"),
+        ("time,yaw\n0,\n0.04,\n", "has no value that can be controlled"),
         ("time,yaw\n1e308,1\n", "has a time of 1e+308 s"),
         ("time,yaw\n0,900\n", "between -90 and 90"),
         ("time,yaw\n8,1\n", "begins at 8 s"),

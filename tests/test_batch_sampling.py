@@ -208,10 +208,10 @@ def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
     ("extra", "message"),
     [
         (["--slots", "0"], "slots 0"),
-        (["--silence", "3"], "says its own silence"),
-        (["--seed", "3"], "says its own seed"),
-        (["--hold", "pose"], "says its own hold"),
-        (["--portrait", "p0.png"], "says its own portrait"),
+        (["--silence", "3"], "gives its own silence"),
+        (["--seed", "3"], "gives its own seed"),
+        (["--hold", "pose"], "gives its own hold"),
+        (["--portrait", "p0.png"], "gives its own portrait"),
     ],
 )
 def test_flags_that_do_not_go_together(folder, capsys, extra, message):

@@ -168,8 +168,8 @@ def test_what_comes_after_the_end_is_refused(controls, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time,yaw\n1,2\n1.01,3\n", "row 2 is not a frame"),
-        ("time,yaw\n2,2\n1,3\n", "row 2 is not a frame"),
+        ("time,yaw\n1,2\n1.01,3\n", "row 2 is less than a frame"),
+        ("time,yaw\n2,2\n1,3\n", "row 2 is less than a frame"),
         ("time,yaw\n-1,2\n", "cannot start before 0"),
         ("time,jawOpen\n1,2\n", "no value that can be controlled"),
         ("time,yaw\n1e9,2\n", "seconds from the start"),
@@ -188,7 +188,7 @@ def test_codes_of_a_track_go_to_their_own_model_only(tmp_path):
     np.testing.assert_array_equal(read_codes(path, "abc"), track.codes)
     with pytest.raises(InputError, match="codes of another model"):
         read_codes(path, "abd")
-    with pytest.raises(InputError, match="no track with motion codes"):
+    with pytest.raises(InputError, match="not a track with motion codes"):
         read_codes(write_track(tmp_path / "t.csv", track), "abc")
 
 
@@ -236,8 +236,8 @@ BAD_CSV = {
     "time,yaw\n0,inf\n": "yaw is infinite in row 1",
     "time,yaw\n0,1e308\n": "yaw is infinite in row 1",
     "time,yaw\n0,1,2\n": "row 1 has 3 cells, the heading 2",
-    "time,yaw\n0,\n": "gives no value that can be controlled",
-    "time,jawOpen\n0,0.5\n": "gives no value that can be controlled",
+    "time,yaw\n0,\n": "has no value that can be controlled",
+    "time,jawOpen\n0,0.5\n": "has no value that can be controlled",
     "time,yaw\n": "no rows",
     "": "is empty",
 }

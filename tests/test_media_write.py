@@ -208,8 +208,8 @@ def test_ffmpeg_named_wrongly(
 def test_raw_sound_that_is_a_file_is_refused(tmp_path: Path, name: str) -> None:
     options = ["-id3v2_version", "0", "-write_xing", "0"] if name == "x.mp3" else []
     path = make(tmp_path / name, *source(SOUND), *options)
-    with path.open("rb") as stream, pytest.raises(InputError, match="not raw sound") as caught:
-        list(streaming.raw_pieces(stream))
+    with path.open("rb") as stream, pytest.raises(InputError, match="not raw audio") as caught:
+        list(streaming.raw_chunks(stream))
     assert "--audio" in str(caught.value)
 
 
@@ -218,7 +218,7 @@ def test_raw_sound_may_begin_with_anything(tmp_path: Path) -> None:
     sound = np.array([-1025, -28_600, *range(2000)], np.int16)
     sound.tofile(tmp_path / "x.raw")
     with (tmp_path / "x.raw").open("rb") as stream:
-        np.testing.assert_array_equal(np.concatenate(list(streaming.raw_pieces(stream))), sound)
+        np.testing.assert_array_equal(np.concatenate(list(streaming.raw_chunks(stream))), sound)
 
 
 def test_an_error_ends_the_recordings_decoder(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_failure_leaves_nothing(demo, tmp_path):
 
 @pytest.mark.parametrize("nothing", [[], [np.zeros(0, np.int16)]])
 def test_a_stream_of_nothing_is_refused(demo, tmp_path, nothing):
-    with pytest.raises(InputError, match="no sound arrived"):
+    with pytest.raises(InputError, match="no audio arrived"):
         streaming.stream_video(demo, tiny_model.portrait(), nothing, tmp_path / "a.mp4", options=FAST)
     assert list(tmp_path.iterdir()) == []
 
