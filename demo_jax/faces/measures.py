@@ -34,7 +34,8 @@ RIGID_ABOVE = -2.0  # cm in the canonical face: the nose and above; below, the j
 POSE_SIGMA = 1.5  # frames
 
 # The eye's centre of rotation relative to the middle of its two corners, in centimetres of the canonical face: outward,
-# up, back. Estimated from real clips as the point that stays behind the iris while the head turns and the eyes fixate the lens.
+# up, back. Estimated from real clips as the point that stays behind the iris while the head turns and the eyes look at
+# the lens.
 EYE_OUT, EYE_UP, EYE_BACK = 0.15, 0.22, 0.35
 EYE_RADIUS = 1.05  # centre of rotation to the iris, in the same centimetres
 MAX_GAZE_SINE = 0.8
@@ -170,10 +171,8 @@ def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: 
     for iris, inner, outer, side, _ in _EYES:
         corner = (points[:, inner] + points[:, outer]) / 2
         offset = rotation @ np.array([side * EYE_OUT, EYE_UP, -EYE_BACK])
-        offcentre = (points[:, iris] - corner)[:, :2] / scale[:, None] - offset[
-            :, :2
-        ]  # from the eye's centre, on the image
-        sine = offcentre / EYE_RADIUS
+        from_centre = (points[:, iris] - corner)[:, :2] / scale[:, None] - offset[:, :2]  # on the image
+        sine = from_centre / EYE_RADIUS
         sine = sine * np.minimum(1, MAX_GAZE_SINE / np.maximum(np.linalg.norm(sine, axis=-1, keepdims=True), 1e-9))
         ahead = np.sqrt(1 - (sine**2).sum(-1, keepdims=True))
         directions.append(np.einsum("tji,tj->ti", rotation, np.concatenate([sine, ahead], -1)))
@@ -186,8 +185,8 @@ def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: 
 
 
 def feature_boxes(landmarks: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
-    """Boxes of mouth and eyes, within the crop: the landmarks' extent with a margin of a tenth of the face width, as for
-    the puppet.
+    """Boxes of mouth and eyes, within the crop: the landmarks' extent with a margin of a tenth of the face width, as
+    for the puppet.
 
     Args:
       landmarks: [T, 68, 2], crop pixels.

@@ -49,7 +49,7 @@ LIMITS: dict[str, tuple[float, float, str]] = {
 class Setting:
     """A value in the record's unit; if `relative`, it is added to the portrait's own value."""
 
-    value: float
+    value: float | int
     relative: bool = False
 
 
