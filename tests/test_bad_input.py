@@ -100,9 +100,9 @@ def inputs(tmp_path_factory):
         data = (root / name).read_bytes()
         (root / f"cut_{name}").write_bytes(data[: len(data) // 2])
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1", root / "mute.mp4")
-    (root / "text.wav").write_text("this is not sound\n" * 100)
-    (root / "text.png").write_text("this is not a picture\n" * 100)
-    (root / "picture.wav").write_bytes((root / "whole.png").read_bytes())
+    (root / "text.wav").write_text("this is not audio\n" * 100)
+    (root / "text.png").write_text("this is not an image\n" * 100)
+    (root / "image.wav").write_bytes((root / "whole.png").read_bytes())
     for name in ("empty.wav", "empty.png"):
         (root / name).write_bytes(b"")
     return root
@@ -151,8 +151,8 @@ def check_refused(run, capfd, code, says):
 @pytest.mark.parametrize(
     ("portrait", "says"),
     [
-        ("text.png", "not a picture"),
-        ("speech.wav", "not a picture"),
+        ("text.png", "not an image"),
+        ("speech.wav", "not an image"),
         ("cut.png", "damaged or cut"),
         ("cut.jpg", "damaged or cut"),
         ("tiny.png", "too small (16 x 16)"),
@@ -175,9 +175,9 @@ def test_bad_portraits(run, capfd, portrait, says):
         ("cut_speech.wav", "is cut"),
         ("cut_speech.mp3", "is cut"),
         ("cut_speech.m4a", "cut_speech.m4a"),
-        ("text.wav", "cannot be read as sound"),
-        ("picture.wav", "cannot be read as sound"),
-        ("mute.mp4", "has no sound"),
+        ("text.wav", "cannot be read as audio"),
+        ("image.wav", "cannot be read as audio"),
+        ("mute.mp4", "has no audio"),
         ("none.wav", "does not exist"),
         ("http://127.0.0.1/a.wav", "not a local file"),
     ],

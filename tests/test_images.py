@@ -259,13 +259,13 @@ def heic(brand: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (heic(b"heic"), "HEIC picture, as phones make them; convert to JPEG or install pillow-heif"),
+        (heic(b"heic"), "HEIC image, as phones make them; convert to JPEG or install pillow-heif"),
         (heic(b"mif1"), "convert to JPEG or install pillow-heif"),
-        (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL picture, which Pillow cannot read; convert to JPEG"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL image, which Pillow cannot read; convert to JPEG"),
         (b"\xff\x0a" + bytes(100), "JPEG XL"),
-        (b"%PDF-1.7" + bytes(100), "not a picture but a document"),
-        (b'<?xml version="1.0"?><svg/>', "not a picture but a document or a drawing"),
-        (b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42" + bytes(100), "not a picture in a known format"),
+        (b"%PDF-1.7" + bytes(100), "not an image but a document"),
+        (b'<?xml version="1.0"?><svg/>', "not an image but a document or a drawing"),
+        (b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42" + bytes(100), "not an image in a known format"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(tmp_path, monkeypatch, data, says):

@@ -92,8 +92,8 @@ def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
         ffmpeg("-i", str(wav), str(path))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif kind == "text":
-        path.write_text("this is not sound\n" * 100)
-    elif kind == "picture":
+        path.write_text("this is not audio\n" * 100)
+    elif kind == "image":
         Image.new("RGB", (64, 64)).save(folder / "p.png")
         (folder / "p.png").rename(path)
     elif kind == "mute video":
@@ -115,16 +115,16 @@ def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
         ("missing", "does not exist"),
         ("folder", "not a file"),
         ("empty", "empty"),
-        ("zero-length", "no sound|cannot be read|holds no"),
+        ("zero-length", "no audio|cannot be read|contains no"),
         ("cut", "is cut"),
         ("cut m4a", "cannot be read|is cut"),
         ("cut mp3", "is cut"),
-        ("text", "cannot be read as sound"),
-        ("picture", "cannot be read as sound"),
-        ("mute video", "has no sound"),
+        ("text", "cannot be read as audio"),
+        ("image", "cannot be read as audio"),
+        ("mute video", "has no audio"),
         ("playlist", "playlist"),
-        ("hidden playlist", "cannot be read as sound"),
-        ("hidden concat", "cannot be read as sound"),
+        ("hidden playlist", "cannot be read as audio"),
+        ("hidden concat", "cannot be read as audio"),
     ],
 )
 def test_bad_sound_is_one_sentence(wav: Path, tmp_path: Path, kind: str, says: str) -> None:
@@ -279,12 +279,12 @@ def test_bad_pictures_are_one_sentence(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     noise.save(tmp_path / "x.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "x.jpg").read_bytes()[:2000])
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").write_bytes(b"")
     noise.resize((16, 40)).save(tmp_path / "tiny.png")
     Image.new("L", (20_000, 20_000)).save(tmp_path / "bomb.png")
     cases = {
-        "cut.jpg": "damaged or cut", "text.png": "not a picture", "empty.png": "empty", "tiny.png": "too small",
+        "cut.jpg": "damaged or cut", "text.png": "not an image", "empty.png": "empty", "tiny.png": "too small",
         "bomb.png": "too large", "missing.png": "does not exist",
     }  # fmt: skip
     for name, says in cases.items():

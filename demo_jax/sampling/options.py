@@ -20,9 +20,7 @@ class Options:
     seed: int = 0
     steps: int = 10  # solver steps
     solver: str = "euler"  # one of ode.SOLVERS
-    audio_scale: float | int = (
-        2.0  # classifier-free guidance; 1 = as trained; above 1 the lips, only, follow speech more
-    )
+    audio_scale: float | int = 2.0  # classifier-free guidance; 1 = as trained; above 1 only the lips follow more
     emotion_scale: float | int = 1.0
     emotion: str = ""  # one of factors.EMOTIONS, or "neutral,2.5:happy" (happy from 2.5 s on); "" = generated
 
