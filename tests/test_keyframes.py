@@ -1,4 +1,4 @@
-"""Keyframes are announced when sampling exactly as in training: the same situation gives both the same condition."""
+"""Keyframes are announced in sampling exactly as in training: both build the same condition."""
 
 import dataclasses
 
@@ -63,7 +63,7 @@ def keyframes_of(cond, row):
     return where
 
 
-def test_the_same_situation_gives_the_condition_of_training(space):
+def test_sampling_builds_the_same_condition_as_training(space):
     raw, batch, trained = training_conditions(space)
     whitened = np.asarray(space.to_whitened(jnp.asarray(raw)))
     within = beyond = spans = 0
@@ -108,7 +108,7 @@ def conditions(demo, controls, frames=36):
     return seen
 
 
-def test_of_the_controls_keyframes_alone_are_announced_within_their_window(demo):
+def test_only_keyframes_are_announced_within_their_window(demo):
     yaw = dict(zip(CALIBRATED_NAMES, tiny_model.LAYOUT.calibrated, strict=True))["yaw"]
     keyframes = MotionTrack(columns={"yaw": np.float32([15, -15, 30])}, start=4, at=np.array([4, 5, 20]))
     controls = dataclasses.replace(
@@ -133,7 +133,7 @@ def test_of_the_controls_keyframes_alone_are_announced_within_their_window(demo)
         np.testing.assert_allclose(announced, expected, rtol=1e-5)
 
 
-def test_a_set_value_is_no_keyframe(demo):
+def test_a_set_value_is_not_a_keyframe(demo):
     keyframes = MotionTrack(columns={"yaw": np.float32([15])}, start=20, at=np.array([20]))
     controls = dataclasses.replace(Controls.parse(set="yaw=5"), keyframes=keyframes)
     assert not any(c.keyframe_mask.any() for c in conditions(demo, controls))

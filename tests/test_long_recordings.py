@@ -21,7 +21,7 @@ from demo_jax.sampling.session import STREAM_HOP
 WINDOWS = 2 * 60 * FPS // STREAM_HOP
 
 
-def test_the_second_minute_is_as_the_first():
+def test_the_second_minute_is_like_the_first():
     model = tiny_model.model()
     motion = Pipeline(model)._motion
     portrait = np.full(tiny_model.LAYOUT.size, 0.5, np.float32)

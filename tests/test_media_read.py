@@ -1,4 +1,4 @@
-"""Good input is taken: deep colour, HDR, interlaced pictures, many channels, open headers, odd names and titles."""
+"""Unusual input that is accepted: deep colour, HDR, interlacing, many channels, open headers, odd names and titles."""
 
 import os
 import struct
@@ -55,7 +55,7 @@ def test_hdr_is_tone_mapped(tmp_path: Path, transfer: str) -> None:
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, "bt709"), (480, "smpte170m")])
-def test_untagged_colour_goes_by_the_size(tmp_path: Path, height: int, matrix: str) -> None:
+def test_untagged_colour_depends_on_the_size(tmp_path: Path, height: int, matrix: str) -> None:
     """Bars coded by the matrix that this size has, without tags, show the colours of tagged ones."""
     coded = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv444p,setparams=colorspace={{}}"
     shown = []
@@ -66,7 +66,7 @@ def test_untagged_colour_goes_by_the_size(tmp_path: Path, height: int, matrix: s
     assert np.abs(shown[0] - shown[1]).max() <= 2
 
 
-def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
     """A bar that moves fast, in fields: without a deinterlacer every second row of its edge is elsewhere."""
     bar = "color=black:s=128x64:r=50:d=1,geq=lum='if(between(X,mod(N*8,112),mod(N*8,112)+16),235,16)':cb=128:cr=128"
     graph = f"{bar},interlace=scan=tff:lowpass=off"
@@ -77,7 +77,7 @@ def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
     assert combed < 8  # left as it is, a quarter of the bar differs by white: 16 columns of 128 by 200
 
 
-def test_a_video_of_one_picture(tmp_path: Path) -> None:
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
     for options in ([], ["-c:v", "mpeg2video", "-vf", "interlace", "-flags", "+ildct+ilme"]):
         path = make(tmp_path / "a.mkv", *source(PICTURE), *options, "-frames:v", "1")
         assert len(list(video.read_video(path)[1])) in (1, 2)  # of an interlaced one either field may count
@@ -197,7 +197,7 @@ def test_two_voices_on_two_channels_are_both_there(tmp_path: Path) -> None:
     assert 0.9 < spectrum[300] / spectrum[500] < 1.1
 
 
-def test_digital_silence_is_warned_of(tmp_path: Path) -> None:
+def test_digital_silence_gives_a_warning(tmp_path: Path) -> None:
     told: list[str] = []
     audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), told.append)
     assert len(told) == 1 and "digital silence" in told[0] and "1.00 s" in told[0]
