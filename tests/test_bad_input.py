@@ -212,7 +212,7 @@ def test_playlists_and_what_they_name_are_never_followed(run, tmp_path, inputs, 
         concat = f"ffconcat version 1.0\nfile '{inputs / 'speech.wav'}'\nfile '{address}'\n"
         (tmp_path / name).write_text(concat if name.startswith("concat") else playlist)
         check_refused(run, capfd, run(audio=tmp_path / name), name)
-        with pytest.raises(BlockingIOError):  # nobody has called
+        with pytest.raises(BlockingIOError):  # there was no connection
             server.accept()
 
 
@@ -225,8 +225,8 @@ def astronaut():
     return pytest.importorskip("skimage.data").astronaut()
 
 
-def photograph(folder, picture):
-    Image.fromarray(picture).save(folder / "photo.png")
+def photograph(folder, image):
+    Image.fromarray(image).save(folder / "photo.png")
     return folder / "photo.png"
 
 
@@ -326,7 +326,7 @@ def test_encoding_refuses_folders_without_a_checkpoint(checkpoints, tmp_path, ca
     [
         ("nowhere/a.mp4", "does not exist; make it first"),
         ("{inputs}/speech.wav/a.mp4", "is a file; name another folder"),
-        ("/proc/a.mp4", "output folder"),  # nobody can write there, root included
+        ("/proc/a.mp4", "output folder"),  # not writable, even for root
         ("a.gif", "must end in"),
         ("", "must end in"),
         ("x" * 300 + ".mp4", "cannot be made"),

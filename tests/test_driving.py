@@ -30,7 +30,7 @@ def person() -> np.ndarray:
 
 
 def other() -> np.ndarray:
-    """Someone who can be told apart: mirrored and green."""
+    """A distinguishable second person: mirrored and green."""
     return person()[:, ::-1] // np.array([3, 1, 3], np.uint8)
 
 

@@ -36,7 +36,7 @@ def space():
 
 
 def training_conditions(space):
-    """Raw codes [B, C + 2 L, K] of clips that go on after their window, and what training makes of them."""
+    """Raw codes [B, C + 2 L, K] of clips that continue after their window, and their conditions in training."""
     rng = np.random.default_rng(0)
     raw = rng.normal(1, 2, size=(ROWS, C + 2 * L, K)).astype(np.float32)
     batch = {
@@ -71,7 +71,7 @@ def test_sampling_builds_the_same_condition_as_training(space):
         keyframes = keyframes_of(trained, row)
         given = keyframes.copy()
         given[:L] |= trained.given_mask[row]
-        end = int(trained.audio_mask[row].sum())  # of the sound that is there, from the context on
+        end = int(trained.audio_mask[row].sum())  # of the available audio, from the context on
         clip = windows.Timeline(
             audio=batch["audio"][row, :end],
             source=np.asarray(space.to_whitened(jnp.asarray(batch["source"][row]))),
@@ -84,9 +84,9 @@ def test_sampling_builds_the_same_condition_as_training(space):
         sampled = jax.device_get(clip.condition(C, whitened[row, :C], SIZES))
         for field in dataclasses.fields(sampled):
             ours, theirs = getattr(sampled, field.name)[0], getattr(trained, field.name)[row]
-            heard = trained.audio_mask[row] if field.name == "audio" else np.ones(len(np.atleast_1d(ours)), bool)
+            known_audio = trained.audio_mask[row] if field.name == "audio" else np.ones(len(np.atleast_1d(ours)), bool)
             np.testing.assert_allclose(
-                np.atleast_1d(ours)[heard], np.atleast_1d(theirs)[heard], atol=1e-5, err_msg=field.name
+                np.atleast_1d(ours)[known_audio], np.atleast_1d(theirs)[known_audio], atol=1e-5, err_msg=field.name
             )
         within, beyond = within + keyframes[:L].any(), beyond + keyframes[L:].any()
         spans += (trained.given_mask[row] & ~keyframes[:L]).any()

@@ -258,12 +258,12 @@ def test_output_is_checked_before_any_work(tmp_path: Path) -> None:
 def test_images_are_upright_rgb(tmp_path: Path) -> None:
     base = np.zeros((40, 60, 3), np.uint8)
     base[:20, :30] = (200, 30, 60)
-    picture = Image.fromarray(base)
+    image = Image.fromarray(base)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    picture.save(tmp_path / "turned.png", exif=exif)
+    image.save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), np.rot90(base, -1))
-    picture.convert("CMYK").save(tmp_path / "cmyk.tif")
+    image.convert("CMYK").save(tmp_path / "cmyk.tif")
     assert np.abs(read_image(tmp_path / "cmyk.tif").astype(int) - base).max() <= 2
     alpha = np.dstack([base, np.where(np.arange(60) < 45, 255, 0)[None].repeat(40, 0).astype(np.uint8)])
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
@@ -271,7 +271,7 @@ def test_images_are_upright_rgb(tmp_path: Path) -> None:
     assert (seen[:, 45:] == 255).all() and (seen[:, :45] == base[:, :45]).all()
     Image.fromarray(base[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), base[..., :1].repeat(3, -1))
-    picture.quantize(8).save(tmp_path / "palette.gif")
+    image.quantize(8).save(tmp_path / "palette.gif")
     assert read_image(tmp_path / "palette.gif").shape == (40, 60, 3)
 
 

@@ -46,11 +46,11 @@ def test_the_rate_is_that_of_the_stored_frames(tmp_path: Path, rate: int) -> Non
 @pytest.mark.parametrize("name", ["late.mp4", "late.ts"])
 def test_frames_before_the_first_stored_one(tmp_path: Path, name: str) -> None:
     whole = write(tmp_path / "a.mp4")
-    late = make(
+    delayed = make(
         tmp_path / name, "-itsoffset", "0.7", "-i", str(whole), "-i", str(whole), "-map", "0:v", "-map", "1:a",
         "-c", "copy",
     )  # fmt: skip
-    (fault,) = faults(late).unusable
+    (fault,) = faults(delayed).unusable
     assert (fault.first, fault.reason) == (0, "no picture yet") and abs(fault.last - 17.5) <= 1.5
 
 
@@ -87,8 +87,8 @@ def test_frames_after_damage_are_faults(tmp_path: Path) -> None:
 @functools.cache
 def face() -> list[np.ndarray]:
     """A portrait that moves sideways, 60 frames [256, 256, 3]."""
-    picture = pytest.importorskip("skimage.data").astronaut()[:256, :]
-    return [np.ascontiguousarray(picture[:, 90 + round(6 * np.sin(t / 3)) :][:, :256]) for t in range(60)]
+    image = pytest.importorskip("skimage.data").astronaut()[:256, :]
+    return [np.ascontiguousarray(image[:, 90 + round(6 * np.sin(t / 3)) :][:, :256]) for t in range(60)]
 
 
 def test_prepare_leaves_out_faults(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -111,9 +111,9 @@ def test_prepare_leaves_out_faults(tmp_path: Path, capsys: pytest.CaptureFixture
     out = tmp_path / "out"
     arguments = ["--videos", str(films), "--out", str(out), "--split", "train", "--size", "64", "--workers", "1"]
     assert prepare.main(arguments) == 0
-    said = capsys.readouterr()
-    assert "2 of 3 videos accepted" in said.out
-    assert "passed over" in said.err and "1 (notes.txt)" in said.err
+    output = capsys.readouterr()
+    assert "2 of 3 videos accepted" in output.out
+    assert "passed over" in output.err and "1 (notes.txt)" in output.err
     with (out / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["clip_id"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"late_01", "slow_01", "caf-_01"}

@@ -100,12 +100,12 @@ def test_the_track_marked_default_is_read(tmp_path: Path) -> None:
             "default",
         ),
     )
-    told: list[str] = []
-    assert audio.read_audio(path, told.append).std() > 5000
-    _, frames = video.read_video(path, warn=told.append)
+    warnings: list[str] = []
+    assert audio.read_audio(path, warnings.append).std() > 5000
+    _, frames = video.read_video(path, warn=warnings.append)
     assert next(frames).mean() > 240
     frames.close()
-    assert [("2 audio tracks" in told[0]), ("2 video tracks" in told[1]), len(told)] == [True, True, 2]
+    assert [("2 audio tracks" in warnings[0]), ("2 video tracks" in warnings[1]), len(warnings)] == [True, True, 2]
 
 
 LINES = "Video: h264, 640x480, 7 fps Packet corrupt partial file matches no streams End of file Duration: 00:00:01.00"
@@ -174,12 +174,12 @@ def test_a_wav_that_is_cut_is_still_refused(tmp_path: Path) -> None:
 def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -> None:
     mono = audio.read_audio(make(tmp_path / "mono.wav", *source(SOUND), "-af", "volume=4")).astype(float).std()
     path = make(tmp_path / "x.wav", *source(SOUND), "-af", f"volume=4,pan={channels}")
-    told: list[str] = []
-    recording = audio.read_recording(path, told.append)
+    warnings: list[str] = []
+    recording = audio.read_recording(path, warnings.append)
     assert abs(20 * np.log10(recording.waveform.astype(float).std() / mono / kept)) < 0.5  # dB
     own = np.frombuffer(FFmpegProcess(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
     assert abs(20 * np.log10(own.astype(float).std(0).max() / mono)) < 0.5
-    assert not told and np.abs(own).max() < 32_767
+    assert not warnings and np.abs(own).max() < 32_767
 
 
 @pytest.mark.parametrize("layout", ["5.1(side)", "7.1", "2.1", "octagonal"])
@@ -198,9 +198,9 @@ def test_two_voices_on_two_channels_are_both_there(tmp_path: Path) -> None:
 
 
 def test_digital_silence_gives_a_warning(tmp_path: Path) -> None:
-    told: list[str] = []
-    audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), told.append)
-    assert len(told) == 1 and "digital silence" in told[0] and "1.00 s" in told[0]
+    warnings: list[str] = []
+    audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), warnings.append)
+    assert len(warnings) == 1 and "digital silence" in warnings[0] and "1.00 s" in warnings[0]
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:

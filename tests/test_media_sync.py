@@ -26,9 +26,9 @@ FRAME = 1 / FPS
 )
 def test_flash_and_click_are_in_sync(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *source(FLASHES, CLICKS), "-g", "25", *options)
-    seen, heard = flashes(path), clicks(audio.read_audio(path))
-    assert len(seen) == len(heard) == 4
-    assert np.abs(seen - heard).max() <= FRAME + 0.005  # a frame; lossy sound begins up to 5 ms early
+    flash_times, click_times = flashes(path), clicks(audio.read_audio(path))
+    assert len(flash_times) == len(click_times) == 4
+    assert np.abs(flash_times - click_times).max() <= FRAME + 0.005  # a frame; lossy audio begins up to 5 ms early
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.mpg", "a.mp4"])
@@ -38,9 +38,9 @@ def test_a_stream_that_starts_later_stays_later(tmp_path: Path, name: str, delay
     offset = ["-itsoffset", "0.6"]
     inputs = [*(offset if delayed == "video" else []), *source(FLASHES), *(offset if delayed == "audio" else [])]
     path = make(tmp_path / name, *inputs, *source(CLICKS), "-g", "12", "-shortest")
-    seen, heard = flashes(path), clicks(audio.read_audio(path))
-    count = min(len(seen), len(heard))
-    behind = seen[:count] - heard[:count]
+    flash_times, click_times = flashes(path), clicks(audio.read_audio(path))
+    count = min(len(flash_times), len(click_times))
+    behind = flash_times[:count] - click_times[:count]
     assert count >= 3 and np.abs(behind - (0.6 if delayed == "video" else -0.6)).max() <= FRAME + 0.005
 
 
@@ -50,8 +50,8 @@ def test_other_rates_are_in_sync(tmp_path: Path, rate: str) -> None:
     graph = FLASHES.replace("r=25", f"r={'60' if rate == 'variable' else rate}")
     thinned = ["-vf", "select='not(mod(n,3)*mod(n,5))'", "-fps_mode", "vfr"] if rate == "variable" else []
     path = make(tmp_path / "a.mp4", *source(graph, CLICKS), *thinned, "-ar", "44100", "-ac", "2")
-    seen, heard = flashes(path), clicks(audio.read_audio(path))
-    assert len(seen) == len(heard) == 4 and np.abs(seen - heard).max() <= FRAME + 0.005
+    flash_times, click_times = flashes(path), clicks(audio.read_audio(path))
+    assert len(flash_times) == len(click_times) == 4 and np.abs(flash_times - click_times).max() <= FRAME + 0.005
 
 
 PLAIN, STEREO, CODED = ["-ar", "16000"], ["-ar", "44100", "-ac", "2"], ["-ar", "48000", "-c:a", "aac"]

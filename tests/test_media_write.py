@@ -199,8 +199,8 @@ def test_ffmpeg_named_wrongly(
     monkeypatch.setattr(pipeline, "load", lambda checkpoint: demo)
     out = str(folder / "out/a.mp4")
     assert sample.main(["--portrait", str(folder / "ME.JPG"), "--silence", "0.2", "--steps", "1", "--out", out]) == 2
-    said = capsys.readouterr().err
-    assert str(path) in said and said.count("error:") == 1 and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert str(path) in output and output.count("error:") == 1 and "Traceback" not in output
     assert not list((folder / "out").iterdir())
 
 

@@ -46,9 +46,9 @@ def test_the_lookahead_is_bounded() -> None:
 def test_audio_before_the_history_has_no_effect() -> None:
     sound = _waveform(8.0)
     start = int(0.5 * FPS)
-    whole, late = features(sound), features(sound[start * SAMPLES_PER_FRAME :])
+    whole, delayed = features(sound), features(sound[start * SAMPLES_PER_FRAME :])
     known = -(-features.history // SAMPLES_PER_FRAME)
-    np.testing.assert_allclose(whole[start + known :], late[known:], **SAME)
+    np.testing.assert_allclose(whole[start + known :], delayed[known:], **SAME)
 
 
 def test_loudness_and_colour_of_a_recording_do_not_matter_for_long() -> None:

@@ -71,8 +71,8 @@ def test_a_face_cut_by_the_border_gives_a_warning():
             assert found.warnings == ()
             continue
         (text,) = found.warnings
-        said = int(text.partition("%")[0])
-        assert "lies outside the portrait" in text and abs(said / 100 - share) < 0.12, text
+        percent = int(text.partition("%")[0])
+        assert "lies outside the portrait" in text and abs(percent / 100 - share) < 0.12, text
 
 
 def test_an_image_without_a_face_is_refused_in_every_orientation():

@@ -120,7 +120,7 @@ def test_audio_and_its_scale_matter(demo, portrait_code):
     codes = [
         np.concatenate(list(demo.motion(portrait_code, tiny_model.speech(12, seed), options=deaf))) for seed in (0, 1)
     ]
-    np.testing.assert_array_equal(*codes)  # scale 0: what is said cannot be heard
+    np.testing.assert_array_equal(*codes)  # scale 0: the speech has no effect
 
 
 def test_emotion_is_guided_only_when_requested(demo, portrait_code):
@@ -138,7 +138,7 @@ def test_emotions_change_at_their_times(demo, portrait_code):
     made = [
         motion(demo, portrait_code, options=Options(steps=2, emotion=e), frames=24) for e in ("sad", "sad,0.64:happy")
     ]
-    np.testing.assert_array_equal(made[0][:12], made[1][:12])  # whose look-ahead ends with frame 14
+    np.testing.assert_array_equal(made[0][:12], made[1][:12])  # the lookahead of these frames ends with frame 14
     assert (made[0][12:] != made[1][12:]).any()
 
 
@@ -263,7 +263,7 @@ def test_the_metadata_marks_the_video_as_synthetic_and_name_its_checkpoint(folde
 
 
 def test_a_written_track_can_be_followed(folder):
-    # A model that has learned nothing moves beyond what may be asked for.
+    # An untrained model moves beyond the limits of controls.
     assert run(folder, "--gain", "lip=0.3,pose=0.3,gaze=0.3") == 0
     assert run(folder, "--seed", "5", "--track", str(folder / "out/a_track.npz"), out="out/b.mp4") == 0
     first, second = (read_track(folder / f"out/{n}_track.npz") for n in "ab")

@@ -32,18 +32,18 @@ def demo():
     return Pipeline(tiny_model.model())
 
 
-def chunked(sound, sizes=(1, 700, 50, 640, 1999)):
+def chunked(waveform, sizes=(1, 700, 50, 640, 1999)):
     at, i = 0, 0
-    while at < len(sound):
-        yield sound[at : at + sizes[i % len(sizes)]]
+    while at < len(waveform):
+        yield waveform[at : at + sizes[i % len(sizes)]]
         at, i = at + sizes[i % len(sizes)], i + 1
 
 
 @pytest.mark.parametrize("extractor", [LogMel(), Phonetic()], ids=lambda e: e.name)
 def test_features_of_chunks_are_those_of_the_whole(extractor):
-    sound = tiny_model.speech(203)[:-100]  # the last frame is incomplete; longer than the history of phonetic features
-    whole = extractor(np.pad(sound, (0, 100))).astype(np.float32)
-    stream = AudioFeatureStream(chunked(sound), extractor)
+    waveform = tiny_model.speech(203)[:-100]  # an incomplete last frame; longer than any history
+    whole = extractor(np.pad(waveform, (0, 100))).astype(np.float32)
+    stream = AudioFeatureStream(chunked(waveform), extractor)
     for start, stop in ((0, 5), (3, 9), (8, 20), (19, 140), (135, 150), (149, 220)):
         end = stream.wait_for(stop)
         assert end == min(stop, 203)
@@ -74,13 +74,13 @@ def test_chunks_of_another_type_are_refused():
 
 
 def test_a_frame_depends_on_the_audio_up_to_its_lookahead_however_it_is_chunked(demo):
-    sound, code = tiny_model.speech(FRAMES), np.zeros(tiny_model.LAYOUT.size, np.float32)
-    by_chunks = np.concatenate(list(demo.motion_stream(code, chunked(sound), options=FAST)))
-    at_once = list(demo.motion_stream(code, [sound], options=FAST))
+    waveform, code = tiny_model.speech(FRAMES), np.zeros(tiny_model.LAYOUT.size, np.float32)
+    by_chunks = np.concatenate(list(demo.motion_stream(code, chunked(waveform), options=FAST)))
+    at_once = list(demo.motion_stream(code, [waveform], options=FAST))
     assert [len(c) for c in at_once] == [10, 10, 10, 1]
     np.testing.assert_array_equal(by_chunks, np.concatenate(at_once))
     # A hop waits for its own audio and that of the lookahead (the features' own included), and for no more.
-    other = sound.copy()
+    other = waveform.copy()
     other[(STREAM_HOP + tiny_model.LOOK_AHEAD) * 640 :] = 5000
     changed = np.concatenate(list(demo.motion_stream(code, [other], options=FAST)))
     np.testing.assert_array_equal(changed[:STREAM_HOP], by_chunks[:STREAM_HOP])
@@ -110,13 +110,13 @@ def test_a_stream_compiles_once(demo):
 
 
 def test_a_streamed_video_has_its_frames_audio_and_track(demo, tmp_path):
-    sound = tiny_model.speech(FRAMES)[:-200]
-    result = streaming.stream_video(demo, tiny_model.portrait(), chunked(sound), tmp_path / "a.mp4", options=FAST)
+    waveform = tiny_model.speech(FRAMES)[:-200]
+    result = streaming.stream_video(demo, tiny_model.portrait(), chunked(waveform), tmp_path / "a.mp4", options=FAST)
     assert result.frames == FRAMES and 0 < result.first_frame <= result.latest and result.real_time_factor > 0
     info, frames = video.read_video(tmp_path / "a.mp4")
     assert len(list(frames)) == FRAMES and info.has_audio
-    decoded = audio.read_audio(tmp_path / "a.mp4").astype(float)[: len(sound)]
-    assert np.corrcoef(decoded, sound[: len(decoded)])[0, 1] > 0.6  # noise through AAC at 128 kbit/s, in step
+    decoded = audio.read_audio(tmp_path / "a.mp4").astype(float)[: len(waveform)]
+    assert np.corrcoef(decoded, waveform[: len(decoded)])[0, 1] > 0.6  # noise through AAC at 128 kbit/s, in step
     assert read_track(tmp_path / "a_track.npz").length == FRAMES
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
 
@@ -153,9 +153,9 @@ def test_a_recording_is_paced_in_real_time(monkeypatch):
 
     monkeypatch.setattr(streaming.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(streaming.time, "sleep", sleep)
-    sound = tiny_model.speech(3)[:-10]
-    made = list(streaming.paced(sound))
-    np.testing.assert_array_equal(np.concatenate(made), sound)
+    waveform = tiny_model.speech(3)[:-10]
+    made = list(streaming.paced(waveform))
+    np.testing.assert_array_equal(np.concatenate(made), waveform)
     np.testing.assert_allclose(slept, 0.04, atol=1e-9)
 
 
@@ -182,8 +182,8 @@ def run(folder, *arguments):
 def test_the_command_streams_a_file_and_prints_its_latency(folder, capsys, monkeypatch):
     monkeypatch.setattr(streaming.time, "sleep", lambda seconds: None)
     assert run(folder, "--audio", folder / "speech.wav", "--stream", "--out", folder / "out/a.mp4") == 0
-    said = capsys.readouterr().out
-    assert "31 frames; the first came" in said and "real-time factor" in said
+    output = capsys.readouterr().out
+    assert "31 frames; the first came" in output and "real-time factor" in output
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
 
 
@@ -211,8 +211,8 @@ def test_silence_makes_an_idle_face(folder, capsys):
 )
 def test_bad_flags_end_with_2_and_one_sentence(folder, capsys, arguments, message):
     assert run(folder, *arguments, "--out", folder / "out/a.mp4") == 2
-    said = capsys.readouterr().err
-    assert message in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert message in output and "Traceback" not in output
     assert not list((folder / "out").iterdir())
 
 
