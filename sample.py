@@ -1,4 +1,4 @@
-"""Makes a talking video of one portrait and one recording; `demo_jax/sample.py` has the command.
+"""Makes a talking video of a portrait and a recording; the command is in `demo_jax/sample.py`.
 
 python sample.py --portrait demo_jax/assets/portrait.png --audio demo_jax/assets/speech.wav --out out/demo.mp4
 """

@@ -1,4 +1,4 @@
-"""Makes a talking video of one portrait and one recording, through the Python API in demo_jax.sampling.pipeline."""
+"""The command: makes a talking video of a portrait and a recording, through the API in demo_jax.sampling.pipeline."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from demo_jax.cli import cli_main
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
+from demo_jax.sampling.flags import parser
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
     from demo_jax.sampling.pipeline import Pipeline
-from demo_jax.sampling.flags import parser
 
 
 @cli_main
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs sample.py; returns the exit code."""
     args = parser().parse_args(arguments)
     if args.manifest:
         return _manifest(args)
     if args.slots is not None:
-        raise InputError("slots: only with --manifest, whose jobs are made together.")
+        raise InputError("slots: only with --manifest, whose jobs are sampled together.")
     if not args.portrait or (args.audio is None and args.silence is None):
         raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
-    from demo_jax.devices import start_jax  # after the arguments: --help needs no jax
-    from demo_jax.sampling import pipeline
+    from demo_jax.devices import start_jax  # after parsing: --help needs no jax
+    from demo_jax.sampling import outputs, pipeline
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
 
@@ -49,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise InputError(f"{flag} -: only with --stream.")
     if args.out != "-":
         named = (args.portrait, args.audio, args.track, args.keyframes, args.face_model, args.checkpoint)
-        driving = [word.partition("=")[2] for word in args.drive]
+        driving = [drive.partition("=")[2] for drive in args.drive]
         files = [path for path in (*named, *driving) if path not in (None, "", "-")]
-        pipeline.refuse_overwriting(pipeline.output_paths(args.out), files)
+        outputs.refuse_overwriting(outputs.output_paths(args.out), files)
     start_jax()
     demo = pipeline.load(args.checkpoint)
     controls = Controls.parse(
@@ -96,18 +97,18 @@ def _manifest(args: argparse.Namespace) -> int:
     from demo_jax.sampling import batch, manifest, pipeline
 
     if args.stream:
-        raise InputError("with --manifest there is no --stream.")
+        raise InputError("--stream cannot be used with --manifest.")
     known = parser()
     for name, value in vars(args).items():
         if name not in ("manifest", "out", "slots", "checkpoint", "face_model") and value != known.get_default(name):
-            raise InputError(f"with --manifest, each of its lines says its own {name}; leave the flag out.")
+            raise InputError(f"with --manifest, each line gives its own {name}; leave the flag out.")
     if args.slots is not None and args.slots < 1:
-        raise InputError(f"slots {args.slots}: at least 1 job is made at a time.")
+        raise InputError(f"slots {args.slots}: at least 1 job runs at a time.")
     folder = Path(args.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"output folder {folder} cannot be made ({error.strerror}).") from error
+        raise InputError(f"output folder {folder} cannot be created ({error.strerror}).") from error
     start_jax()
     listed = manifest.read_manifest(args.manifest, folder)
     sampler = batch.BatchSampler(pipeline.load(args.checkpoint), args.slots, args.face_model)
@@ -115,10 +116,10 @@ def _manifest(args: argparse.Namespace) -> int:
         with locked(folder, "making videos"):
             counts = sampler.run(listed, folder, progress=True, warn=_warn)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on.", file=sys.stderr)
+        print("interrupted; the same command continues.", file=sys.stderr)
         return 130
     summary = ", ".join(f"{n} {name}" for name, n in counts.items())
-    print(f"{folder}: {summary}; {folder / manifest.RESULTS} says the rest.")
+    print(f"{folder}: {summary}; details in {folder / manifest.RESULTS}.")
     return 1 if counts["failed"] else 0
 
 
@@ -129,15 +130,15 @@ def _stream(
 
     portrait = demo.read_portrait(args.portrait, cropped=args.cropped, face_model=args.face_model, warn=_warn)
     if speech == "-":
-        pieces = streaming.raw_pieces(sys.stdin.buffer)
+        chunks = streaming.raw_chunks(sys.stdin.buffer)
     else:
-        pieces = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
+        chunks = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
     out = None if args.out == "-" else args.out
-    result = streaming.stream_video(demo, portrait, pieces, out, controls, options)
+    result = streaming.stream_video(demo, portrait, chunks, out, controls, options)
     print(
-        f"{args.out}: {result.frames} frames; the first came {result.first_frame:.2f} s after the sound that it needs, "
-        f"the latest {result.latest:.2f} s; {result.frames_a_second:.0f} frames a second could be sustained (real-time "
-        f"factor {result.real_time_factor:.2f}).",
+        f"{args.out}: {result.frames} frames; the first came {result.first_frame:.2f} s after the audio it needs, "
+        f"the latest {result.latest:.2f} s after; {result.frames_a_second:.0f} frames a second could be sustained "
+        f"(real-time factor {result.real_time_factor:.2f}).",
         file=sys.stderr if out is None else sys.stdout,
     )
     return 0

@@ -29,12 +29,12 @@ def source(*graphs: str) -> list[str]:
 
 
 def flashes(path: Path) -> np.ndarray:
-    """When the picture turns white, in seconds."""
+    """Times at which the frame turns white, in seconds."""
     light = np.array([frame.mean() for frame in video.read_video(path)[1]])
     return (np.flatnonzero((light[1:] > 128) & (light[:-1] <= 128)) + 1) / FPS
 
 
 def clicks(waveform: np.ndarray, level: float = 3000) -> np.ndarray:
-    """When sound begins after at least 0.2 s without, in seconds."""
+    """Times at which audio begins after at least 0.2 s of silence, in seconds."""
     loud = np.flatnonzero(np.abs(waveform.astype(np.int32)) > level)
     return loud[np.diff(loud, prepend=-9999) > 3200] / SAMPLE_RATE

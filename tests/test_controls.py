@@ -1,4 +1,4 @@
-"""Controls and motion tracks: what they become in code space, round trips, and every way to get them wrong."""
+"""Controls and motion tracks: their values in code space, round trips, and all errors."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WHERE = dict(zip(CALIBRATED_NAMES, LAYOUT.calibrated, strict=True))
 SCALE = dict(zip(CALIBRATED_NAMES, CALIBRATED_SCALE, strict=True))
 
 
-def test_nothing_said_gives_nothing():
+def test_no_control_gives_nothing():
     given = resolve(Controls(), PORTRAIT, 4, LAYOUT)
     assert not given.mask.any() and not given.values.any() and (given.gain == 1).all()
     codes = np.random.default_rng(0).normal(size=(4, LAYOUT.size)).astype(np.float32)
@@ -30,7 +30,7 @@ def test_hold_gives_the_whole_block_of_the_portrait(factor):
     np.testing.assert_array_equal(given.values, np.where(inside, PORTRAIT, 0)[None].repeat(3, 0))
 
 
-def test_set_is_absolute_and_plus_counts_from_the_portrait():
+def test_set_is_absolute_and_plus_is_relative_to_the_portrait():
     given = resolve(Controls.parse(set=["yaw=-12,open_left=0.25", "pitch=+3", "roll=+-4"]), PORTRAIT, 2, LAYOUT)
     wanted = {
         "yaw": -12 / 15,
@@ -44,7 +44,7 @@ def test_set_is_absolute_and_plus_counts_from_the_portrait():
         np.testing.assert_allclose(given.values[:, WHERE[name]], value, rtol=1e-6)  # float32
 
 
-def test_set_counts_before_track_and_track_before_hold():
+def test_set_takes_precedence_over_track_and_track_over_hold():
     track = MotionTrack(columns={"yaw": np.array([3.0, np.nan], np.float32), "pitch": np.ones(2, np.float32)}, start=1)
     controls = Controls(hold=("pose",), set={"pitch": Setting(value=6.0)}, track=track)
     values = resolve(controls, PORTRAIT, 4, LAYOUT).values
@@ -79,7 +79,7 @@ def test_a_track_gives_its_frames_and_no_others():
         Controls(track=MotionTrack(columns=columns, start=5)).check_length(3)
 
 
-def test_keyframes_are_given_at_their_frames_and_count_before_a_track(tmp_path):
+def test_keyframes_are_given_at_their_frames_and_take_precedence_over_a_track(tmp_path):
     path = tmp_path / "key.csv"
     path.write_text("time,yaw,+pitch\n0.1,15,\n0.21,,3\n")  # nearest frames: 2 (of 2.5, to even) and 5
     keyframes = read_keyframes(path)
@@ -91,7 +91,7 @@ def test_keyframes_are_given_at_their_frames_and_count_before_a_track(tmp_path):
     np.testing.assert_allclose(given.values[5, WHERE["pitch"]], PORTRAIT[WHERE["pitch"]] + 3 / 15, rtol=1e-6)
 
 
-def test_a_driven_factor_is_the_video_s_while_it_lasts_and_then_held_or_free():
+def test_a_driven_factor_follows_the_video_and_is_then_held_or_free():
     codes = np.random.default_rng(1).normal(size=(4, LAYOUT.size)).astype(np.float32)
     drives = {"lip": Drive(codes=codes), "pose": Drive(codes=codes, relative=True)}
     given = resolve(Controls(drive=drives, hold=("lip",), set={"yaw": Setting(value=3.0)}), PORTRAIT, 6, LAYOUT)
@@ -103,7 +103,7 @@ def test_a_driven_factor_is_the_video_s_while_it_lasts_and_then_held_or_free():
     np.testing.assert_allclose(given.values[:, yaw], 3 / 15, rtol=1e-6)  # set counts before
 
 
-def test_frames_in_which_a_driving_video_shows_no_face_are_free_or_held():
+def test_frames_of_a_driving_video_without_a_face_are_free_or_held():
     codes = np.random.default_rng(1).normal(size=(5, LAYOUT.size)).astype(np.float32)
     codes[[0, 3]] = np.nan
     drives = {"lip": Drive(codes=codes), "pose": Drive(codes=codes, relative=True)}
@@ -116,7 +116,7 @@ def test_frames_in_which_a_driving_video_shows_no_face_are_free_or_held():
     np.testing.assert_array_equal(given.mask[:, pose].all(1), np.isin(np.arange(6), seen))
 
 
-def test_a_blink_closes_the_lids_that_are_there():
+def test_a_blink_closes_the_lids_whatever_they_are_set_to():
     controls = Controls.parse(blink="0.08", set="open_left=0.5")
     given = resolve(controls, PORTRAIT, 12, LAYOUT)
     during = np.arange(2, 2 + len(BLINK))
@@ -159,7 +159,7 @@ def test_eyes_that_look_at_the_camera_undo_the_head():
         ({"keyframes": MotionTrack(columns={"yaw": np.ones(1)}, start=30, at=np.array([30]))}, "first keyframe begins"),
     ],
 )
-def test_what_comes_after_the_end_is_refused(controls, message):
+def test_controls_after_the_end_are_refused(controls, message):
     blink = controls.pop("blink", "")
     with pytest.raises(InputError, match=message):
         Controls(**controls, blink=Controls.parse(blink=blink).blink).check_length(25)
@@ -168,8 +168,8 @@ def test_what_comes_after_the_end_is_refused(controls, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time,yaw\n1,2\n1.01,3\n", "row 2 is not a frame"),
-        ("time,yaw\n2,2\n1,3\n", "row 2 is not a frame"),
+        ("time,yaw\n1,2\n1.01,3\n", "row 2 is less than a frame"),
+        ("time,yaw\n2,2\n1,3\n", "row 2 is less than a frame"),
         ("time,yaw\n-1,2\n", "cannot start before 0"),
         ("time,jawOpen\n1,2\n", "no value that can be controlled"),
         ("time,yaw\n1e9,2\n", "seconds from the start"),
@@ -182,13 +182,13 @@ def test_bad_keyframes_are_refused(tmp_path, text, message):
         read_keyframes(tmp_path / "key.csv")
 
 
-def test_codes_of_a_track_go_to_their_own_model_only(tmp_path):
+def test_codes_of_a_track_are_for_their_own_model_only(tmp_path):
     track = full_track()
     path = write_track(tmp_path / "t.npz", track)
     np.testing.assert_array_equal(read_codes(path, "abc"), track.codes)
     with pytest.raises(InputError, match="codes of another model"):
         read_codes(path, "abd")
-    with pytest.raises(InputError, match="no track with motion codes"):
+    with pytest.raises(InputError, match="not a track with motion codes"):
         read_codes(write_track(tmp_path / "t.csv", track), "abc")
 
 
@@ -236,8 +236,8 @@ BAD_CSV = {
     "time,yaw\n0,inf\n": "yaw is infinite in row 1",
     "time,yaw\n0,1e308\n": "yaw is infinite in row 1",
     "time,yaw\n0,1,2\n": "row 1 has 3 cells, the heading 2",
-    "time,yaw\n0,\n": "gives no value that can be controlled",
-    "time,jawOpen\n0,0.5\n": "gives no value that can be controlled",
+    "time,yaw\n0,\n": "has no value that can be controlled",
+    "time,jawOpen\n0,0.5\n": "has no value that can be controlled",
     "time,yaw\n": "no rows",
     "": "is empty",
 }
@@ -294,7 +294,7 @@ def test_bad_npz_tracks_are_refused(tmp_path):
         ({"camera": True, "set": "gaze_yaw=3"}, "cannot both look at the camera"),
     ],
 )
-def test_bad_words_are_refused(words, message):
+def test_bad_values_are_refused(words, message):
     if message is None:  # float() takes one sign: a second + is only a longer way to write the same
         assert Controls.parse(**words).set["yaw"] == Setting(value=2.0, relative=True)
         return

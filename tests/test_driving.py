@@ -1,4 +1,4 @@
-"""Driving videos that are doubtful: several people, cuts, and frames without a face. A photograph is moved about."""
+"""Difficult driving videos: several people, cuts, and frames without a face, made from a moving photograph."""
 
 import functools
 from pathlib import Path
@@ -30,7 +30,7 @@ def person() -> np.ndarray:
 
 
 def other() -> np.ndarray:
-    """Someone who can be told apart: mirrored and green."""
+    """A distinguishable second person: mirrored and green."""
     return person()[:, ::-1] // np.array([3, 1, 3], np.uint8)
 
 
@@ -44,7 +44,7 @@ def enlarged(image: np.ndarray, side: int) -> np.ndarray:
     return np.pad(np.asarray(Image.fromarray(image).resize((side, side))), ((0, more), (0, more), (0, 0)), mode="edge")
 
 
-def film(path: Path, frames: list[np.ndarray]) -> Path:
+def write(path: Path, frames: list[np.ndarray]) -> Path:
     with VideoWriter(path, frames[0].shape[:2], synthetic=False) as video:
         for frame in frames:
             video.write(frame)
@@ -63,19 +63,19 @@ def is_other(images: np.ndarray) -> np.ndarray:
     return middle[:, 1] > 2 * middle[:, 0]
 
 
-def test_an_ordinary_video_is_taken_without_a_word(tmp_path):
-    images, seen, warnings = read(film(tmp_path / "a.mp4", [person()] * 10))
+def test_an_ordinary_video_gives_no_warning(tmp_path):
+    images, seen, warnings = read(write(tmp_path / "a.mp4", [person()] * 10))
     assert seen.all() and len(images) == 10 and warnings == []
 
 
-def test_of_two_people_the_same_one_is_followed_throughout(tmp_path):
+def test_one_of_two_people_is_followed_throughout(tmp_path):
     """Each in turn comes nearer to the camera, so that now one face is the larger, now the other."""
     frames = []
     for t in range(FRAMES):
         near = round(10 * np.sin(2 * np.pi * t / 18))
         sides = 190 + near, 190 - near
         frames.append(beside(*(enlarged(who(), s) for who, s in zip((person, other), sides, strict=True))))
-    images, seen, warnings = read(film(tmp_path / "pair.mp4", frames))
+    images, seen, warnings = read(write(tmp_path / "pair.mp4", frames))
     assert len(images) == FRAMES and seen.mean() > 0.9
     assert is_other(images[seen]).mean() in (0.0, 1.0)
     assert len(warnings) == 1 and "shows several faces in 100% of its frames" in warnings[0]
@@ -83,21 +83,21 @@ def test_of_two_people_the_same_one_is_followed_throughout(tmp_path):
 
 def test_only_the_part_before_a_cut_to_someone_else_counts(tmp_path):
     frames = [beside(person(), GREY)] * 15 + [beside(GREY, other())] * 20
-    images, seen, warnings = read(film(tmp_path / "cut.mp4", frames))
+    images, seen, warnings = read(write(tmp_path / "cut.mp4", frames))
     assert len(images) == 15 and seen.all() and not is_other(images).any()
     assert len(warnings) == 1 and "cuts to another shot at 0.60 s" in warnings[0]
     assert "from 0.00 to 0.60 s is used" in warnings[0]
 
 
 def test_a_title_before_the_first_face_is_a_gap(tmp_path):
-    images, seen, warnings = read(film(tmp_path / "title.mp4", [GREY] * 12 + [person()] * 18))
+    images, seen, warnings = read(write(tmp_path / "title.mp4", [GREY] * 12 + [person()] * 18))
     np.testing.assert_array_equal(seen, np.arange(30) >= 12)
     assert len(images) == 30 and len(warnings) == 1 and "no face in 40% of its frames (0.00-0.48 s)" in warnings[0]
 
 
 def test_a_person_who_walks_out_drives_while_seen(tmp_path):
     frames = [person()] * 14 + [GREY] * 20
-    images, seen, warnings = read(film(tmp_path / "out.mp4", frames))
+    images, seen, warnings = read(write(tmp_path / "out.mp4", frames))
     assert len(images) == 14 and seen.all()
     assert len(warnings) == 1 and "no face in 59% of its frames (0.56-1.36 s)" in warnings[0]
 
@@ -106,7 +106,7 @@ def test_a_person_who_walks_out_drives_while_seen(tmp_path):
 def test_a_face_covered_in_the_middle_third_is_a_named_gap(tmp_path, cover):
     covered = person().copy() if cover == "box" else GREY
     covered[:150] = 110
-    images, seen, warnings = read(film(tmp_path / "a.mp4", [person()] * 12 + [covered] * 12 + [person()] * 12))
+    images, seen, warnings = read(write(tmp_path / "a.mp4", [person()] * 12 + [covered] * 12 + [person()] * 12))
     np.testing.assert_array_equal(seen, (np.arange(36) < 12) | (np.arange(36) >= 24))
     assert len(images) == 36 and len(warnings) == 1
     assert "no face in 33% of its frames (0.48-0.96 s)" in warnings[0] and "generated" in warnings[0]
@@ -114,7 +114,7 @@ def test_a_face_covered_in_the_middle_third_is_a_named_gap(tmp_path, cover):
 
 def test_a_video_with_hardly_a_face_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a face was found in \d+% of its frames"):
-        read(film(tmp_path / "a.mp4", [GREY] * 20))
+        read(write(tmp_path / "a.mp4", [GREY] * 20))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "avif", "mp4"])
@@ -124,14 +124,14 @@ def test_the_portrait_itself_drives_nothing(tmp_path, suffix):
     (tmp_path / "me.json").write_text('{"cropped": true}')
     with pytest.raises(InputError, match=r"me\.\w+ is an image, not a video; give a video"):
         next(inputs.driving_frames(tmp_path / f"me.{suffix}", SIZE))
-    film(tmp_path / "me.mp4", [person()] * 3)
+    write(tmp_path / "me.mp4", [person()] * 3)
     assert len(list(inputs.driving_frames(tmp_path / "me.mp4", SIZE))) == 3
 
 
 def test_motion_is_free_where_the_video_shows_no_face(tmp_path):
     """A person who is covered for a while drives the head before and after, and nothing between."""
     demo, warnings = Pipeline(tiny_model.model()), []
-    path = film(tmp_path / "a.mp4", [person()] * 8 + [GREY] * 8 + [person()] * 4)
+    path = write(tmp_path / "a.mp4", [person()] * 8 + [GREY] * 8 + [person()] * 4)
     drives = demo.read_drive([f"+pose={path}"], warn=warnings.append)
     assert len(warnings) == 1 and "no face in 40% of its frames (0.32-0.64 s)" in warnings[0]
     known = np.isfinite(drives["pose"].codes).all(1)

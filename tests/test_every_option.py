@@ -1,4 +1,4 @@
-"""No option is accepted and ignored: each changes what is made, or is refused. And what must not be replaced is not."""
+"""No option is accepted and ignored: each changes the motion or is refused. Inputs are never overwritten."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def motion(demo):
     return make
 
 
-def test_the_rows_below_are_all_there_is():
+def test_the_tables_cover_all_options_and_controls():
     assert OPTIONS.keys() == {f.name for f in dataclasses.fields(Options)}
     assert CONTROLS.keys() == {f.name for f in dataclasses.fields(Controls)}
 
@@ -130,7 +130,7 @@ def test_audio_of_no_samples_is_refused(demo, folder):
     assert sorted(p.name for p in folder.iterdir()) == ["p.json", "p.png", "s.wav"]
 
 
-def test_no_input_is_replaced(folder, capsys):
+def test_no_input_is_overwritten(folder, capsys):
     for name in ("a.mp4", "a_track.npz", "a_track.csv"):
         (folder / name).write_text("here")
     (folder / "link.mp4").symlink_to("a.mp4")
@@ -154,7 +154,7 @@ def test_no_input_is_replaced(folder, capsys):
 # the model's name -----------------------------------------------------------------------------------------------------
 
 
-def test_a_fingerprint_of_all_that_makes_a_video(demo):
+def test_the_fingerprint_covers_everything_that_decides_a_video(demo):
     model = tiny_model.model()
 
     def changed(tree, *path):

@@ -1,4 +1,4 @@
-"""An exported model does what the model does, in a process that has none of its code."""
+"""An exported model agrees with the model, in a process without its code."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def inputs(demo):
     return jax.random.normal(jax.random.key(2), said.given.shape), said
 
 
-def test_it_says_what_the_model_says(demo, exported):
+def test_exported_programs_agree_with_the_model(demo, exported):
     programs, meta = export.read(exported)
     assert meta["size"] == 32 and meta["batch"] == 2 and meta["fingerprint"] == "0123456789abcdef"
     assert meta["calibrated"]["yaw"] == {"coordinate": 5, "scale": 15.0}
@@ -69,7 +69,7 @@ def test_it_says_what_the_model_says(demo, exported):
     assert np.abs(frames - wanted).max() <= 1  # rounding
 
 
-def test_it_runs_without_the_models(exported):
+def test_exported_programs_run_without_the_models(exported):
     code = f"""
 import sys, zipfile, json, numpy as np
 from jax import export
@@ -87,7 +87,7 @@ print(json.dumps([codes.shape, bool(np.isfinite(codes).all()), ours]))
     assert ours == []
 
 
-def test_what_cannot_be_exported_is_said(demo, tmp_path):
+def test_impossible_exports_are_refused(demo, tmp_path):
     with pytest.raises(InputError, match="batch 0"):
         export.write(demo, tmp_path / "a.zip", batch=0)
     with pytest.raises(InputError, match="does not exist"):

@@ -1,4 +1,4 @@
-"""What a model hears by, and how hard its lips follow."""
+"""The version of the audio features, and the guidance scale of the lips."""
 
 import dataclasses
 
@@ -24,15 +24,15 @@ def motion(demo, options):
     return np.concatenate(list(demo.motion(code, tiny_model.speech(12), FREE, options)))
 
 
-def test_a_model_that_learned_other_features_is_refused(demo):
+def test_a_model_trained_on_other_features_is_refused(demo):
     now = demo.model.meta | {"feature_version": "1"}
     Pipeline(dataclasses.replace(demo.model, meta=now))
-    with pytest.raises(InputError, match="learned to hear by version 0 of the audio features logmel; this is"):
+    with pytest.raises(InputError, match="was trained on version 0 of the audio features logmel; this is"):
         Pipeline(dataclasses.replace(demo.model, meta=now | {"feature_version": "0"}))
 
 
-def test_audio_guidance_above_one_is_the_lips_alone(demo):
-    """In one step from the same noise: later ones would hear of the lips through the network."""
+def test_audio_guidance_above_one_changes_the_lips_only(demo):
+    """One step from the same noise: in later steps the lips influence the rest through the network."""
     lip = tiny_model.LAYOUT.slices["lip"]
     usual, louder, quieter = (motion(demo, Options(steps=1, audio_scale=s)) for s in (1.0, 4.0, 0.5))
     rest = np.r_[: lip.start, lip.stop : tiny_model.LAYOUT.size]

@@ -1,4 +1,4 @@
-"""Image files of every kind that people have become upright sRGB; those that cannot be read say what to do."""
+"""Image files of every common kind become upright sRGB; the message for an unreadable one has a remedy."""
 
 import io
 import struct
@@ -96,7 +96,7 @@ def test_colour_profiles_are_applied(tmp_path, primaries, gamma, suffix):
     np.testing.assert_allclose(shown(path), wanted, atol=3)  # eight bits in and out, and what JPEG loses
 
 
-def test_profiles_apply_to_every_mode_that_fits(tmp_path):
+def test_profiles_apply_to_every_matching_mode(tmp_path):
     profile, wanted = rgb_profile(ADOBE, 2.2), converted(ADOBE, 2.2)
     Image.new("RGBA", SIZE, (*COLOUR, 255)).save(tmp_path / "alpha.png", icc_profile=profile)
     Image.new("RGB", SIZE, COLOUR).quantize(4).save(tmp_path / "palette.png", icc_profile=profile)
@@ -114,7 +114,7 @@ def test_profiles_apply_to_every_mode_that_fits(tmp_path):
     np.testing.assert_allclose(shown(tmp_path / "lab.tif"), (200, 118, 111), atol=3)
 
 
-def test_profiles_that_do_not_fit_or_are_damaged_change_nothing(tmp_path):
+def test_damaged_profiles_and_those_of_another_mode_are_ignored(tmp_path):
     good = rgb_profile(P3, 2.2)
     grey = icc(b"GRAY", b"XYZ ", b"mntr", {b"kTRC": curve(1.0)})
     cut = good[:200] + bytes(len(good) - 200)
@@ -128,7 +128,7 @@ def test_profiles_that_do_not_fit_or_are_damaged_change_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", [n for n in IMAGE_FORMATS if n not in ("PSD", "QOI")])
-def test_every_format_that_pillow_reads_is_taken(tmp_path, name):
+def test_every_format_that_pillow_reads_is_accepted(tmp_path, name):
     if name == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow is without AVIF")
     side = (128, 128) if name in ("ICO", "ICNS") else SIZE
@@ -232,14 +232,14 @@ def test_inks_of_a_jpeg(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
-def test_the_first_of_several_pictures_counts(tmp_path, name):
+def test_the_first_of_several_images_is_read(tmp_path, name):
     frames = [Image.new("RGB", SIZE, colour) for colour in (COLOUR, (0, 0, 255), (0, 255, 0))]
     options = {"lossless": True} if name == "WEBP" else {}
     frames[0].save(tmp_path / "a.jpg", name, save_all=True, append_images=frames[1:], **options)
     np.testing.assert_allclose(shown(tmp_path / "a.jpg"), COLOUR, atol=3)
 
 
-def test_damaged_exif_is_no_reason_to_fail(tmp_path):
+def test_damaged_exif_is_not_an_error(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     good = exif.tobytes()
@@ -259,16 +259,16 @@ def heic(brand: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (heic(b"heic"), "HEIC picture, as phones make them; convert to JPEG or install pillow-heif"),
+        (heic(b"heic"), "HEIC image, as phones make them; convert to JPEG or install pillow-heif"),
         (heic(b"mif1"), "convert to JPEG or install pillow-heif"),
-        (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL picture, which Pillow cannot read; convert to JPEG"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL image, which Pillow cannot read; convert to JPEG"),
         (b"\xff\x0a" + bytes(100), "JPEG XL"),
-        (b"%PDF-1.7" + bytes(100), "not a picture but a document"),
-        (b'<?xml version="1.0"?><svg/>', "not a picture but a document or a drawing"),
-        (b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42" + bytes(100), "not a picture in a known format"),
+        (b"%PDF-1.7" + bytes(100), "not an image but a document"),
+        (b'<?xml version="1.0"?><svg/>', "not an image but a document or a drawing"),
+        (b"\x00\x00\x00\x18ftypisom\0\0\0\0isommp42" + bytes(100), "not an image in a known format"),
     ],
 )
-def test_what_cannot_be_read_says_what_to_do(tmp_path, monkeypatch, data, says):
+def test_unreadable_files_give_a_remedy(tmp_path, monkeypatch, data, says):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(InputError, match=says) as caught:
@@ -276,13 +276,13 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path, monkeypatch, data, says):
     assert "\n" not in str(caught.value)
 
 
-def test_heic_is_read_where_pillow_heif_is(tmp_path):
+def test_heic_is_read_if_pillow_heif_is_installed(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.from_pillow(Image.new("RGB", SIZE, COLOUR)).save(tmp_path / "a.jpg", quality=100)
     np.testing.assert_allclose(shown(tmp_path / "a.jpg"), COLOUR, atol=4)
 
 
-def test_a_raw_files_thumbnail_is_not_taken_for_the_picture(tmp_path):
+def test_the_thumbnail_of_a_raw_file_is_not_read(tmp_path):
     Image.new("RGB", SIZE, COLOUR).save(tmp_path / "a.dng", "TIFF", tiffinfo={254: 1})
     with pytest.raises(InputError, match="camera's raw file; convert it to JPEG"):
         read_image(tmp_path / "a.dng")

@@ -1,4 +1,4 @@
-"""Keyframes are announced when sampling exactly as in training: the same situation gives both the same condition."""
+"""Keyframes are announced in sampling exactly as in training: both build the same condition."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def space():
 
 
 def training_conditions(space):
-    """Raw codes [B, C + 2 L, K] of clips that go on after their window, and what training makes of them."""
+    """Raw codes [B, C + 2 L, K] of clips that continue after their window, and their conditions in training."""
     rng = np.random.default_rng(0)
     raw = rng.normal(1, 2, size=(ROWS, C + 2 * L, K)).astype(np.float32)
     batch = {
@@ -63,7 +63,7 @@ def keyframes_of(cond, row):
     return where
 
 
-def test_the_same_situation_gives_the_condition_of_training(space):
+def test_sampling_builds_the_same_condition_as_training(space):
     raw, batch, trained = training_conditions(space)
     whitened = np.asarray(space.to_whitened(jnp.asarray(raw)))
     within = beyond = spans = 0
@@ -71,7 +71,7 @@ def test_the_same_situation_gives_the_condition_of_training(space):
         keyframes = keyframes_of(trained, row)
         given = keyframes.copy()
         given[:L] |= trained.given_mask[row]
-        end = int(trained.audio_mask[row].sum())  # of the sound that is there, from the context on
+        end = int(trained.audio_mask[row].sum())  # of the available audio, from the context on
         clip = windows.Timeline(
             audio=batch["audio"][row, :end],
             source=np.asarray(space.to_whitened(jnp.asarray(batch["source"][row]))),
@@ -84,9 +84,9 @@ def test_the_same_situation_gives_the_condition_of_training(space):
         sampled = jax.device_get(clip.condition(C, whitened[row, :C], SIZES))
         for field in dataclasses.fields(sampled):
             ours, theirs = getattr(sampled, field.name)[0], getattr(trained, field.name)[row]
-            heard = trained.audio_mask[row] if field.name == "audio" else np.ones(len(np.atleast_1d(ours)), bool)
+            known_audio = trained.audio_mask[row] if field.name == "audio" else np.ones(len(np.atleast_1d(ours)), bool)
             np.testing.assert_allclose(
-                np.atleast_1d(ours)[heard], np.atleast_1d(theirs)[heard], atol=1e-5, err_msg=field.name
+                np.atleast_1d(ours)[known_audio], np.atleast_1d(theirs)[known_audio], atol=1e-5, err_msg=field.name
             )
         within, beyond = within + keyframes[:L].any(), beyond + keyframes[L:].any()
         spans += (trained.given_mask[row] & ~keyframes[:L]).any()
@@ -108,7 +108,7 @@ def conditions(demo, controls, frames=36):
     return seen
 
 
-def test_of_the_controls_keyframes_alone_are_announced_within_their_window(demo):
+def test_only_keyframes_are_announced_within_their_window(demo):
     yaw = dict(zip(CALIBRATED_NAMES, tiny_model.LAYOUT.calibrated, strict=True))["yaw"]
     keyframes = MotionTrack(columns={"yaw": np.float32([15, -15, 30])}, start=4, at=np.array([4, 5, 20]))
     controls = dataclasses.replace(
@@ -133,7 +133,7 @@ def test_of_the_controls_keyframes_alone_are_announced_within_their_window(demo)
         np.testing.assert_allclose(announced, expected, rtol=1e-5)
 
 
-def test_a_set_value_is_no_keyframe(demo):
+def test_a_set_value_is_not_a_keyframe(demo):
     keyframes = MotionTrack(columns={"yaw": np.float32([15])}, start=20, at=np.array([20]))
     controls = dataclasses.replace(Controls.parse(set="yaw=5"), keyframes=keyframes)
     assert not any(c.keyframe_mask.any() for c in conditions(demo, controls))

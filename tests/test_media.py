@@ -1,4 +1,4 @@
-"""Reading and writing media: common formats just work, bad files give one sentence, nothing is left behind."""
+"""Reading and writing media: common formats work, bad files give one sentence, nothing is left behind."""
 
 import subprocess
 import wave
@@ -49,7 +49,7 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a.flac", ["-ar", "48000"]),
     ],
 )
-def test_any_common_sound_becomes_the_same_waveform(wav: Path, tmp_path: Path, name: str, options: list[str]) -> None:
+def test_any_common_audio_gives_the_same_waveform(wav: Path, tmp_path: Path, name: str, options: list[str]) -> None:
     ffmpeg("-i", str(wav), *options, str(tmp_path / name))
     sound = read_audio(tmp_path / name)
     assert sound.dtype == np.int16
@@ -59,7 +59,7 @@ def test_any_common_sound_becomes_the_same_waveform(wav: Path, tmp_path: Path, n
     assert 0.9 < np.abs(sound[middle]).mean() / np.abs(tone()[middle]).mean() < 1.1
 
 
-def test_sound_that_starts_late_stays_in_step(wav: Path, tmp_path: Path) -> None:
+def test_audio_that_starts_late_stays_in_sync(wav: Path, tmp_path: Path) -> None:
     video = tmp_path / "late.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=2", "-itsoffset", "0.5", "-i", str(wav), str(video))
     sound = read_audio(video)
@@ -71,7 +71,7 @@ def test_a_wav_read_is_exact(wav: Path) -> None:
     np.testing.assert_array_equal(read_audio(wav), tone())
 
 
-def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
+def _bad_audio(folder: Path, wav: Path, kind: str) -> str:
     path = folder / f"{kind.split()[0]}.wav"
     if kind == "missing":
         return str(path)
@@ -92,8 +92,8 @@ def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
         ffmpeg("-i", str(wav), str(path))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif kind == "text":
-        path.write_text("this is not sound\n" * 100)
-    elif kind == "picture":
+        path.write_text("this is not audio\n" * 100)
+    elif kind == "image":
         Image.new("RGB", (64, 64)).save(folder / "p.png")
         (folder / "p.png").rename(path)
     elif kind == "mute video":
@@ -115,20 +115,20 @@ def _bad_sound(folder: Path, wav: Path, kind: str) -> str:
         ("missing", "does not exist"),
         ("folder", "not a file"),
         ("empty", "empty"),
-        ("zero-length", "no sound|cannot be read|holds no"),
+        ("zero-length", "no audio|cannot be read|contains no"),
         ("cut", "is cut"),
         ("cut m4a", "cannot be read|is cut"),
         ("cut mp3", "is cut"),
-        ("text", "cannot be read as sound"),
-        ("picture", "cannot be read as sound"),
-        ("mute video", "has no sound"),
+        ("text", "cannot be read as audio"),
+        ("image", "cannot be read as audio"),
+        ("mute video", "has no audio"),
         ("playlist", "playlist"),
-        ("hidden playlist", "cannot be read as sound"),
-        ("hidden concat", "cannot be read as sound"),
+        ("hidden playlist", "cannot be read as audio"),
+        ("hidden concat", "cannot be read as audio"),
     ],
 )
-def test_bad_sound_is_one_sentence(wav: Path, tmp_path: Path, kind: str, says: str) -> None:
-    path = _bad_sound(tmp_path, wav, kind)
+def test_bad_audio_is_one_sentence(wav: Path, tmp_path: Path, kind: str, says: str) -> None:
+    path = _bad_audio(tmp_path, wav, kind)
     with pytest.raises(InputError, match=says) as caught:
         read_audio(path)
     assert path in str(caught.value) and "\n" not in str(caught.value)
@@ -205,7 +205,7 @@ def test_a_cut_video_is_refused(tmp_path: Path) -> None:
         list(read_video(path)[1])
 
 
-def test_an_error_or_interrupt_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_or_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     def fail(error: type[BaseException]) -> None:
         with VideoWriter(tmp_path / "x.mp4", (64, 64), waveform=tone()) as video:
             video.write(np.zeros((64, 64, 3), np.uint8))
@@ -255,15 +255,15 @@ def test_output_is_checked_before_any_work(tmp_path: Path) -> None:
     assert check_output(tmp_path / "fine.csv", (".csv",)).name == "fine.csv"
 
 
-def test_pictures_are_upright_rgb(tmp_path: Path) -> None:
+def test_images_are_upright_rgb(tmp_path: Path) -> None:
     base = np.zeros((40, 60, 3), np.uint8)
     base[:20, :30] = (200, 30, 60)
-    picture = Image.fromarray(base)
+    image = Image.fromarray(base)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    picture.save(tmp_path / "turned.png", exif=exif)
+    image.save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), np.rot90(base, -1))
-    picture.convert("CMYK").save(tmp_path / "cmyk.tif")
+    image.convert("CMYK").save(tmp_path / "cmyk.tif")
     assert np.abs(read_image(tmp_path / "cmyk.tif").astype(int) - base).max() <= 2
     alpha = np.dstack([base, np.where(np.arange(60) < 45, 255, 0)[None].repeat(40, 0).astype(np.uint8)])
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
@@ -271,20 +271,20 @@ def test_pictures_are_upright_rgb(tmp_path: Path) -> None:
     assert (seen[:, 45:] == 255).all() and (seen[:, :45] == base[:, :45]).all()
     Image.fromarray(base[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), base[..., :1].repeat(3, -1))
-    picture.quantize(8).save(tmp_path / "palette.gif")
+    image.quantize(8).save(tmp_path / "palette.gif")
     assert read_image(tmp_path / "palette.gif").shape == (40, 60, 3)
 
 
-def test_bad_pictures_are_one_sentence(tmp_path: Path) -> None:
+def test_bad_images_are_one_sentence(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     noise.save(tmp_path / "x.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "x.jpg").read_bytes()[:2000])
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").write_bytes(b"")
     noise.resize((16, 40)).save(tmp_path / "tiny.png")
     Image.new("L", (20_000, 20_000)).save(tmp_path / "bomb.png")
     cases = {
-        "cut.jpg": "damaged or cut", "text.png": "not a picture", "empty.png": "empty", "tiny.png": "too small",
+        "cut.jpg": "damaged or cut", "text.png": "not an image", "empty.png": "empty", "tiny.png": "too small",
         "bomb.png": "too large", "missing.png": "does not exist",
     }  # fmt: skip
     for name, says in cases.items():
@@ -293,6 +293,6 @@ def test_bad_pictures_are_one_sentence(tmp_path: Path) -> None:
         assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_wav_files_are_plain(wav: Path) -> None:
+def test_wav_files_are_16_khz_mono(wav: Path) -> None:
     with wave.open(str(wav)) as file:
         assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (1, SAMPLE_RATE, 2)

@@ -1,4 +1,4 @@
-"""Stretches of a video without a new, whole image, and what prepare makes of them."""
+"""Stretches of a video without a new, intact frame, and how prepare handles them."""
 
 import csv
 import functools
@@ -26,43 +26,43 @@ def faults(path: Path) -> Faults:
     return find_faults(path, len(list(video_files.read_video(path)[1])), 5)
 
 
-def film(path: Path, *options: str, rate: int = 25) -> Path:
+def write(path: Path, *options: str, rate: int = 25) -> Path:
     return make(path, *source(MOVING.format(rate=rate), SOUND), "-c:v", "libx264", "-g", "25", *options)
 
 
-def test_a_whole_film_has_none(tmp_path: Path) -> None:
+def test_an_intact_video_has_none(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.ts", "a.mkv"):
-        found = faults(film(tmp_path / name))
+        found = faults(write(tmp_path / name))
         assert found.unusable == () and found.rate(0, 100) == 25
 
 
 @pytest.mark.parametrize("rate", [5, 8, 12, 15, 24, 30, 50])
-def test_the_rate_is_that_of_the_pictures(tmp_path: Path, rate: int) -> None:
-    found = faults(film(tmp_path / "a.mp4", rate=rate))
+def test_the_rate_is_that_of_the_stored_frames(tmp_path: Path, rate: int) -> None:
+    found = faults(write(tmp_path / "a.mp4", rate=rate))
     assert abs(found.rate(0, 100) - min(rate, 25)) < 0.5 and found.unusable == ()
     assert (found.rate(0, 100) < LEAST_RATE) == (rate < 20)
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.ts"])
-def test_frames_before_the_first_picture(tmp_path: Path, name: str) -> None:
-    whole = film(tmp_path / "a.mp4")
-    late = make(
+def test_frames_before_the_first_stored_one(tmp_path: Path, name: str) -> None:
+    whole = write(tmp_path / "a.mp4")
+    delayed = make(
         tmp_path / name, "-itsoffset", "0.7", "-i", str(whole), "-i", str(whole), "-map", "0:v", "-map", "1:a",
         "-c", "copy",
     )  # fmt: skip
-    (fault,) = faults(late).unusable
+    (fault,) = faults(delayed).unusable
     assert (fault.first, fault.reason) == (0, "no image yet") and abs(fault.last - 17.5) <= 1.5
 
 
-def test_a_picture_that_stands_still(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", "-vf", "select='not(between(t,1,2))'", "-fps_mode", "vfr")
+def test_a_frozen_picture_is_a_fault(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "-vf", "select='not(between(t,1,2))'", "-fps_mode", "vfr")
     (fault,) = faults(path).unusable
     assert (fault.first, fault.last, fault.reason) == (25, 51, "image stands still")
 
 
-def test_what_damage_smears(tmp_path: Path) -> None:
-    """Packets that a receiver lost, and zeros on a disk: smeared from there to the next key picture."""
-    clean = np.stack(list(video_files.read_video(film(tmp_path / "a.mp4"))[1])).astype(int)
+def test_frames_after_damage_are_faults(tmp_path: Path) -> None:
+    """Packets that a receiver lost, and zeros on a disk: damaged from there to the next key frame."""
+    clean = np.stack(list(video_files.read_video(write(tmp_path / "a.mp4"))[1])).astype(int)
     data = bytearray((tmp_path / "a.mp4").read_bytes())
     data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
     (tmp_path / "zeros.mp4").write_bytes(data)
@@ -71,7 +71,7 @@ def test_what_damage_smears(tmp_path: Path) -> None:
     smeared = np.flatnonzero(np.abs(shown - clean).mean((1, 2, 3)) > 1)
     assert len(smeared) and fault.first <= smeared[0] and smeared[-1] < fault.last and fault.last % 25 == 0
 
-    clean = np.stack(list(video_files.read_video(film(tmp_path / "a.ts"))[1])).astype(int)
+    clean = np.stack(list(video_files.read_video(write(tmp_path / "a.ts"))[1])).astype(int)
     packets = (tmp_path / "a.ts").read_bytes()
     middle = len(packets) // 188 // 2
     (tmp_path / "hole.ts").write_bytes(packets[: 188 * middle] + packets[188 * (middle + 30) :])
@@ -87,12 +87,12 @@ def test_what_damage_smears(tmp_path: Path) -> None:
 @functools.cache
 def face() -> list[np.ndarray]:
     """A portrait that moves sideways, 60 frames [256, 256, 3]."""
-    picture = pytest.importorskip("skimage.data").astronaut()[:256, :]
-    return [np.ascontiguousarray(picture[:, 90 + round(6 * np.sin(t / 3)) :][:, :256]) for t in range(60)]
+    image = pytest.importorskip("skimage.data").astronaut()[:256, :]
+    return [np.ascontiguousarray(image[:, 90 + round(6 * np.sin(t / 3)) :][:, :256]) for t in range(60)]
 
 
-def test_prepare_leaves_out_what_shows_nothing_new(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """A late first image, a video of 12 images a second, one with a name that is not UTF-8, and other files."""
+def test_prepare_leaves_out_faults(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """A late first frame, a video of 12 frames a second, one with a name that is not UTF-8, and other files."""
     pytest.importorskip("mediapipe")
     films = tmp_path / "films"
     films.mkdir()
@@ -111,9 +111,9 @@ def test_prepare_leaves_out_what_shows_nothing_new(tmp_path: Path, capsys: pytes
     out = tmp_path / "out"
     arguments = ["--videos", str(films), "--out", str(out), "--split", "train", "--size", "64", "--workers", "1"]
     assert prepare.main(arguments) == 0
-    said = capsys.readouterr()
-    assert "2 of 3 videos accepted" in said.out
-    assert "files skipped" in said.err and "1 (notes.txt)" in said.err
+    output = capsys.readouterr()
+    assert "2 of 3 videos accepted" in output.out
+    assert "files skipped" in output.err and "1 (notes.txt)" in output.err
     with (out / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["clip_id"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"late_01", "slow_01", "caf-_01"}

@@ -1,4 +1,4 @@
-"""Good input is taken: deep colour, HDR, interlaced pictures, many channels, open headers, odd names and titles."""
+"""Unusual input that is accepted: deep colour, HDR, interlacing, many channels, open headers, odd names and titles."""
 
 import os
 import struct
@@ -55,7 +55,7 @@ def test_hdr_is_tone_mapped(tmp_path: Path, transfer: str) -> None:
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, "bt709"), (480, "smpte170m")])
-def test_untagged_colour_goes_by_the_size(tmp_path: Path, height: int, matrix: str) -> None:
+def test_untagged_colour_depends_on_the_size(tmp_path: Path, height: int, matrix: str) -> None:
     """Bars coded by the matrix that this size has, without tags, show the colours of tagged ones."""
     coded = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv444p,setparams=colorspace={{}}"
     shown = []
@@ -66,7 +66,7 @@ def test_untagged_colour_goes_by_the_size(tmp_path: Path, height: int, matrix: s
     assert np.abs(shown[0] - shown[1]).max() <= 2
 
 
-def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
     """A bar that moves fast, in fields: without a deinterlacer every second row of its edge is elsewhere."""
     bar = "color=black:s=128x64:r=50:d=1,geq=lum='if(between(X,mod(N*8,112),mod(N*8,112)+16),235,16)':cb=128:cr=128"
     graph = f"{bar},interlace=scan=tff:lowpass=off"
@@ -77,7 +77,7 @@ def test_interlaced_pictures_are_deinterlaced(tmp_path: Path) -> None:
     assert combed < 8  # left as it is, a quarter of the bar differs by white: 16 columns of 128 by 200
 
 
-def test_a_video_of_one_picture(tmp_path: Path) -> None:
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
     for options in ([], ["-c:v", "mpeg2video", "-vf", "interlace", "-flags", "+ildct+ilme"]):
         path = make(tmp_path / "a.mkv", *source(PICTURE), *options, "-frames:v", "1")
         assert len(list(video.read_video(path)[1])) in (1, 2)  # of an interlaced one either field may count
@@ -100,12 +100,12 @@ def test_the_track_marked_default_is_read(tmp_path: Path) -> None:
             "default",
         ),
     )
-    told: list[str] = []
-    assert audio.read_audio(path, told.append).std() > 5000
-    _, frames = video.read_video(path, warn=told.append)
+    warnings: list[str] = []
+    assert audio.read_audio(path, warnings.append).std() > 5000
+    _, frames = video.read_video(path, warn=warnings.append)
     assert next(frames).mean() > 240
     frames.close()
-    assert [("2 audio tracks" in told[0]), ("2 video tracks" in told[1]), len(told)] == [True, True, 2]
+    assert [("2 audio tracks" in warnings[0]), ("2 video tracks" in warnings[1]), len(warnings)] == [True, True, 2]
 
 
 LINES = "Video: h264, 640x480, 7 fps Packet corrupt partial file matches no streams End of file Duration: 00:00:01.00"
@@ -119,11 +119,11 @@ def test_titles_that_look_like_messages_change_nothing(tmp_path: Path, name: str
     info, frames = video.read_video(path)
     assert (info.width, info.height, info.fps, info.has_audio, len(list(frames))) == (64, 64, 25, False, 25)
     assert abs(info.duration - 1) < 0.05
-    with pytest.raises(InputError, match="has no sound"):
+    with pytest.raises(InputError, match="has no audio"):
         audio.read_audio(path)
     sound = make(tmp_path / "Packet corrupt partial file.mp3", *source(SOUND), *marks)
     assert abs(len(audio.read_audio(sound)) / SAMPLE_RATE - 1) < 0.1
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="it has none"):
         video.read_video(sound)
 
 
@@ -174,12 +174,12 @@ def test_a_wav_that_is_cut_is_still_refused(tmp_path: Path) -> None:
 def test_channels_keep_their_level(tmp_path: Path, channels: str, kept: float) -> None:
     mono = audio.read_audio(make(tmp_path / "mono.wav", *source(SOUND), "-af", "volume=4")).astype(float).std()
     path = make(tmp_path / "x.wav", *source(SOUND), "-af", f"volume=4,pan={channels}")
-    told: list[str] = []
-    recording = audio.read_recording(path, told.append)
+    warnings: list[str] = []
+    recording = audio.read_recording(path, warnings.append)
     assert abs(20 * np.log10(recording.waveform.astype(float).std() / mono / kept)) < 0.5  # dB
     own = np.frombuffer(FFmpegProcess(recording.command).read_all(), "<i2").reshape(-1, recording.channels)
     assert abs(20 * np.log10(own.astype(float).std(0).max() / mono)) < 0.5
-    assert not told and np.abs(own).max() < 32_767
+    assert not warnings and np.abs(own).max() < 32_767
 
 
 @pytest.mark.parametrize("layout", ["5.1(side)", "7.1", "2.1", "octagonal"])
@@ -197,10 +197,10 @@ def test_two_voices_on_two_channels_are_both_there(tmp_path: Path) -> None:
     assert 0.9 < spectrum[300] / spectrum[500] < 1.1
 
 
-def test_digital_silence_is_warned_of(tmp_path: Path) -> None:
-    told: list[str] = []
-    audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), told.append)
-    assert len(told) == 1 and "digital silence" in told[0] and "1.00 s" in told[0]
+def test_digital_silence_gives_a_warning(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    audio.read_audio(make(tmp_path / "x.wav", *source("anullsrc=d=1")), warnings.append)
+    assert len(warnings) == 1 and "digital silence" in warnings[0] and "1.00 s" in warnings[0]
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:

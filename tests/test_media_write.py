@@ -1,4 +1,4 @@
-"""What is written: the recording's own sound, colour tags, long names, links; and what may be missing or full."""
+"""Written videos: the recording's own audio, colour tags, long names, links; and missing or full folders."""
 
 import os
 import subprocess
@@ -46,8 +46,8 @@ def facts(path: Path) -> MediaFacts:
     return read_facts(path.absolute(), "video")
 
 
-def heard(path: Path) -> np.ndarray:
-    """The sound of a video as it is, [S, C]."""
+def decoded(path: Path) -> np.ndarray:
+    """The audio of a video as it is, [samples, channels]."""
     audio = facts(path).audio
     assert audio is not None
     command = [ffmpeg.ffmpeg_program(), "-nostdin", "-v", "error", "-i", str(path), "-f", "s16le", "pipe:1"]
@@ -59,10 +59,10 @@ def strength(sound: np.ndarray, rate: int, hz: int) -> float:
     return float(np.abs(np.fft.rfft(sound))[round(hz * len(sound) / rate)]) / len(sound)
 
 
-def check_own_sound(path: Path) -> None:
+def check_own_audio(path: Path) -> None:
     audio = facts(path).audio
     assert audio is not None and (audio.rate, audio.channels) == (48_000, 2)
-    sound = heard(path)
+    sound = decoded(path)
     assert abs(len(sound) / 48_000 - 13 / FPS) <= 2 * 1024 / 48_000  # whole AAC frames
     for side, hz, other in ((0, 1000, 12_000), (1, 12_000, 1000)):
         assert strength(sound[:, side], 48_000, hz) > 20 * strength(sound[:, side], 48_000, other)
@@ -70,10 +70,10 @@ def check_own_sound(path: Path) -> None:
     assert abs(20 * np.log10(audio_files.read_audio(path)[:8000].std() / given)) < 0.5  # dB
 
 
-def test_names_in_capitals_and_the_recordings_own_sound(demo: pipeline.Pipeline, folder: Path) -> None:
+def test_names_in_capitals_and_the_recordings_own_audio(demo: pipeline.Pipeline, folder: Path) -> None:
     result = demo.generate(folder / "ME.JPG", folder / "A.WAV", folder / "out/OUT.MP4", options=FAST)
     assert result.frames == 13
-    check_own_sound(folder / "out/OUT.MP4")
+    check_own_audio(folder / "out/OUT.MP4")
     assert len(list(video_files.read_video(folder / "out/OUT.MP4")[1])) == 13
 
 
@@ -85,11 +85,11 @@ def test_an_array_stays_16_khz_mono(tmp_path: Path) -> None:
     assert audio is not None and (audio.rate, audio.channels) == (SAMPLE_RATE, 1)
 
 
-def test_silence_in_the_file_is_warned_of(demo: pipeline.Pipeline, folder: Path) -> None:
+def test_silence_in_the_file_gives_a_warning(demo: pipeline.Pipeline, folder: Path) -> None:
     make(folder / "mute.wav", *source("anullsrc=d=0.1"))
-    told: list[str] = []
-    demo.generate(folder / "ME.JPG", folder / "mute.wav", folder / "out/a.mp4", options=FAST, warn=told.append)
-    assert len(told) == 1 and "digital silence" in told[0]
+    warnings: list[str] = []
+    demo.generate(folder / "ME.JPG", folder / "mute.wav", folder / "out/a.mp4", options=FAST, warn=warnings.append)
+    assert len(warnings) == 1 and "digital silence" in warnings[0]
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -121,7 +121,7 @@ def test_names_that_do_not_fit_are_refused_before_any_work(demo: pipeline.Pipeli
 
 
 def test_a_link_is_written_through(demo: pipeline.Pipeline, folder: Path) -> None:
-    """Also one to a file that is not there yet, and of the tracks."""
+    """Also a link to a file that does not exist yet, and links of tracks."""
     kept = folder / "kept"
     kept.mkdir()
     (kept / "old.bin").write_bytes(b"old")
@@ -159,7 +159,7 @@ def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_files_left_by_a_killed_process_are_removed(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         AtomicFile(tmp_path / name).temporary.write_bytes(b"half")
         (tmp_path / name).write_bytes(b"whole")
@@ -179,7 +179,7 @@ def test_links_and_devices_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_no_room_for_temporary_files(folder: Path, demo: pipeline.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is put there, so that it may be full, missing or not writable."""
+    """It is not used, so it may be full, missing or not writable."""
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
     speech = audio_files.read_audio(folder / "A.WAV")[: 640 * 12]
     for number, sound in enumerate((folder / "A.WAV", speech)):
@@ -199,30 +199,30 @@ def test_ffmpeg_named_wrongly(
     monkeypatch.setattr(pipeline, "load", lambda checkpoint: demo)
     out = str(folder / "out/a.mp4")
     assert sample.main(["--portrait", str(folder / "ME.JPG"), "--silence", "0.2", "--steps", "1", "--out", out]) == 2
-    said = capsys.readouterr().err
-    assert str(path) in said and said.count("error:") == 1 and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert str(path) in output and output.count("error:") == 1 and "Traceback" not in output
     assert not list((folder / "out").iterdir())
 
 
 @pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.ogg", "x.flac", "x.m4a", "x.aiff", "x.au", "x.mkv"])
-def test_raw_sound_that_is_a_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_raw_audio_that_is_a_file_is_refused(tmp_path: Path, name: str) -> None:
     options = ["-id3v2_version", "0", "-write_xing", "0"] if name == "x.mp3" else []
     path = make(tmp_path / name, *source(SOUND), *options)
-    with path.open("rb") as stream, pytest.raises(InputError, match="not raw sound") as caught:
-        list(streaming.raw_pieces(stream))
+    with path.open("rb") as stream, pytest.raises(InputError, match="not raw audio") as caught:
+        list(streaming.raw_chunks(stream))
     assert "--audio" in str(caught.value)
 
 
-def test_raw_sound_may_begin_with_anything(tmp_path: Path) -> None:
+def test_raw_audio_may_begin_with_anything(tmp_path: Path) -> None:
     """A sample of -1,025 is what an mp3 begins with."""
     sound = np.array([-1025, -28_600, *range(2000)], np.int16)
     sound.tofile(tmp_path / "x.raw")
     with (tmp_path / "x.raw").open("rb") as stream:
-        np.testing.assert_array_equal(np.concatenate(list(streaming.raw_pieces(stream))), sound)
+        np.testing.assert_array_equal(np.concatenate(list(streaming.raw_chunks(stream))), sound)
 
 
 def test_an_error_ends_the_recordings_decoder(tmp_path: Path) -> None:
-    """Of a recording that is longer than all pipes hold."""
+    """For a recording that is longer than all pipes hold."""
     recording = audio_files.read_recording(make(tmp_path / "x.wav", *source("sine=440:d=60:r=48000")))
     video = VideoWriter(tmp_path / "x.mp4", (64, 64), waveform=recording)
     video.write(np.zeros((64, 64, 3), np.uint8))

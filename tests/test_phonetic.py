@@ -1,4 +1,4 @@
-"""Phonetic features: what they look at, what they do not depend on, and whether they hear lips close."""
+"""Phonetic features: lookahead and history, independence of level and colour, detection of closed lips."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ BILABIAL = next(i for i, letters in enumerate(KINDS) if "p" in letters)
 SAME = {"rtol": 0, "atol": 0.01}
 
 
-def _sound(seconds: float, seed: int = 0) -> np.ndarray:
+def _waveform(seconds: float, seed: int = 0) -> np.ndarray:
     """Noise whose level rises and falls, as speech does."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
@@ -28,14 +28,14 @@ def _sound(seconds: float, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("samples", [0, 639, 640, 32_000])
 def test_one_row_of_probabilities_per_whole_frame(samples: int) -> None:
-    found = features(_sound(2.0)[:samples])
+    found = features(_waveform(2.0)[:samples])
     assert found.shape == (samples // SAMPLES_PER_FRAME, features.dimension) and found.dtype == np.float16
     likely = found[:, :-1].astype(np.float64).reshape(-1, len(KINDS))
     np.testing.assert_allclose(likely.sum(-1), 1, atol=5e-3)  # seventeen numbers of float16
 
 
-def test_the_look_ahead_is_bounded() -> None:
-    sound, cut = _sound(3.0), 50
+def test_the_lookahead_is_bounded() -> None:
+    sound, cut = _waveform(3.0), 50
     whole, part = features(sound), features(sound[: cut * SAMPLES_PER_FRAME])
     untouched = cut - -(-features.lookahead // SAMPLES_PER_FRAME)
     np.testing.assert_allclose(whole[:untouched], part[:untouched], **SAME)
@@ -43,16 +43,16 @@ def test_the_look_ahead_is_bounded() -> None:
     assert features.lookahead <= 0.17 * SAMPLE_RATE
 
 
-def test_what_lies_further_back_than_the_memory_is_forgotten() -> None:
-    sound = _sound(8.0)
+def test_audio_before_the_history_has_no_effect() -> None:
+    sound = _waveform(8.0)
     start = int(0.5 * FPS)
-    whole, late = features(sound), features(sound[start * SAMPLES_PER_FRAME :])
+    whole, delayed = features(sound), features(sound[start * SAMPLES_PER_FRAME :])
     known = -(-features.history // SAMPLES_PER_FRAME)
-    np.testing.assert_allclose(whole[start + known :], late[known:], **SAME)
+    np.testing.assert_allclose(whole[start + known :], delayed[known:], **SAME)
 
 
 def test_loudness_and_colour_of_a_recording_do_not_matter_for_long() -> None:
-    sound = _sound(6.0)
+    sound = _waveform(6.0)
     loud, quiet = features(sound).astype(float), features(sound // 8).astype(float)  # 18 dB apart
     assert np.abs(loud[25:] - quiet[25:]).mean() < 0.03  # what the floor of log-mel and rounding leave
     bands = np.random.default_rng(0).normal(-0.5, 0.5, (1200, MEL_BANDS))
@@ -77,7 +77,7 @@ def test_the_network_is_the_same_in_jax() -> None:
     assert changed.argmax() == 30 - AHEAD
 
 
-def test_it_hears_lips_close_in_voices_it_was_not_trained_on() -> None:
+def test_it_detects_closed_lips_in_voices_it_was_not_trained_on() -> None:
     pytest.importorskip("espeakng_loader", reason="needs the puppet extra")
     from data_pipelines.puppet.speech.sentences import VARIANTS, sentences
     from data_pipelines.puppet.speech.synthesis import synthesise
@@ -105,7 +105,7 @@ def test_hama_is_aligned_to_frames() -> None:
     pytest.importorskip("hama", reason="needs the hama extra")
     hama = extractor("hama")
     assert dataclasses.is_dataclass(hama)
-    found = hama(_sound(2.0))
+    found = hama(_waveform(2.0))
     assert found.shape == (50, hama.dimension) and found.dtype == np.float16
     likely = found.astype(np.float64).reshape(-1, len(KINDS) + 1)
     np.testing.assert_allclose(likely.sum(-1), 1, atol=5e-3)

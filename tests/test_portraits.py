@@ -1,4 +1,4 @@
-"""Photographs whose face lies, stands on its head, or is cut by the border: what is made of them, and what is said."""
+"""Photographs whose face is sideways, upside down, or cut by the border: the crop and the warnings."""
 
 import functools
 
@@ -31,7 +31,7 @@ def puppet() -> np.ndarray:
 
 
 @pytest.mark.parametrize("picture", [astronaut, puppet])
-def test_a_turned_portrait_is_turned_back_and_said_so(picture):
+def test_a_turned_portrait_is_turned_back_with_a_warning(picture):
     upright = find_portrait(picture(), SIZE)
     assert upright.quarters == 0 and upright.warnings == ()
     for quarters, says in SAYS.items():
@@ -42,8 +42,8 @@ def test_a_turned_portrait_is_turned_back_and_said_so(picture):
         assert np.abs(found.image.astype(int) - upright.image).mean() < 1
 
 
-def test_a_small_face_on_its_head_in_a_wide_picture(tmp_path):
-    """Which the landmarker does not see in the whole picture, whichever way it is turned."""
+def test_a_small_upside_down_face_in_a_wide_image(tmp_path):
+    """The landmarker does not find it in the whole image, in any orientation."""
     small = np.asarray(Image.fromarray(astronaut()).resize((256, 256)))
     wide = np.full((512, 900, 3), 128, np.uint8)
     wide[200:456, 50:306] = small[::-1, ::-1]
@@ -62,7 +62,7 @@ def test_a_head_that_leans_is_left_as_it_is(angle):
     assert found.quarters == 0 and found.warnings == ()
 
 
-def test_a_face_that_the_border_cuts_is_said_to_be_cut():
+def test_a_face_cut_by_the_border_gives_a_warning():
     left, right = 175, 265  # of the face's box, in columns
     for share in (0.0, 0.25, 0.45):
         edge = round(left + share * (right - left))
@@ -71,11 +71,11 @@ def test_a_face_that_the_border_cuts_is_said_to_be_cut():
             assert found.warnings == ()
             continue
         (text,) = found.warnings
-        said = int(text.partition("%")[0])
-        assert "lies outside the portrait" in text and abs(said / 100 - share) < 0.12, text
+        percent = int(text.partition("%")[0])
+        assert "lies outside the portrait" in text and abs(percent / 100 - share) < 0.12, text
 
 
-def test_no_face_is_refused_whichever_way_it_is_turned():
+def test_an_image_without_a_face_is_refused_in_every_orientation():
     noise = np.random.default_rng(0).integers(0, 256, (150, 180, 3)).astype(np.uint8)
     with pytest.raises(InputError, match="no face was found"):
         find_portrait(noise, SIZE)

@@ -68,7 +68,7 @@ def test_frames_are_the_decoded_codes(demo):
         assert np.abs(alone.astype(int) - image).max() <= 1
 
 
-def test_pictures_and_sounds_of_another_kind_are_refused(demo):
+def test_arrays_of_another_shape_or_type_are_refused(demo):
     for portrait in (np.zeros((64, 64, 3), np.uint8), np.zeros((32, 32, 3))):
         with pytest.raises(InputError, match=r"not uint8 \[32, 32, 3\]"):
             next(demo.frames(portrait, tiny_model.speech(3)))
@@ -95,7 +95,7 @@ def test_given_values_come_out_exactly_and_the_flow_sees_them(demo, portrait_cod
     assert (codes[:, WHERE["pitch"]] != free[:, WHERE["pitch"]]).any()
 
 
-def test_gain_changes_what_is_shown_but_not_what_is_generated_next(demo, portrait_code):
+def test_gain_changes_the_output_but_not_the_context_of_later_windows(demo, portrait_code):
     free = motion(demo, portrait_code)
     halved = motion(demo, portrait_code, Controls.parse(gain="pose=0.5"))
     pose = tiny_model.LAYOUT.slices["pose"]
@@ -104,7 +104,7 @@ def test_gain_changes_what_is_shown_but_not_what_is_generated_next(demo, portrai
     np.testing.assert_allclose(halved, expected, atol=1e-6)  # every window: the context was the unscaled motion
 
 
-def test_later_windows_know_the_earlier_ones(demo, portrait_code):
+def test_later_windows_depend_on_earlier_ones(demo, portrait_code):
     """The same window with another past comes out differently."""
     window = tiny_model.WINDOW
     free = motion(demo, portrait_code)
@@ -120,10 +120,10 @@ def test_audio_and_its_scale_matter(demo, portrait_code):
     codes = [
         np.concatenate(list(demo.motion(portrait_code, tiny_model.speech(12, seed), options=deaf))) for seed in (0, 1)
     ]
-    np.testing.assert_array_equal(*codes)  # scale 0: what is said cannot be heard
+    np.testing.assert_array_equal(*codes)  # scale 0: the speech has no effect
 
 
-def test_emotion_is_guided_only_when_asked_for(demo, portrait_code):
+def test_emotion_is_guided_only_when_requested(demo, portrait_code):
     happy = [
         motion(demo, portrait_code, options=Options(steps=2, emotion="happy", emotion_scale=s), frames=12)
         for s in (0.0, 3.0)
@@ -138,11 +138,11 @@ def test_emotions_change_at_their_times(demo, portrait_code):
     made = [
         motion(demo, portrait_code, options=Options(steps=2, emotion=e), frames=24) for e in ("sad", "sad,0.64:happy")
     ]
-    np.testing.assert_array_equal(made[0][:12], made[1][:12])  # whose look-ahead ends with frame 14
+    np.testing.assert_array_equal(made[0][:12], made[1][:12])  # the lookahead of these frames ends with frame 14
     assert (made[0][12:] != made[1][12:]).any()
 
 
-def test_eyes_on_the_camera_follow_the_shown_head_and_leave_it_alone(demo, portrait_code):
+def test_eyes_on_the_camera_depend_on_the_final_head_and_do_not_change_it(demo, portrait_code):
     gains = Controls.parse(gain="pose=2")
     free, camera = (motion(demo, portrait_code, dataclasses.replace(gains, camera=c)) for c in (False, True))
     pose, gaze = tiny_model.LAYOUT.slices["pose"], [WHERE["gaze_yaw"], WHERE["gaze_pitch"]]
@@ -253,7 +253,7 @@ def test_the_command_writes_a_video_and_its_track(folder, capsys):
     assert "warning" not in shown.err
 
 
-def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
+def test_the_metadata_marks_the_video_as_synthetic_and_name_its_checkpoint(folder):
     assert run(folder) == 0
     log = subprocess.run(
         [ffmpeg.ffmpeg_program(), "-i", str(folder / "out/a.mp4")], capture_output=True, text=True, check=False
@@ -263,7 +263,7 @@ def test_the_video_says_that_it_is_synthetic_and_names_its_checkpoint(folder):
 
 
 def test_a_written_track_can_be_followed(folder):
-    # A model that has learned nothing moves beyond what may be asked for.
+    # An untrained model moves beyond the limits of controls.
     assert run(folder, "--gain", "lip=0.3,pose=0.3,gaze=0.3") == 0
     assert run(folder, "--seed", "5", "--track", str(folder / "out/a_track.npz"), out="out/b.mp4") == 0
     first, second = (read_track(folder / f"out/{n}_track.npz") for n in "ab")
@@ -272,7 +272,7 @@ def test_a_written_track_can_be_followed(folder):
     assert (first.columns["jawOpen"] != second.columns["jawOpen"]).any()  # what cannot be given was drawn anew
 
 
-def test_portraits_are_cut_as_their_sidecar_says(folder, demo):
+def test_portraits_are_cropped_by_their_sidecar(folder, demo):
     wide = np.random.default_rng(0).integers(0, 256, (64, 80, 3)).astype(np.uint8)
     Image.fromarray(wide).save(folder / "wide.png")
     (folder / "wide.json").write_text(json.dumps({"crop": [40, 10, 32], "corpus": "puppet"}))
@@ -283,14 +283,14 @@ def test_portraits_are_cut_as_their_sidecar_says(folder, demo):
     np.testing.assert_array_equal(beyond[24:, :20], wide[63:, 60:].repeat(8, 0))
 
 
-def test_a_photograph_gets_a_plain_warning(folder, capsys):
+def test_a_photograph_gives_a_warning(folder, capsys):
     (folder / "puppet.json").unlink()
     assert run(folder, "--cropped") == 0
     warning = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert len(warning) == 1 and "is not a puppet" in warning[0]
 
 
-def test_a_picture_without_a_face_is_refused(folder, capsys):
+def test_an_image_without_a_face_is_refused(folder, capsys):
     pytest.importorskip("mediapipe")
     Image.fromarray(np.full((200, 200, 3), 128, np.uint8)).save(folder / "grey.png")
     assert run(folder, portrait="grey.png") == 2
@@ -331,13 +331,13 @@ def test_bad_flags_end_with_2_and_one_sentence_and_no_output(folder, capsys, arg
     ("paths", "message"),
     [
         ({"portrait": "none.png"}, "does not exist"),
-        ({"portrait": "speech.wav"}, "not a picture"),
+        ({"portrait": "speech.wav"}, "not an image"),
         ({"portrait": "cut.png"}, "cut"),
         ({"portrait": "oblong.png"}, "must be square"),
         ({"portrait": "broken.png"}, "sidecar"),
         ({"portrait": "outside.png"}, "does not lie on"),
         ({"audio": "none.wav"}, "does not exist"),
-        ({"audio": "puppet.json"}, "cannot be read as sound"),
+        ({"audio": "puppet.json"}, "cannot be read as audio"),
         ({"audio": "empty.wav"}, "is empty"),
         ({"out": "out/a.gif"}, "must end in"),
         ({"out": "nowhere/a.mp4"}, "does not exist"),
@@ -383,7 +383,7 @@ def test_a_failure_half_way_leaves_nothing(folder, demo, monkeypatch):
     assert list((folder / "out").iterdir()) == []
 
 
-def test_help_teaches_without_loading_anything_heavy():
+def test_help_has_examples_and_loads_nothing_heavy():
     code = (
         "import sys, sample\n"
         "try:\n    sample.main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"

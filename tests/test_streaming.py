@@ -1,4 +1,4 @@
-"""Sound that arrives in pieces: features, motion and video are those of the whole, as far as it has been heard."""
+"""Audio that arrives in chunks: features, motion and video are those of the whole recording."""
 
 import subprocess
 import sys
@@ -32,18 +32,18 @@ def demo():
     return Pipeline(tiny_model.model())
 
 
-def pieces(sound, sizes=(1, 700, 50, 640, 1999)):
+def chunked(waveform, sizes=(1, 700, 50, 640, 1999)):
     at, i = 0, 0
-    while at < len(sound):
-        yield sound[at : at + sizes[i % len(sizes)]]
+    while at < len(waveform):
+        yield waveform[at : at + sizes[i % len(sizes)]]
         at, i = at + sizes[i % len(sizes)], i + 1
 
 
 @pytest.mark.parametrize("extractor", [LogMel(), Phonetic()], ids=lambda e: e.name)
-def test_features_of_pieces_are_those_of_the_whole(extractor):
-    sound = tiny_model.speech(203)[:-100]  # the last frame lacks some; longer than what phonetic features remember
-    whole = extractor(np.pad(sound, (0, 100))).astype(np.float32)
-    stream = AudioFeatureStream(pieces(sound), extractor)
+def test_features_of_chunks_are_those_of_the_whole(extractor):
+    waveform = tiny_model.speech(203)[:-100]  # an incomplete last frame; longer than any history
+    whole = extractor(np.pad(waveform, (0, 100))).astype(np.float32)
+    stream = AudioFeatureStream(chunked(waveform), extractor)
     for start, stop in ((0, 5), (3, 9), (8, 20), (19, 140), (135, 150), (149, 220)):
         end = stream.wait_for(stop)
         assert end == min(stop, 203)
@@ -63,31 +63,31 @@ def test_no_more_is_pulled_than_is_needed_and_little_is_kept():
     stream = AudioFeatureStream(endless(), LogMel())
     for start in range(0, 400, 10):
         assert stream.wait_for(start + 20) == start + 20
-        assert pulled == start + 21  # the 120 samples beyond the frame are in the next piece
+        assert pulled == start + 21  # the 120 samples beyond the frame are in the next chunk
         stream.features(max(start - 10, 0), start + 20)
         assert len(stream._audio) <= 33 * 640
 
 
-def test_pieces_of_another_kind_are_refused():
+def test_chunks_of_another_type_are_refused():
     with pytest.raises(InputError, match="mono int16"):
         AudioFeatureStream([np.zeros(640, np.float32)], LogMel()).wait_for(1)
 
 
-def test_a_stream_is_a_function_of_its_sound_and_each_frame_of_what_was_heard(demo):
-    sound, code = tiny_model.speech(FRAMES), np.zeros(tiny_model.LAYOUT.size, np.float32)
-    by_pieces = np.concatenate(list(demo.motion_stream(code, pieces(sound), options=FAST)))
-    at_once = list(demo.motion_stream(code, [sound], options=FAST))
+def test_a_frame_depends_on_the_audio_up_to_its_lookahead_however_it_is_chunked(demo):
+    waveform, code = tiny_model.speech(FRAMES), np.zeros(tiny_model.LAYOUT.size, np.float32)
+    by_chunks = np.concatenate(list(demo.motion_stream(code, chunked(waveform), options=FAST)))
+    at_once = list(demo.motion_stream(code, [waveform], options=FAST))
     assert [len(c) for c in at_once] == [10, 10, 10, 1]
-    np.testing.assert_array_equal(by_pieces, np.concatenate(at_once))
-    # A hop waits for itself and the look-ahead, what features look ahead included, and for no sound after that.
-    other = sound.copy()
+    np.testing.assert_array_equal(by_chunks, np.concatenate(at_once))
+    # A hop waits for its own audio and that of the lookahead (the features' own included), and for no more.
+    other = waveform.copy()
     other[(STREAM_HOP + tiny_model.LOOK_AHEAD) * 640 :] = 5000
     changed = np.concatenate(list(demo.motion_stream(code, [other], options=FAST)))
-    np.testing.assert_array_equal(changed[:STREAM_HOP], by_pieces[:STREAM_HOP])
-    assert (changed[STREAM_HOP:] != by_pieces[STREAM_HOP:]).any()
+    np.testing.assert_array_equal(changed[:STREAM_HOP], by_chunks[:STREAM_HOP])
+    assert (changed[STREAM_HOP:] != by_chunks[STREAM_HOP:]).any()
 
 
-def test_frames_come_before_the_sound_is_over(demo):
+def test_frames_come_before_the_audio_ends(demo):
     asked = []
 
     def speech():
@@ -109,19 +109,19 @@ def test_a_stream_compiles_once(demo):
     assert fresh._motion.sample._cache_size() == 1
 
 
-def test_a_streamed_video_has_its_frames_its_sound_and_its_track(demo, tmp_path):
-    sound = tiny_model.speech(FRAMES)[:-200]
-    result = streaming.stream_video(demo, tiny_model.portrait(), pieces(sound), tmp_path / "a.mp4", options=FAST)
+def test_a_streamed_video_has_its_frames_audio_and_track(demo, tmp_path):
+    waveform = tiny_model.speech(FRAMES)[:-200]
+    result = streaming.stream_video(demo, tiny_model.portrait(), chunked(waveform), tmp_path / "a.mp4", options=FAST)
     assert result.frames == FRAMES and 0 < result.first_frame <= result.latest and result.real_time_factor > 0
     info, frames = video.read_video(tmp_path / "a.mp4")
     assert len(list(frames)) == FRAMES and info.has_audio
-    heard = audio.read_audio(tmp_path / "a.mp4").astype(float)[: len(sound)]
-    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.6  # noise through AAC at 128 kbit/s, in step
+    decoded = audio.read_audio(tmp_path / "a.mp4").astype(float)[: len(waveform)]
+    assert np.corrcoef(decoded, waveform[: len(decoded)])[0, 1] > 0.6  # noise through AAC at 128 kbit/s, in step
     assert read_track(tmp_path / "a_track.npz").length == FRAMES
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
 
 
-def test_a_failure_leaves_nothing(demo, tmp_path):
+def test_a_failure_leaves_nothing_behind(demo, tmp_path):
     def broken():
         yield tiny_model.speech(30)
         raise RuntimeError("the microphone is gone")
@@ -132,19 +132,19 @@ def test_a_failure_leaves_nothing(demo, tmp_path):
 
 
 @pytest.mark.parametrize("nothing", [[], [np.zeros(0, np.int16)]])
-def test_a_stream_of_nothing_is_refused(demo, tmp_path, nothing):
-    with pytest.raises(InputError, match="no sound arrived"):
+def test_an_empty_stream_is_refused(demo, tmp_path, nothing):
+    with pytest.raises(InputError, match="no audio arrived"):
         streaming.stream_video(demo, tiny_model.portrait(), nothing, tmp_path / "a.mp4", options=FAST)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_frames_of_another_size_are_a_mistake(tmp_path):
+def test_frames_of_another_size_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="frame is"), LiveWriter(tmp_path / "a.mp4", (32, 32), {}) as writer:
         writer.write(np.zeros((16, 16, 3), np.uint8), np.zeros(640, np.int16))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_recording_is_paced(monkeypatch):
+def test_a_recording_is_paced_in_real_time(monkeypatch):
     now, slept = [100.0], []
 
     def sleep(seconds):
@@ -153,9 +153,9 @@ def test_a_recording_is_paced(monkeypatch):
 
     monkeypatch.setattr(streaming.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(streaming.time, "sleep", sleep)
-    sound = tiny_model.speech(3)[:-10]
-    made = list(streaming.paced(sound))
-    np.testing.assert_array_equal(np.concatenate(made), sound)
+    waveform = tiny_model.speech(3)[:-10]
+    made = list(streaming.paced(waveform))
+    np.testing.assert_array_equal(np.concatenate(made), waveform)
     np.testing.assert_allclose(slept, 0.04, atol=1e-9)
 
 
@@ -179,11 +179,11 @@ def run(folder, *arguments):
         return stop.code
 
 
-def test_the_command_streams_a_file_and_says_how_late_it_was(folder, capsys, monkeypatch):
+def test_the_command_streams_a_file_and_prints_its_latency(folder, capsys, monkeypatch):
     monkeypatch.setattr(streaming.time, "sleep", lambda seconds: None)
     assert run(folder, "--audio", folder / "speech.wav", "--stream", "--out", folder / "out/a.mp4") == 0
-    said = capsys.readouterr().out
-    assert "31 frames; the first came" in said and "real-time factor" in said
+    output = capsys.readouterr().out
+    assert "31 frames; the first came" in output and "real-time factor" in output
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.mp4", "a_track.csv", "a_track.npz"]
 
 
@@ -209,16 +209,16 @@ def test_silence_makes_an_idle_face(folder, capsys):
         (["--silence", "1", "--keyframes", "no.csv"], "keyframes no.csv does not exist"),
     ],
 )
-def test_what_cannot_be_done_ends_with_2_and_one_sentence(folder, capsys, arguments, message):
+def test_bad_flags_end_with_2_and_one_sentence(folder, capsys, arguments, message):
     assert run(folder, *arguments, "--out", folder / "out/a.mp4") == 2
-    said = capsys.readouterr().err
-    assert message in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert message in output and "Traceback" not in output
     assert not list((folder / "out").iterdir())
 
 
 @pytest.mark.slow
 def test_standard_input_to_standard_output(tmp_path):
-    """The bundled model, as a user would pipe it: what comes out is a whole video, though nothing could seek."""
+    """The bundled model in a pipe: the output is a complete video, although ffmpeg cannot seek."""
     root = Path(__file__).resolve().parents[1]
     assets = root / "demo_jax" / "assets"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Text files as users' programs save them: byte order marks, UTF-16, other line ends, characters like them."""
+"""Text files as users' programs save them: byte order marks, UTF-16, other line ends and separators."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_separators_in_strings_are_characters(tmp_path):
     assert read_lines(tmp_path / "who.csv", "it")[1] == f"{names[0]}.mp4,x"
 
 
-def test_cells_may_be_separated_as_a_spreadsheet_does_elsewhere(tmp_path):
+def test_cells_may_be_separated_by_semicolons_or_tabs(tmp_path):
     """Excel writes semicolons where the comma is the decimal point, and tabs into its "Unicode Text"."""
     for delimiter in ",;\t":
         (tmp_path / "a.csv").write_text(f'time{delimiter} yaw\n0{delimiter} "1"\n')
@@ -94,7 +94,7 @@ def test_other_encodings_are_named(tmp_path, encoding):
         ({"hold": {"pose": 1}}, "hold {'pose': 1}: give a string"),
     ],
 )
-def test_words_are_neither_flags_nor_numbers(tmp_path, more, says):
+def test_strings_are_neither_flags_nor_numbers(tmp_path, more, says):
     good = {"portrait": "p.png", "silence": 1, "out": "a.mp4"}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(good | more) + "\n" + json.dumps(good | {"cropped": False}))
     refused, accepted = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
@@ -102,7 +102,7 @@ def test_words_are_neither_flags_nor_numbers(tmp_path, more, says):
     assert isinstance(accepted, manifest.Job) and accepted.cropped is False
 
 
-def test_null_is_as_if_left_out(tmp_path):
+def test_null_is_the_same_as_leaving_the_name_out(tmp_path):
     row = {"portrait": "p.png", "audio": None, "silence": 2, "out": "a.mp4", "cropped": None, "seed": None}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(row))
     (job,) = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
@@ -119,7 +119,7 @@ def test_deep_json_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "says"), [('"false"', 'is "false"; write true'), ("1", "is 1; write true")])
-def test_a_sidecar_says_true_or_false(tmp_path, text, says):
+def test_a_sidecar_needs_true_or_false(tmp_path, text, says):
     (tmp_path / "photo.json").write_text(f'{{"cropped": {text}}}')
     with pytest.raises(InputError, match=says):
         inputs.read_sidecar(tmp_path / "photo.png")

@@ -1,4 +1,4 @@
-"""Cutting a clip into windows: every frame once, the right context, audio and keyframes for each."""
+"""Cutting a clip into windows: every frame once, each window with its context, audio and keyframes."""
 
 import dataclasses
 
@@ -33,15 +33,15 @@ def timeline(frames, **changes):
 
 
 def generate(clip, sampler, sizes=SIZES):
-    walk = windows.WindowIterator(lambda at: clip if at < clip.end else None, sizes, jax.random.key(0))
-    pieces = []
-    while (window := walk.window()) is not None:
-        pieces.append(walk.push(np.asarray(sampler(window[0][None], window[1]))[0]))
-    return pieces
+    iterator = windows.WindowIterator(lambda at: clip if at < clip.end else None, sizes, jax.random.key(0))
+    parts = []
+    while (window := iterator.window()) is not None:
+        parts.append(iterator.push(np.asarray(sampler(window[0][None], window[1]))[0]))
+    return parts
 
 
 class Counter:
-    """A sampler whose frame f is f everywhere; it keeps the conditions it saw."""
+    """A sampler whose frame f is f everywhere; it records its conditions and keys."""
 
     def __init__(self):
         self.seen, self.keys = [], []
@@ -57,9 +57,9 @@ class Counter:
 @pytest.mark.parametrize("frames", [1, 9, 10, 11, 34])
 def test_every_frame_comes_once_and_in_order(frames):
     sampler = Counter()
-    pieces = generate(timeline(frames), sampler)
-    assert [start for start, _ in pieces] == list(range(0, frames, L))
-    np.testing.assert_array_equal(np.concatenate([c for _, c in pieces])[:, 0], np.arange(frames))
+    parts = generate(timeline(frames), sampler)
+    assert [start for start, _ in parts] == list(range(0, frames, L))
+    np.testing.assert_array_equal(np.concatenate([c for _, c in parts])[:, 0], np.arange(frames))
     valid = np.concatenate([c.valid[0] for c in sampler.seen])
     np.testing.assert_array_equal(valid, np.arange(len(valid)) < frames)
 
@@ -82,7 +82,7 @@ def test_context_and_audio_line_up_with_the_frames():
     assert len({str(k) for k in sampler.keys}) == len(sampler.keys)  # each window has noise of its own
 
 
-def test_a_context_longer_than_a_window_reaches_over_several():
+def test_a_context_may_span_several_windows():
     sampler = Counter()
     generate(timeline(30), sampler, dataclasses.replace(SIZES, context=14))
     np.testing.assert_array_equal(sampler.seen[1].context_mask[0], [False] * 4 + [True] * 10)
@@ -114,7 +114,7 @@ def test_the_start_of_a_given_stretch_is_the_next_keyframe_in_the_window_before_
     generate(timeline(40, given=given, given_mask=given_mask), sampler)
     distance = np.concatenate([c.keyframe_distance[0, :, 1] for c in sampler.seen])
     known = np.concatenate([c.keyframe_mask[0] for c in sampler.seen])
-    # Two windows before, it is not mentioned yet; its own window sees it in what is given.
+    # Two windows before, it is not announced yet; its own window has it in `given`.
     near = (np.arange(40) >= L) & (np.arange(40) < 2 * L)
     np.testing.assert_array_equal(distance, np.where(near, 25 - np.arange(40), 0))
     np.testing.assert_array_equal(known[:, pose.start], near)
@@ -123,7 +123,7 @@ def test_the_start_of_a_given_stretch_is_the_next_keyframe_in_the_window_before_
     np.testing.assert_array_equal(value, np.where(known, 2.5, 0))
 
 
-def test_a_stretch_that_goes_on_over_a_border_is_announced_in_neither_window():
+def test_a_given_stretch_across_a_border_is_announced_in_neither_window():
     given_mask = np.zeros((20, K), bool)
     given_mask[8:15] = True
     sampler = Counter()
@@ -131,7 +131,7 @@ def test_a_stretch_that_goes_on_over_a_border_is_announced_in_neither_window():
     assert not any(cond.keyframe_mask.any() or cond.keyframe_distance.any() for cond in sampler.seen)
 
 
-def test_of_a_short_hop_the_first_frames_are_kept_and_the_next_window_begins_there():
+def test_a_short_hop_keeps_the_first_frames_and_the_next_window_begins_there():
     sizes = dataclasses.replace(SIZES, length=7, lookahead=0, hop=4)
     seen = []
 
@@ -140,19 +140,19 @@ def test_of_a_short_hop_the_first_frames_are_kept_and_the_next_window_begins_the
         at = (len(seen) - 1) * 4 + jnp.arange(7, dtype=jnp.float32)
         return at[None, :, None] * jnp.ones((1, 1, K))
 
-    pieces = generate(timeline(18), sampler, sizes)
-    assert [(start, len(codes)) for start, codes in pieces] == [(0, 4), (4, 4), (8, 4), (12, 4), (16, 2)]
-    np.testing.assert_array_equal(np.concatenate([c for _, c in pieces])[:, 0], np.arange(18))
+    parts = generate(timeline(18), sampler, sizes)
+    assert [(start, len(codes)) for start, codes in parts] == [(0, 4), (4, 4), (8, 4), (12, 4), (16, 2)]
+    np.testing.assert_array_equal(np.concatenate([c for _, c in parts])[:, 0], np.arange(18))
     np.testing.assert_array_equal(seen[2].context[0, :, 0], np.arange(4, 8))
     np.testing.assert_array_equal(seen[3].valid[0], np.arange(12, 19) < 18)
 
 
-def test_a_timeline_may_begin_where_its_window_looks_back_to():
+def test_a_timeline_may_begin_one_frame_before_its_windows_context():
     given_mask = np.arange(40 * K).reshape(40, K) % 7 == 0
     keyframes = given_mask & (np.arange(40) % 9 == 0)[:, None]
     whole = timeline(40, given_mask=given_mask, keyframes=keyframes, emotion=np.arange(40) // 10 + 1)
     context = np.ones((C, K), np.float32)
-    late = windows.Timeline(
+    partial = windows.Timeline(
         first=15,
         audio=whole.audio[15:],
         source=whole.source,
@@ -162,5 +162,5 @@ def test_a_timeline_may_begin_where_its_window_looks_back_to():
         keyframes=whole.keyframes[15:],
         factor_index=whole.factor_index,
     )
-    for a, b in zip(*(jax.tree.leaves(t.condition(20, context, SIZES)) for t in (whole, late)), strict=True):
+    for a, b in zip(*(jax.tree.leaves(t.condition(20, context, SIZES)) for t in (whole, partial)), strict=True):
         np.testing.assert_array_equal(a, b)

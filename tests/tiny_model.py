@@ -51,15 +51,15 @@ STAGE2 = Stage2Config(
 
 @functools.cache
 def model(seed: int = 0) -> LoadedModel:
-    """The same model for every test that asks for it."""
+    """The model, the same one for every test."""
     a = LogMel().dimension
     autoencoder, transformer = AutoEncoder(STAGE1.model), FlowTransformer(STAGE2.model, LAYOUT)
     image = jnp.zeros((1, SIZE, SIZE, 3))
     lips = jnp.zeros((1, STAGE1.model.lip_window, SIZE, SIZE, 3)), jnp.zeros((1, STAGE1.model.lip_window, a))
-    said = condition.empty(1, LAYOUT.size, a, context=CONTEXT, length=WINDOW, lookahead=LOOK_AHEAD)
+    example = condition.empty(1, LAYOUT.size, a, context=CONTEXT, length=WINDOW, lookahead=LOOK_AHEAD)
     first = jax.eval_shape(autoencoder.init, jax.random.key(0), image, *lips)["params"]
     window = jnp.zeros((1, WINDOW, LAYOUT.size)), jnp.zeros(1)
-    second = jax.eval_shape(transformer.init, jax.random.key(0), *window, said)["params"]
+    second = jax.eval_shape(transformer.init, jax.random.key(0), *window, example)["params"]
     rng = np.random.default_rng(seed)
     statistics = codes.fit(
         rng.normal(size=(400, LAYOUT.size)) * rng.uniform(0.1, 0.2, LAYOUT.size) + rng.uniform(0.4, 0.6, LAYOUT.size),
@@ -79,7 +79,7 @@ def model(seed: int = 0) -> LoadedModel:
 
 
 def _random(shapes: PyTree, rng: np.random.Generator) -> PyTree:
-    """Random parameters, those too that training starts at zero; far quicker than compiling the initialisers."""
+    """Random parameters, also where training starts at zero; far quicker than compiling the initialisers."""
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
         inputs = leaf.shape[-2] if leaf.ndim > 1 else 100
@@ -127,7 +127,7 @@ def stage1_batch(rows: int = 4, sets: int = 4, seed: int = 0) -> dict[str, jax.A
 
 
 def speech(frames: int, seed: int = 0) -> np.ndarray:
-    """Noise that comes and goes, int16 [frames * 640]."""
+    """Noise of varying level, int16 [frames * 640]."""
     rng = np.random.default_rng(seed)
     time = np.arange(frames * 640) / 16_000
     return (rng.normal(size=len(time)) * 3000 * np.sin(2 * np.pi * 2 * time) ** 2).astype(np.int16)
@@ -139,7 +139,7 @@ def portrait(seed: int = 0) -> np.ndarray:
 
 
 def recording(clip_id: str, codes: np.ndarray, seed: int, **changes: Any) -> CodeRecord:
-    """Codes [T, K] of this model as a record whose sound, features and portrait fit it too."""
+    """Codes [T, K] of this model as a record with matching audio, features and portrait."""
     buffer, sound = io.BytesIO(), speech(len(codes), seed=seed)
     Image.fromarray(portrait()).save(buffer, "JPEG")
     return synthetic.codes(

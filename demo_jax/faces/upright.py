@@ -1,8 +1,8 @@
-"""Which way up a photograph is: a phone writes that into EXIF, and messengers drop it.
+"""Finds the orientation of a photograph: phones write it into EXIF, and messengers drop it.
 
-The landmarker cannot tell: it finds upright faces in pictures that stand on their head. The score of the detector
-inside the same model file can. Of 400 portraits, each in all four positions, the landmarker found a face in 1,334
-pictures; every one was turned as it should be, and none that was upright already.
+The landmarker is no help: it finds upright faces in images that are upside down. The score of the detector inside the
+same model file is. Of 400 portraits, each in all four orientations, the landmarker found a face in 1,334 images; all of
+these were turned correctly, and none that was upright already was turned.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from demo_jax.faces.landmarker import DETECTOR, Face, FaceFinder, canonical_face
 from demo_jax.faces.measures import fit_rigid
 from demo_jax.factors import euler_angles
 
-MARGIN = 0.01  # by which the score of a turned picture must exceed that of the picture as it is
-MOST_ROLL = 45.0  # degrees: a face that leans further is nearer to upright in another of the four
-REACH = 3.0  # side of the square that is looked at, in face widths
+MARGIN = 0.01  # by which the score of a turned image must exceed that of the image as it is
+MOST_ROLL = 45.0  # degrees: a face that leans further is nearer to upright in another orientation
+SURROUNDINGS = 3.0  # side of the square given to the detector, in face widths
 LEAST_SCORE = 0.2
-ORDER = (0, 2, 1, 3)  # a face that is not found as the picture is stands on its head more often than it lies
+ORDER = (0, 2, 1, 3)  # a face that is not found in the image as it is, is more often upside down than sideways
 
 
 def find_upright(find: FaceFinder, image: np.ndarray) -> tuple[np.ndarray, list[Face], int]:
-    """uint8 RGB [H, W, 3] -> the picture turned by quarters so that the largest face is upright, the faces in it,
-    largest first, and by how many quarters, counter-clockwise. No faces: none was found whichever way it is turned."""
+    """Turns uint8 RGB [H, W, 3] by quarters so that the largest face is upright.
+
+    Returns:
+      The turned image, the faces in it, largest first (none if no orientation shows one), and the number of
+      counter-clockwise quarter turns.
+    """
     for quarters in ORDER:
         turned = _rotated(image, quarters)
         if faces := find.search(turned, find(turned)):
@@ -34,13 +38,13 @@ def find_upright(find: FaceFinder, image: np.ndarray) -> tuple[np.ndarray, list[
         return image, [], 0
     if more := _quarters_to_upright(find, _surroundings(turned, faces[0])):
         again = _rotated(turned, more)
-        if seen := find.search(again, find(again)):
-            return again, seen, (quarters + more) % 4
+        if found := find.search(again, find(again)):
+            return again, found, (quarters + more) % 4
     return turned, faces, quarters
 
 
 def _quarters_to_upright(find: FaceFinder, image: np.ndarray) -> int:
-    """By how many quarters, counter-clockwise, the face in uint8 RGB [H, W, 3] must be turned."""
+    """The number of counter-clockwise quarter turns that make the face in uint8 RGB [H, W, 3] upright."""
     turned = [_rotated(image, quarters) for quarters in range(4)]
     rolls = [_roll(find, image) for image in turned]
     scores = [s if roll <= MOST_ROLL else 0.0 for s, roll in zip(_scores(find.model, turned), rolls, strict=True)]
@@ -49,7 +53,7 @@ def _quarters_to_upright(find: FaceFinder, image: np.ndarray) -> int:
 
 
 def _roll(find: FaceFinder, image: np.ndarray) -> float:
-    """How far the largest face leans to either side, degrees; infinite if there is none."""
+    """The largest face's roll to either side, degrees; infinite if there is no face."""
     if not (faces := find(image)):
         return np.inf
     _, rotation, _ = fit_rigid(faces[0].points[None], canonical_face(find.model))
@@ -57,7 +61,7 @@ def _roll(find: FaceFinder, image: np.ndarray) -> float:
 
 
 def _scores(model: Path, images: list[np.ndarray]) -> list[float]:
-    """How sure the detector is that each picture shows a face, 0 to 1."""
+    """The detector's highest score, 0 to 1, in each image."""
     with loading():
         import mediapipe
         from mediapipe.tasks.python import vision
@@ -73,9 +77,9 @@ def _scores(model: Path, images: list[np.ndarray]) -> list[float]:
 
 
 def _surroundings(image: np.ndarray, face: Face) -> np.ndarray:
-    """The square around the face, as far as the picture reaches."""
-    reach = REACH / 2 * face.width
-    (x0, y0), (x1, y1) = (np.round(face.centre * (1, -1) + offset).astype(int) for offset in (-reach, reach))
+    """The square around the face, cut off at the image's borders."""
+    half = SURROUNDINGS / 2 * face.width
+    (x0, y0), (x1, y1) = (np.round(face.centre * (1, -1) + offset).astype(int) for offset in (-half, half))
     return image[max(y0, 0) : y1, max(x0, 0) : x1]
 
 

@@ -1,5 +1,5 @@
-"""Reading and writing video, audio and images, and files that appear whole or not at all.
+"""Reading and writing video, audio, images and text files, and atomic writes.
 
-What belongs here: everything that opens a file of a user's or runs ffmpeg. Only local files are read, and every failure
-is an InputError in one sentence. What does not: features, faces, records.
+What belongs here: all code that opens a user's file or runs ffmpeg. Only local files are read, and every failure is an
+InputError in one sentence. What does not: features, faces, records.
 """

@@ -1,4 +1,4 @@
-"""How the channels of a recording are mixed: by what they hold, not by what their layout promises."""
+"""Chooses how the channels of a recording are mixed, from their contents rather than their layout."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-_CANCELLED = 0.4  # of the channels' summed power must be left in their sum
-_CENTRE = np.sqrt(0.5)  # of a channel in the middle, on either side
+_CANCELLED = 0.4  # share of the channels' summed power below which their sum counts as cancelled
+_CENTRE = np.sqrt(0.5)  # weight of a centre channel on either side
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mix:
-    """Filters of ffmpeg that lead from the channels of a file to one (`mono`), and to the one or two of a video
-    (`own`). Empty, or with a comma at the end."""
+    """ffmpeg filters that mix the channels of a file to one (`mono`), and to the one or two of a video (`own`). Empty,
+    or with a comma at the end."""
 
     mono: str
     own: str
 
 
 def choose_mix(chunks: Iterable[np.ndarray], names: Sequence[str], layout: str) -> Mix:
-    """chunks: float32 [n * C], the interleaved samples of at least two channels, full scale 1. names: of the channels,
-    as ffmpeg has them. layout: "" if not known.
+    """Chooses the mix of at least two channels.
 
-    Mono is the sum of the channels at the level of the loudest, or the loudest alone, if the sum loses most of the
+    Mono is the sum of the channels at the level of the loudest, or the loudest alone if the sum loses most of the
     power. Two channels stay as they are; more become left and right, at that level too.
+
+    Args:
+      chunks: float32 [n * channels], interleaved samples, full scale 1.
+      names: of the channels, ffmpeg's.
+      layout: ffmpeg's; "" if unknown.
     """
     count = len(names)
     places = np.stack([np.ones(count), *_sides(names)])  # [3, C]: sum, left, right
@@ -42,9 +46,9 @@ def choose_mix(chunks: Iterable[np.ndarray], names: Sequence[str], layout: str) 
     loudest = int(power.argmax())
 
     def gain(index: int, level: float) -> float:
-        """That gives a mix the loudest channel's power, without clipping."""
-        wanted = np.sqrt(power[loudest] / level) if level else 1.0
-        return float(min(wanted, max(1.0, loudest_peak) / peak[index] if peak[index] else 1.0))
+        """The gain that gives a mix the loudest channel's power, without clipping."""
+        matching = np.sqrt(power[loudest] / level) if level else 1.0
+        return float(min(matching, max(1.0, loudest_peak) / peak[index] if peak[index] else 1.0))
 
     known = f"aformat=channel_layouts={layout}," if layout else ""
     if mixed[0] < _CANCELLED * power.sum():
@@ -59,7 +63,7 @@ def choose_mix(chunks: Iterable[np.ndarray], names: Sequence[str], layout: str) 
 
 
 def _sides(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Each channel's weight on the left and on the right."""
+    """Returns each channel's weight on the left and on the right."""
     left = np.array([name.endswith(("L", "LC")) for name in names])
     right = np.array([name.endswith(("R", "RC")) for name in names])
     centre = np.where(left | right, 0.0, _CENTRE)

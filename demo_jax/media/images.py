@@ -1,4 +1,4 @@
-"""Reading of image files, by Pillow. Every failure is an InputError in one sentence."""
+"""Reading image files with Pillow. Every failure is an InputError in one sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from demo_jax.errors import InputError
 from demo_jax.media.files import check_input
 
-# Those of Pillow's formats that hold a photograph and whose readers start no other program.
+# The formats of Pillow for photographs whose readers start no other program.
 IMAGE_FORMATS = (
     "JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "QOI", "ICO", "ICNS", "PSD", "PCX", "SGI",
     "TGA",
@@ -22,7 +22,7 @@ IMAGE_FORMATS = (
 MAX_IMAGE_PIXELS = 50_000_000
 MIN_IMAGE_SIDE = 32
 
-# The first bytes of what Pillow cannot read by itself.
+# The first bytes of formats that Pillow alone cannot read.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")
@@ -33,12 +33,12 @@ _FLOAT_HEADROOM = 8.0  # floating-point images are in units of white, of 255 or 
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """A picture file -> uint8 sRGB [H, W, 3], upright (EXIF), its colour profile applied, any depth and CMYK converted,
-    transparency over white, the first of several pictures. Raises InputError if it is missing, no picture, cut, below
-    32 pixels a side or above 50 million pixels."""
+    """Reads an image file as uint8 sRGB [H, W, 3], upright (EXIF), with its colour profile applied, any depth and CMYK
+    converted, transparency over white; of several images, the first. Raises InputError if the file is missing, not an
+    image, cut, below 32 pixels a side or above 50 million pixels."""
     file = check_input(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a strange EXIF block is no reason to fail; sizes are checked here
+        warnings.simplefilter("ignore")  # an invalid EXIF block is not an error; sizes are checked here
         return _to_rgb(_upright(_load(path, file)))
 
 
@@ -47,18 +47,18 @@ def is_image(path: str | os.PathLike) -> bool:
     from PIL import Image
 
     file = check_input(path)
-    formats = [name for name in _formats(file) if name != "TGA"]  # whose files have no mark: videos may look like one
+    formats = [name for name in _formats(file) if name != "TGA"]  # TGA has no signature: videos may look like one
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(file, formats=formats):
                 return True
-        except Exception:  # of damaged files Pillow raises whatever it meets
+        except Exception:  # for damaged files Pillow raises exceptions of any type
             return False
 
 
 def _load(path: str | os.PathLike, file: Path) -> Any:
-    """The decoded picture, as Pillow has it."""
+    """Returns the decoded image, as Pillow's."""
     from PIL import Image, UnidentifiedImageError
 
     formats = _formats(file)
@@ -79,12 +79,12 @@ def _load(path: str | os.PathLike, file: Path) -> Any:
         raise InputError(_unknown(path, file)) from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} is too large; make it at most 50 megapixels.") from error
-    except Exception as error:  # Pillow's decoders raise whatever they meet: OSError, SyntaxError, struct.error ...
-        raise InputError(f"{path} is a damaged or cut picture ({error}).") from error
+    except Exception as error:  # Pillow's decoders raise any type: OSError, SyntaxError, struct.error ...
+        raise InputError(f"{path} is a damaged or cut image ({error}).") from error
 
 
 def _formats(file: Path) -> list[str]:
-    """The names under which this Pillow can read; HEIC, where the file is one and pillow-heif is installed."""
+    """The formats that this Pillow can read; with HEIF if the file is one and pillow-heif is installed."""
     from PIL import Image
 
     Image.init()
@@ -99,7 +99,7 @@ def _formats(file: Path) -> list[str]:
 
 
 def _brands(file: Path) -> set[bytes]:
-    """What an ISO media file says that it is compatible with; nothing of other files."""
+    """The compatible brands of an ISO media file; an empty set for other files."""
     with file.open("rb") as stream:
         head = stream.read(128)
     length = min(int.from_bytes(head[:4], "big"), len(head))
@@ -111,36 +111,36 @@ def _unknown(path: str | os.PathLike, file: Path) -> str:
         head = stream.read(16)
     brands = _brands(file)
     if brands & _AVIF_BRANDS:
-        return f"{path} is an AVIF picture, which the installed Pillow cannot read; convert to JPEG."
+        return f"{path} is an AVIF image, which the installed Pillow cannot read; convert to JPEG."
     if brands & _HEIF_BRANDS:
-        return f"{path} is a HEIC picture, as phones make them; convert to JPEG or install pillow-heif."
+        return f"{path} is a HEIC image, as phones make them; convert to JPEG or install pillow-heif."
     if head.startswith(_JPEG_XL):
-        return f"{path} is a JPEG XL picture, which Pillow cannot read; convert to JPEG."
+        return f"{path} is a JPEG XL image, which Pillow cannot read; convert to JPEG."
     if head[:4] in (b"II*\0", b"MM\0*"):
         return f"{path} is a TIFF of a kind that Pillow cannot read (such as colours of 32 bits); convert to JPEG."
     if head.lstrip().startswith(_DRAWING):
-        return f"{path} is not a picture but a document or a drawing; convert to JPEG."
-    return f"{path} is not a picture in a known format ({', '.join(IMAGE_FORMATS)}); convert to JPEG."
+        return f"{path} is not an image but a document or a drawing; convert to JPEG."
+    return f"{path} is not an image in a known format ({', '.join(IMAGE_FORMATS)}); convert to JPEG."
 
 
 def _upright(image: Any) -> Any:
-    """Turned, in place, as EXIF says; left as it is if EXIF is damaged."""
+    """Turns the image in place by its EXIF orientation; leaves it as it is if EXIF is damaged."""
     from PIL import ImageOps
 
-    # Pillow's readers of EXIF raise whatever they meet: SyntaxError, KeyError, struct.error ...
+    # Pillow's EXIF readers raise any type: SyntaxError, KeyError, struct.error ...
     with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)  # a copy would forget its format, which _eight_bits asks for
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would lose its format, which _eight_bits needs
     return image
 
 
 def _to_rgb(image: Any) -> np.ndarray:
-    """Any mode of Pillow's -> uint8 [H, W, 3]."""
+    """Converts any mode of Pillow to uint8 [H, W, 3]."""
     from PIL import Image
 
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
-    elif image.mode == "La":  # Pillow goes from premultiplied grey to LA only
+    elif image.mode == "La":  # Pillow converts premultiplied grey to LA only
         image = image.convert("LA")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("LA" if image.mode == "LA" else "RGBA")
@@ -151,7 +151,7 @@ def _to_rgb(image: Any) -> np.ndarray:
 
 
 def _eight_bits(image: Any) -> Any:
-    """Grey of 16 or 32 bits, or floating-point -> mode L."""
+    """Converts grey of 16 or 32 bits, or floating-point, to mode L."""
     from PIL import Image
 
     values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
@@ -163,12 +163,12 @@ def _eight_bits(image: Any) -> Any:
     else:
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0] if image.format == "TIFF" else 16
         white = 2.0**bits - 1
-    # Whole numbers are cut off, as Pillow cuts those of colours.
+    # Truncated, as Pillow truncates colours.
     return Image.fromarray(np.clip(values * (255 / white) + 1e-6, 0, 255).astype(np.uint8))
 
 
 def _to_srgb(image: Any, profile: bytes | None) -> Any:
-    """A picture without transparency -> mode RGB. A profile that is damaged, or made for other colours, is left out."""
+    """Converts an image without transparency to mode RGB. A damaged profile, or one for another mode, is ignored."""
     from PIL import Image, ImageCms
 
     source: Any

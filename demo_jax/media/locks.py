@@ -1,4 +1,4 @@
-"""One process at a time in a folder. Free of JAX, so that commands on data can use it too."""
+"""A lock for one process at a time in a folder. Without JAX, so that data commands can use it too."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
-    """Holds FOLDER/.lock while open; the folder is made. The system releases the lock with the process, however that
-    ends, so a file that a killed one leaves hinders nobody. There is no lock on object storage, nor on a disk that
-    knows none.
+    """Locks FOLDER/.lock inside the `with`; creates the folder. The system releases the lock when the process ends, in
+    whatever way, so the lock file of a killed process does not block others. There is no lock on object storage, nor on
+    disks without locks.
 
     Args:
-      folder: what no other process may write to meanwhile.
-      doing: what the command does there, such as "training", for the message to the one that comes second.
+      folder: the folder that only this process writes to.
+      doing: the command's work, such as "training", for the message of a second process.
 
     Raises:
-      InputError: another process has it.
-      OSError: the folder cannot be made or written.
+      InputError: another process has the lock.
+      OSError: the folder cannot be created or written.
     """
     if on_object_storage(folder):
         yield
@@ -38,7 +38,7 @@ def locked(folder: str | os.PathLike, doing: str) -> Iterator[None]:
     while True:
         with path.open("a+") as file:
             _lock(file, f"{doing} in {folder}")
-            if not _is_at(path, file):  # removed between opening and locking, by the one that had it
+            if not _is_at(path, file):  # the previous owner removed it between opening and locking
                 continue
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")

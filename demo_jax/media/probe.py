@@ -1,7 +1,7 @@
-"""What the headers and packets of a media file say, as numbers: PyAV asks the libraries that ffmpeg is made of.
+"""Reads the headers and packets of a media file with PyAV, which uses ffmpeg's libraries.
 
-Nothing is read out of ffmpeg's messages, which repeat titles and comments of the file. The caller has checked that the
-file is a local one; the same containers and protocols are allowed here as to ffmpeg.
+ffmpeg's messages are not parsed, since they repeat titles and comments of the file. The caller has checked that the
+file is local; the same containers and protocols are allowed as for ffmpeg.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG, by their nu
 BT2020 = 9  # primaries
 UNSPECIFIED = 2  # of matrix, primaries and transfer
 _TS_DISCONT = 0x200  # AVFMT_TS_DISCONT: ffmpeg counts time from the first packet of the streams in use
-_EARLY = 3  # packets: as much earlier than the lost data the parser of a transport stream may put the mark
-_NOT_KNOWN = 0x7F000000  # sizes from here on, beyond the file's end, stand for a length that the writer did not know
+_EARLY = 3  # packets by which the parser of a transport stream may mark lost data too early
+_NOT_KNOWN = 0x7F000000  # larger sizes, beyond the file's end, mean that the writer did not know the length
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoTrack:
-    """index: of the stream. Colours are numbers of ITU-T H.273."""
+    """The video stream with this index. Colours are numbers of ITU-T H.273."""
 
     index: int
     width: int
@@ -46,7 +46,7 @@ class VideoTrack:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AudioTrack:
-    """index: of the stream. layout: "stereo", "5.1", ..., "" if the places of the channels are not known."""
+    """The audio stream with this index. layout: "stereo", "5.1", ..., or "" if the channels' positions are unknown."""
 
     index: int
     rate: int
@@ -57,9 +57,15 @@ class AudioTrack:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MediaFacts:
-    """duration: seconds, of the longest stream, 0 if not known. zero: where the file's clock starts, in seconds of its
-    time stamps. joins: whether the container may be several recordings one after the other, each with a clock of its
-    own. length_unknown: of an audio file, whether its header leaves its length open."""
+    """Facts about a media file.
+
+    container       ffmpeg's name
+    duration        seconds, of the longest stream; 0 if unknown
+    zero            the start of the file's clock, in seconds of its time stamps
+    joins           whether it may be several recordings in sequence, each with its own clock
+    video, audio    the tracks that are read
+    length_unknown  whether the header of an audio file leaves its length open
+    """
 
     container: str
     duration: float
@@ -73,11 +79,11 @@ class MediaFacts:
 
 
 def read_facts(file: Path, kind: str) -> MediaFacts:
-    """The facts of a local file that was checked before; of several tracks, the first one marked default is taken,
-    else the first. Raises InputError ("... cannot be read as `kind` ...")."""
+    """Returns the facts of a local file that has been checked. Of several tracks the first one marked default is
+    chosen, else the first. Raises InputError ("... cannot be read as `kind` ...")."""
     with _opened(file, kind) as container:
         videos = [s for s in container.streams.video if s.codec_context is not None and not _is_cover(s)]
-        audios = [s for s in container.streams.audio if _has_sound(s)]
+        audios = [s for s in container.streams.audio if _has_audio(s)]
         video, audio = _chosen(videos), _chosen(audios)
         zero = _zero(container, [s for s in (video, audio) if s is not None])
         return MediaFacts(
@@ -94,38 +100,38 @@ def read_facts(file: Path, kind: str) -> MediaFacts:
 
 
 def track_warnings(path: str | os.PathLike, facts: MediaFacts, kind: str) -> Iterator[str]:
-    """One line if there are several tracks of `kind`, "video" or "audio", to choose from."""
+    """Yields one line if there are several tracks of `kind`, "video" or "audio"."""
     count, track = (facts.video_tracks, facts.video) if kind == "video" else (facts.audio_tracks, facts.audio)
     if track is not None and count > 1:
         yield f"{path} has {count} {kind} tracks; stream {track.index}, marked default or the first, is read."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """The pictures of a video as they are stored, in seconds from the file's zero.
+class StoredFrames:
+    """The frames of a video as stored; times in seconds from the file's zero.
 
-    times    [N] sorted, when each is shown; None if the time stamps jump (joined recordings) or are missing
-    damaged  (from, to): stretches that are smeared, each from a picture that could not be decoded whole to the next
-             whole key picture
+    times    [frames] sorted presentation times; None if the time stamps jump (joined recordings) or are missing
+    damaged  (from, to) of damaged stretches, each from a frame that could not be decoded completely to the next intact
+             key frame
     """
 
     times: np.ndarray | None
     damaged: list[tuple[float, float]]
 
 
-def read_pictures(file: Path, facts: MediaFacts) -> Pictures:
-    """Decodes a video once, to see when its pictures are shown and which of them are damaged. Raises InputError if the
-    file cannot be opened."""
+def read_pictures(file: Path, facts: MediaFacts) -> StoredFrames:
+    """Decodes a video once to find the times of its frames and the damaged ones. Raises InputError if the file cannot
+    be opened."""
     import av
 
     assert facts.video is not None
     times: list[float | None] = []
-    keys: list[tuple[float, int]] = []  # when key pictures are shown, and which packets they are
-    smeared: list[tuple[float, int]] = []  # the same of damaged pictures
+    keys: list[tuple[float, int]] = []  # presentation times of key frames, and their packets' numbers
+    damaged_from: list[tuple[float, int]] = []  # the same of damaged frames
     count, now = 0, 0.0
     with _opened(file, "video") as container:
         stream = container.streams[facts.video.index]
-        stream.thread_type = "SLICE"  # threads of whole frames would report errors late
+        stream.thread_type = "SLICE"  # frame threads would report errors late
 
         def time(stamp: int | None) -> float | None:
             return None if stamp is None else float(stamp * stream.time_base) - facts.zero
@@ -142,23 +148,23 @@ def read_pictures(file: Path, facts: MediaFacts) -> Pictures:
                 broken = packet.is_corrupt
             except StopIteration:
                 break
-            except av.error.FFmpegError:  # of the container itself, which then gives no more packets, or of a picture
+            except av.error.FFmpegError:  # of the container, which then gives no more packets, or of a frame
                 pass
-            if broken and keys:  # before the first key picture nothing is shown
-                smeared.append((now if shown is None else shown, count + _EARLY))
+            if broken and keys:  # nothing is shown before the first key frame
+                damaged_from.append((now if shown is None else shown, count + _EARLY))
             elif not broken and shown is not None and packet.is_keyframe:
                 keys.append((shown, count))
             for frame in frames:
                 times.append(time(frame.pts))
                 now = now if times[-1] is None else times[-1]
                 if frame.is_corrupt:
-                    smeared.append((now, 0))
+                    damaged_from.append((now, 0))
     end = max(facts.duration, now) + 1
     damaged = [
         (begin, min((shown for shown, at in keys if shown > begin and at > last), default=end))
-        for begin, last in smeared
+        for begin, last in damaged_from
     ]
-    return Pictures(times=_ordered(times, facts.joins), damaged=_merged(damaged))
+    return StoredFrames(times=_ordered(times, facts.joins), damaged=_merged(damaged))
 
 
 def _merged(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -199,7 +205,7 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def _has_sound(stream: Any) -> bool:
+def _has_audio(stream: Any) -> bool:
     context = stream.codec_context
     return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
 
@@ -215,7 +221,7 @@ def _joins(container: Any) -> bool:
 
 
 def _zero(container: Any, streams: list[Any]) -> float:
-    """The zero that ffmpeg gives all streams when those of `streams` are mapped."""
+    """The zero of all streams' clocks when ffmpeg maps `streams`."""
     if _joins(container):
         starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None]
         return min(starts, default=0.0)
@@ -258,7 +264,7 @@ def _length_unknown(file: Path) -> bool:
             return int.from_bytes(head[8:12], "big") == 0xFFFFFFFF
         if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
             return False
-        long = 0  # the size that rf64 has elsewhere
+        long = 0  # rf64 has its size in another chunk
         while len(header := stream.read(8)) == 8:
             size, at = int.from_bytes(header[4:], "little"), stream.tell()
             if header[:4] == b"ds64":

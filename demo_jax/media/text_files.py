@@ -1,8 +1,8 @@
-"""Reading of the text files that users write: csv, json and jsonl, as editors and spreadsheets of any system save them.
+"""Reading the text files that users write: csv, json and jsonl, as editors and spreadsheets of any system save them.
 
-A byte order mark is taken off, UTF-16 with one is read (Excel's "Unicode Text", PowerShell's >), and only \\n, \\r\\n
-and \\r end a line: U+2028, U+2029 and U+0085 are characters like others, which json.dumps(ensure_ascii=False) writes as
-they are and at which str.splitlines cuts.
+A byte order mark is removed, UTF-16 with one is read (Excel's "Unicode Text", PowerShell's >), and only \\n, \\r\\n and
+\\r end a line: U+2028, U+2029 and U+0085 are ordinary characters, although str.splitlines splits at them;
+json.dumps(ensure_ascii=False) writes them unescaped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (cod
 
 
 def read_text(path: str | os.PathLike, name: str) -> str:
-    """The text of a file without its byte order mark, line ends as they are. `name` says in messages what the file is,
+    """Returns the text of a file without its byte order mark, line ends unchanged. `name` names the file in messages,
     such as "track a.csv". Raises InputError if it cannot be opened or is not text in UTF-8 (or UTF-16 with a mark)."""
     try:
         data = Path(path).read_bytes()
@@ -38,14 +38,14 @@ def read_text(path: str | os.PathLike, name: str) -> str:
 
 
 def read_lines(path: str | os.PathLike, name: str) -> list[str]:
-    """The lines of read_text without their ends. Raises InputError as it does."""
+    """Returns the lines of read_text without line ends. Raises InputError as it does."""
     return [line.rstrip("\r\n") for line in io.StringIO(read_text(path, name), newline="")]
 
 
 def read_csv(path: str | os.PathLike, name: str) -> list[list[str]]:
-    """The rows of a csv file, its heading first, empty rows left out and cells without spaces around them. Cells are
-    separated by commas, or, if the heading has none, by semicolons or tabs. Raises InputError as read_text does, and
-    if it is no csv."""
+    """Returns the rows of a csv file, the heading first, without empty rows and without spaces around cells. Cells are
+    separated by commas or, if the heading has none, by semicolons or tabs. Raises InputError as read_text does, and if
+    the file is not a csv."""
     text = read_text(path, name)
     heading = text.lstrip().partition("\n")[0]
     delimiter = next((d for d in ",;\t" if d in heading), ",")
@@ -58,7 +58,7 @@ def read_csv(path: str | os.PathLike, name: str) -> list[list[str]]:
 
 
 def read_table(path: str | os.PathLike, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a csv file below its heading, as column -> cell; cells that a short row lacks are "". Raises
+    """Returns the rows of a csv file below its heading, as column -> cell; missing cells of a short row are "". Raises
     InputError if it cannot be read, the heading lacks one of `columns`, or a row has more cells than the heading."""
     expected = f"{name}: it must be a csv with the columns {' and '.join(columns)}"
     try:
@@ -74,7 +74,7 @@ def read_table(path: str | os.PathLike, name: str, columns: tuple[str, ...]) -> 
 
 
 def parse_json(text: str, name: str) -> Any:
-    """The value of a JSON text. Raises InputError."""
+    """Returns the value of a JSON text. Raises InputError."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -82,7 +82,7 @@ def parse_json(text: str, name: str) -> Any:
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """The value, if it is JSON's true or false. Raises InputError: "false" in quotes would count as true."""
+    """Returns the value if it is JSON's true or false. Raises InputError otherwise: the string "false" is truthy."""
     if not isinstance(value, bool):
         raise InputError(f"{name} is {json.dumps(value)}; write true or false, without quotes.")
     return value

@@ -1,4 +1,4 @@
-"""Reading video: what its header says, and its frames at 25 a second."""
+"""Reading video: its header, and its frames at 25 a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from demo_jax.media.audio import ENDLESS, ignore
 from demo_jax.media.ffmpeg import CUT_MARKS, FFmpegProcess, both_mapped, ffmpeg_input, ffmpeg_reason
 from demo_jax.media.files import check_input
 from demo_jax.media.probe import MediaFacts, read_facts, track_warnings
-from demo_jax.media.video_filters import picture_filters
+from demo_jax.media.video_filters import frame_filters
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".qt", ".m4v", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".xvid", ".mpg", ".mpeg", ".mpe", ".m2p",
@@ -26,8 +26,8 @@ VIDEO_SUFFIXES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header of a video says. `fps` is the source's rate; frames are always delivered at 25 a second, from the
-    start of the file: before the first picture's time it is repeated."""
+    """The header of a video. `fps` is the source's rate; frames are always delivered at 25 a second from the start of
+    the file, where the first frame is repeated up to its time."""
 
     width: int
     height: int
@@ -37,16 +37,17 @@ class VideoInfo:
 
 
 def probe_video(path: str | os.PathLike) -> VideoInfo:
-    """Reads a video's header. Raises InputError if there is no picture in it."""
+    """Reads a video's header. Raises InputError if the file has no video."""
     return _info(video_facts(path))
 
 
 def video_facts(path: str | os.PathLike) -> MediaFacts:
+    """read_facts of a file that has video. Raises InputError otherwise."""
     facts = read_facts(check_input(path), "video")
     if facts.video is None:
-        raise InputError(f"{path} cannot be read as video: no picture.")
+        raise InputError(f"{path} cannot be read as video: it has none.")
     if not facts.video.width * facts.video.height:
-        raise InputError(f"{path} cannot be read as video: its header gives no picture size.")
+        raise InputError(f"{path} cannot be read as video: its header has no frame size.")
     return facts
 
 
@@ -65,9 +66,9 @@ def read_video(
     max_frames: int | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> tuple[VideoInfo, Generator[np.ndarray, None, None]]:
-    """The header, and the frames as they are decoded: uint8 RGB [H, W, 3] at a constant 25 a second, upright, with
+    """Returns the header and an iterator of the frames: uint8 RGB [H, W, 3] at a constant 25 a second, upright, with
     square pixels, deinterlaced, in BT.709 (HDR is tone-mapped), the longer side at most `max_side`. `warn` is called
-    if there are several tracks. Raises InputError at once if it is no video, and while reading if it is cut."""
+    if there are several tracks. Raises InputError at once if it is not a video, and while reading if it is cut."""
     facts = video_facts(path)
     for text in track_warnings(path, facts, "video"):
         (warn or ignore)(text)
@@ -79,17 +80,17 @@ def _frames(
 ) -> Generator[np.ndarray, None, None]:
     assert facts.video is not None
     source = ffmpeg_input(check_input(path))
-    # PPM carries the size of each picture, which after rotation and scaling only ffmpeg knows.
-    picture = source[str(facts.video.index)].output(
-        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", vf=picture_filters(facts.video, max_side)
+    # PPM carries the size of each frame, which after rotation and scaling only ffmpeg knows.
+    output = source[str(facts.video.index)].output(
+        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", vf=frame_filters(facts.video, max_side)
     )
-    process = FFmpegProcess(both_mapped(source, picture, None if facts.audio is None else facts.audio.index))
-    count, wanted = 0, float("inf") if max_frames is None else max_frames
+    process = FFmpegProcess(both_mapped(source, output, None if facts.audio is None else facts.audio.index))
+    count, limit = 0, float("inf") if max_frames is None else max_frames
     try:
-        while count < wanted and (frame := _read_ppm(process.stdout)) is not None:
+        while count < limit and (frame := _read_ppm(process.stdout)) is not None:
             count += 1
             yield frame
-        if count == wanted:
+        if count == limit:
             return
         log = process.log()
     finally:
@@ -97,7 +98,7 @@ def _frames(
     if process.code != 0 or count == 0:
         raise InputError(f"{path} cannot be decoded: {ffmpeg_reason(log)}.")
     if CUT_MARKS.search(log) and facts.container not in ENDLESS:
-        raise InputError(f"{path} is cut: it ends after {count / FPS:.2f} s, before its header says.")
+        raise InputError(f"{path} is cut: it ends after {count / FPS:.2f} s, earlier than its header says.")
 
 
 def _read_ppm(pipe: IO[bytes]) -> np.ndarray | None:

@@ -1,9 +1,9 @@
-"""Many jobs at once: their windows are sampled and decoded together, spread over all devices, while finished frames are
-being encoded.
+"""Samples many jobs at once: their windows are sampled and decoded together, spread over all devices, while finished
+frames are encoded.
 
-Jobs of equal solver steps and guided conditions share a bucket, and a bucket one compiled program. A bucket has a fixed
-number of slots; each slot holds a job and makes its next window in every round, and takes the next job when its own is
-over. So long and short recordings fill the machine alike. A job's video does not depend on what is beside it, but for
+Jobs with the same solver, steps and guided conditions share a bucket, which has one compiled program and a fixed number
+of slots. In every round each slot samples the next window of its job; when a job ends, its slot takes the next one, so
+the slots stay full whatever the lengths of the recordings. A job's video does not depend on the other jobs, except for
 the rounding of sums.
 """
 
@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import PyTree
+from jaxtyping import Array, Float32, Int16, Key, PyTree, UInt8
 from tqdm import tqdm
 
 from demo_jax.config import MeshConfig
@@ -37,35 +37,39 @@ from demo_jax.media.files import remove_unfinished
 from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling.controls import Controls
 from demo_jax.sampling.manifest import RESULTS, InvalidJob, ManifestJob, finished
-from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, output_paths, silence
+from demo_jax.sampling.outputs import output_paths
+from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, silence
 from demo_jax.sampling.session import SamplingSession
 from demo_jax.sampling.tracks import write_track
 from demo_jax.sharding import batch_sharding, make_mesh
 
 Bucket = tuple[int, str, tuple[str, ...], int]  # steps, solver, guided conditions, passes
-WAITING = 4  # decoded batches that may wait for an encoder before sampling waits for it
+WAITING = 4  # decoded batches queued for an encoder before sampling waits for it
+Window = tuple[Key[Array, ""], Condition]  # a window's key and condition, a batch of one
+Report = Callable[[dict[str, Any]], None]  # takes a row of results.jsonl
 
 
 class AsyncVideoWriter:
-    """A job's video and tracks, written by a thread of its own while the next frames are made."""
+    """Writes a job's video and tracks in a thread of its own while the next frames are generated."""
 
-    def __init__(self, job: ManifestJob, demo: Pipeline, sound: np.ndarray | Recording) -> None:
+    def __init__(self, job: ManifestJob, demo: Pipeline, audio: Int16[np.ndarray, " samples"] | Recording) -> None:
         self._video, *self._tracks = output_paths(job.out)
         self._demo, self._codes = demo, []  # type: ignore[var-annotated]
         size = (demo.size, demo.size)
-        self._writer = VideoWriter(self._video, size, waveform=sound, metadata=demo.metadata(job.options))
+        self._writer = VideoWriter(self._video, size, waveform=audio, metadata=demo.metadata(job.options))
         self._frames: queue.Queue[np.ndarray | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    def add(self, images: np.ndarray, codes: np.ndarray) -> None:
-        """Frames uint8 [n, S, S, 3] and their raw codes [n, K]."""
+    def add(self, images: UInt8[np.ndarray, "n S S 3"], codes: Float32[np.ndarray, "n K"]) -> None:
+        """Appends frames and their raw codes; waits while too many are queued."""
         self._codes.append(codes)
         self._frames.put(images)
 
     def finish(self) -> int:
-        """Waits until all is written; the number of frames. Raises what went wrong, and then nothing is left."""
+        """Waits until everything is written and returns the number of frames. Raises the thread's error, if there was
+        one; then nothing is left behind."""
         self._frames.put(None)
         self._thread.join()
         written: list[Path] = []
@@ -84,6 +88,7 @@ class AsyncVideoWriter:
         return track.length
 
     def abort(self) -> None:
+        """Stops, leaving nothing behind."""
         self._error = self._error or RuntimeError("aborted")
         self._frames.put(None)
         self._thread.join()
@@ -91,7 +96,7 @@ class AsyncVideoWriter:
 
     def _write(self) -> None:
         while (images := self._frames.get()) is not None:
-            if self._error is None:  # after an error the queue is only emptied, so that nobody waits for it
+            if self._error is None:  # after an error the queue is only emptied, so `add` does not block
                 try:
                     for image in images:
                         self._writer.write(image)
@@ -101,33 +106,43 @@ class AsyncVideoWriter:
 
 @dataclasses.dataclass
 class _Slot:
-    """A job in work: what its next window needs, and where its frames go."""
+    """A running job: the inputs of its next window and the writer of its frames."""
 
     job: ManifestJob
     fingerprint: str
     session: SamplingSession
     pyramid: PyTree
-    source_code: jax.Array
+    source_code: Float32[Array, " K"]
     writer: AsyncVideoWriter
-    begun: float
+    begun: float  # time.monotonic()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """Decoded frames of one slot, still on the device."""
+
+    writer: AsyncVideoWriter
+    images: UInt8[Array, "slots n S S 3"]
+    slot: int
+    codes: Float32[np.ndarray, "m K"]  # m <= n: the frames that count
 
 
 class BatchSampler:
-    """`slots` jobs at a time, rounded up to a multiple of the devices; no more than a bucket has jobs for.
+    """Runs `slots` jobs at a time, rounded up to a multiple of the devices, and no more than a bucket has jobs.
 
-    By default eight on each device, but one on a CPU: that is as busy with one as with eight, and slots whose jobs are
-    over compute on until the last job is.
+    The default is eight on each device, but one on a CPU: one keeps it as busy as eight, and slots whose jobs have
+    ended compute until the last job ends.
     """
 
     def __init__(self, demo: Pipeline, slots: int | None = None, face_model: str | os.PathLike | None = None) -> None:
         self._demo, self._face_model = demo, face_model
         self._mesh = make_mesh(MeshConfig())
         devices = self._mesh.devices.size
-        self.slots = _whole(slots or devices * (1 if jax.default_backend() == "cpu" else 8), devices)
-        whole = NamedSharding(self._mesh, PartitionSpec())
+        self.slots = _round_up(slots or devices * (1 if jax.default_backend() == "cpu" else 8), devices)
+        replicated = NamedSharding(self._mesh, PartitionSpec())
         self._rows = batch_sharding(self._mesh)
-        self._autoencoder = jax.device_put(demo.model.autoencoder_params, whole)
-        self._flow = jax.device_put(demo.model.flow_params, whole)
+        self._autoencoder = jax.device_put(demo.model.autoencoder_params, replicated)
+        self._flow = jax.device_put(demo.model.flow_params, replicated)
         self._decode = jax.jit(jax.vmap(demo.decode, in_axes=(None, 0, 0, 0)))
 
     def run(
@@ -138,8 +153,8 @@ class BatchSampler:
         progress: bool = False,
         warn: Callable[[str], None] = print,
     ) -> dict[str, int]:
-        """Makes every job's video in `folder` that is not there yet. One line of results.jsonl per job that was made or
-        that failed, as soon as that is known. Returns how many are "done", "failed" and "skipped"."""
+        """Makes the video of every job that `folder` does not have yet. Each job that is done or failed adds a line to
+        results.jsonl at once. Returns how many jobs are "done", "failed" and "skipped"."""
         counts = {"done": 0, "failed": 0, "skipped": 0}
         done = finished(folder)
         waiting: dict[Bucket, list[tuple[ManifestJob, str]]] = {}
@@ -149,7 +164,7 @@ class BatchSampler:
             tqdm(total=len(jobs), unit="job", disable=not progress) as bar,
         ):
 
-            def say(row: dict[str, Any]) -> None:
+            def report(row: dict[str, Any]) -> None:
                 counts[row["status"]] += 1
                 results.write(json.dumps(row) + "\n")
                 results.flush()
@@ -157,41 +172,39 @@ class BatchSampler:
 
             for job in jobs:
                 if isinstance(job, InvalidJob):
-                    say({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
+                    report({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
                     continue
-                mark = job.fingerprint(model)
-                remove_unfinished(folder, glob.escape(job.out.stem))  # of a call that was killed
-                if done.get(job.out.name) == mark and job.out.exists():
+                fingerprint = job.fingerprint(model)
+                remove_unfinished(folder, glob.escape(job.out.stem))  # of a killed call
+                if done.get(job.out.name) == fingerprint and job.out.exists():
                     counts["skipped"] += 1
                     bar.update()
                     continue
                 passes = 2 if job.controls.get("look_at_camera") else 1
                 bucket = (job.options.steps, job.options.solver, tuple(sorted(job.options.scales)), passes)
-                waiting.setdefault(bucket, []).append((job, mark))
+                waiting.setdefault(bucket, []).append((job, fingerprint))
             for bucket, members in waiting.items():
-                self._run_bucket(bucket, members, say, warn)
+                self._run_bucket(bucket, members, report, warn)
         return counts
 
     def _run_bucket(
         self,
         bucket: Bucket,
         members: list[tuple[ManifestJob, str]],
-        say: Callable[[dict[str, Any]], None],
+        report: Report,
         warn: Callable,
     ) -> None:
         pending = iter(members)
-        slots: list[_Slot | None] = [None] * min(self.slots, _whole(len(members), self._mesh.devices.size))
-        undelivered: list[
-            tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]
-        ] = []  # decoded on the device, not fetched yet
+        slots: list[_Slot | None] = [None] * min(self.slots, _round_up(len(members), self._mesh.devices.size))
+        undelivered: list[_Decoded] = []
         try:
             while True:
-                windows = self._next_windows(slots, pending, undelivered, say, warn)
+                windows = self._next_windows(slots, pending, undelivered, report, warn)
                 if not any(windows):
                     break
-                made = self._sample(bucket, slots, windows)
-                self._hand_over(undelivered)  # while the devices sample
-                undelivered = self._draw(slots, windows, np.asarray(made))
+                codes = self._sample(bucket, slots, windows)
+                self._deliver(undelivered)  # while the devices sample
+                undelivered = self._decode_windows(slots, windows, np.asarray(codes))
         finally:
             for slot in slots:
                 if slot is not None:
@@ -201,59 +214,59 @@ class BatchSampler:
         self,
         slots: list[_Slot | None],
         pending: Iterator[tuple[ManifestJob, str]],
-        undelivered: list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]],
-        say: Callable[[dict[str, Any]], None],
+        undelivered: list[_Decoded],
+        report: Report,
         warn: Callable,
-    ) -> list[tuple[jax.Array, Condition] | None]:
-        """Each slot's next window; slots whose job is over finish it and take the next one."""
-        windows: list[tuple[jax.Array, Condition] | None] = []
+    ) -> list[Window | None]:
+        """Returns each slot's next window; a slot whose job has ended finishes it and takes the next one."""
+        windows: list[Window | None] = []
         for i in range(len(slots)):
             window = None
             while window is None:
                 slot = slots[i]
                 if slot is None:
-                    if (opened := self._open(pending, say, warn)) is None:
+                    if (opened := self._open(pending, report, warn)) is None:
                         break
                     slots[i] = slot = opened
                 window = slot.session.window()
                 if window is None:
-                    self._hand_over(undelivered)
+                    self._deliver(undelivered)
                     slots[i] = None
-                    say(_finish(slot))
+                    report(_finish(slot))
             windows.append(window)
         return windows
 
-    def _open(
-        self, pending: Iterator[tuple[ManifestJob, str]], say: Callable[[dict[str, Any]], None], warn: Callable
-    ) -> _Slot | None:
-        """The next job that can be begun; those that cannot are said to have failed."""
+    def _open(self, pending: Iterator[tuple[ManifestJob, str]], report: Report, warn: Callable) -> _Slot | None:
+        """Starts the next job whose inputs can be used; those before it are reported as failed."""
         demo = self._demo
-        for job, mark in pending:
-            begun, tell = time.monotonic(), functools.partial(_warn_of, warn, job.line)
+        for job, fingerprint in pending:
+            begun, warn_job = time.monotonic(), functools.partial(_warn_of, warn, job.line)
             try:
-                tell = functools.partial(_warn_of, warn, job.line)
-                sound = silence(job.silence) if job.audio is None else read_recording(job.audio, tell)
-                speech = sound if isinstance(sound, np.ndarray) else sound.speech
-                words = {k: v for k, v in job.controls.items() if k not in ("drive", "look_at_camera")}
+                audio = silence(job.silence) if job.audio is None else read_recording(job.audio, warn_job)
+                speech = audio if isinstance(audio, np.ndarray) else audio.speech
+                values = {k: v for k, v in job.controls.items() if k not in ("drive", "look_at_camera")}
                 controls = Controls.parse(
-                    **words,
+                    **values,
                     camera=bool(job.controls.get("look_at_camera")),
-                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=tell),
+                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=warn_job),
                 )
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
-                image = demo.read_portrait(job.portrait, cropped=job.cropped, face_model=self._face_model, warn=tell)
-                pyramid, code = demo.encode_source(image)
+                portrait = demo.read_portrait(
+                    job.portrait, cropped=job.cropped, face_model=self._face_model, warn=warn_job
+                )
+                pyramid, code = demo.encode_source(portrait)
                 session = demo.start(np.asarray(code), speech, controls, job.options)
-                writer = AsyncVideoWriter(job, demo, sound)
-            except (InputError, OSError, ValueError) as error:  # a name that no system takes must stop no other job
-                say(_failure(job, error))
+                writer = AsyncVideoWriter(job, demo, audio)
+            except (InputError, OSError, ValueError) as error:  # ValueError: a file name that the system refuses
+                report(_failure(job, error))
                 continue
-            return _Slot(job, mark, session, pyramid, code, writer, begun)
+            return _Slot(job, fingerprint, session, pyramid, code, writer, begun)
         return None
 
     def _sample(
-        self, bucket: Bucket, slots: list[_Slot | None], windows: list[tuple[jax.Array, Condition] | None]
-    ) -> jax.Array:
+        self, bucket: Bucket, slots: list[_Slot | None], windows: list[Window | None]
+    ) -> Float32[Array, "slots L K"]:
+        """Samples the whitened codes of all windows; slots without one repeat the first window."""
         steps, solver, guided, passes = bucket
         first = next(w for w in windows if w is not None)
         keys = jnp.stack([(w or first)[0] for w in windows])
@@ -266,28 +279,28 @@ class BatchSampler:
         }
         for last in [False] * (passes - 1) + [True]:
             condition = self._put(jax.tree.map(lambda *rows: np.concatenate(rows), *conditions))
-            made = self._demo.sample(self._flow, self._put(keys), condition, scales, steps, solver)
+            codes = self._demo.sample(self._flow, self._put(keys), condition, scales, steps, solver)
             if not last:
-                rows = np.asarray(made)
+                rows = np.asarray(codes)
                 conditions = [
                     s.session.condition_on_head(c, rows[i : i + 1]) if s else c
                     for i, (s, c) in enumerate(zip(slots, conditions, strict=True))
                 ]
-        return made
+        return codes
 
-    def _draw(
-        self, slots: list[_Slot | None], windows: list[tuple[jax.Array, Condition] | None], made: np.ndarray
-    ) -> list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]]:
-        """Decodes a window of every slot, DECODE_BATCH frames of each at a time; the pictures stay on the devices."""
+    def _decode_windows(
+        self, slots: list[_Slot | None], windows: list[Window | None], whitened: Float32[np.ndarray, "slots L K"]
+    ) -> list[_Decoded]:
+        """Decodes a window of every slot, DECODE_BATCH frames of each at a time; the images stay on the devices."""
         busy = [i for i, w in enumerate(windows) if w is not None]
-        codes = {i: slots[i].session.push(made[i]) for i in busy}  # type: ignore[union-attr]
+        codes = {i: slots[i].session.push(whitened[i]) for i in busy}  # type: ignore[union-attr]
         filler = slots[busy[0]]
         sources = [slot or filler for slot in slots]
         pyramid = self._put(jax.tree.map(lambda *rows: jnp.stack(rows), *[s.pyramid for s in sources]))  # type: ignore[union-attr]
         source_codes = self._put(jnp.stack([s.source_code for s in sources]))  # type: ignore[union-attr]
         undelivered = []
         for start in range(0, max(map(len, codes.values())), DECODE_BATCH):
-            rows = np.zeros((len(slots), DECODE_BATCH, made.shape[-1]), np.float32)
+            rows = np.zeros((len(slots), DECODE_BATCH, whitened.shape[-1]), np.float32)
             for i, code in codes.items():
                 part = code[start : start + DECODE_BATCH]
                 rows[i, : len(part)] = part
@@ -295,23 +308,24 @@ class BatchSampler:
             for i, code in codes.items():
                 part = code[start : start + DECODE_BATCH]
                 if len(part):
-                    undelivered.append((slots[i].writer, images, i, part))  # type: ignore[union-attr]
+                    undelivered.append(_Decoded(slots[i].writer, images, i, part))  # type: ignore[union-attr]
         return undelivered
 
-    def _hand_over(self, undelivered: list[tuple[AsyncVideoWriter, jax.Array, int, np.ndarray]]) -> None:
+    def _deliver(self, undelivered: list[_Decoded]) -> None:
+        """Fetches decoded frames and passes them to their writers; empties the list."""
         fetched: dict[int, np.ndarray] = {}
-        for writer, images, i, codes in undelivered:
-            if id(images) not in fetched:
-                fetched[id(images)] = np.asarray(images)
-            writer.add(fetched[id(images)][i, : len(codes)], codes)
+        for part in undelivered:
+            if id(part.images) not in fetched:
+                fetched[id(part.images)] = np.asarray(part.images)
+            part.writer.add(fetched[id(part.images)][part.slot, : len(part.codes)], part.codes)
         undelivered.clear()
 
     def _put(self, tree: PyTree) -> PyTree:
         return jax.tree.map(lambda a: jax.device_put(a, self._rows), tree)
 
 
-def _whole(count: int, devices: int) -> int:
-    """The least multiple of the devices that is not below."""
+def _round_up(count: int, devices: int) -> int:
+    """The smallest multiple of `devices` that is at least `count`."""
     return -(-count // devices) * devices
 
 
@@ -320,6 +334,7 @@ def _warn_of(warn: Callable[[str], None], line: int, text: str) -> None:
 
 
 def _finish(slot: _Slot) -> dict[str, Any]:
+    """Waits for the job's writer; returns its row of results.jsonl."""
     try:
         frames = slot.writer.finish()
     except InputError as error:

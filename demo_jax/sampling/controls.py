@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Num
 
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
@@ -49,7 +49,7 @@ LIMITS: dict[str, tuple[float, float, str]] = {
 class Setting:
     """A value in the record's unit; if `relative`, it is added to the portrait's own value."""
 
-    value: float
+    value: float | int
     relative: bool = False
 
 
@@ -265,7 +265,7 @@ def _number(flag: str, name: str, text: str) -> float:
         raise InputError(f"{flag} {name + '=' if name else ''}{text}: {text!r} is not a number.") from None
 
 
-def _check_value(where: str, name: str, values: Float[np.ndarray, " T"], relative: bool) -> None:
+def _check_value(where: str, name: str, values: Num[np.ndarray, " T"], relative: bool) -> None:
     if name not in LIMITS:
         raise InputError(f"{where} {name}: cannot be set; choose one of {', '.join(CALIBRATED_NAMES)}.")
     low, high, unit = LIMITS[name]

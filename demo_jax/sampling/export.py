@@ -1,17 +1,17 @@
-"""A model as compiled programs in one file, which runs without this package's model code.
+"""Exports a model as compiled programs in one file, which runs without this package's model code.
 
     python -m demo_jax.sampling.export --out out/puppet-v1.zip [--checkpoint FOLDER] [--batch 1] [--steps 10]
 
-The file is a zip of programs in StableHLO, with the weights in them, and what a caller has to know:
+The file is a zip of StableHLO programs, which contain the weights, and what their caller needs:
 
     meta.json      sizes, the code's coordinates and units, audio feature, fingerprint, and each program's inputs
-    encode.bin     picture uint8 [S, S, 3] -> the portrait's pyramid (a flat list of arrays) and raw code [K]
+    encode.bin     image uint8 [S, S, 3] -> the portrait's pyramid (a flat list of arrays) and raw code [K]
     sample.bin     noise and a window's condition -> raw codes [B, L, K]
     decode.bin     pyramid, portrait's code [K], raw codes [10, K] -> uint8 [10, S, S, 3]
     space.npz      mean, whiten, unwhiten: conditions are whitened codes
 
-`jax.export.deserialize(zip.read("sample.bin")).call(*arrays)` runs one, with jax alone; `read` does it for all. They
-are lowered for CPU, CUDA and TPU alike.
+`jax.export.deserialize(zip.read("sample.bin")).call(*arrays)` runs one with jax alone; `read` loads all of them. Each
+is lowered for CPU, CUDA and TPU.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
+from jaxtyping import Array, Float, UInt8
 
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.devices import start_jax
@@ -50,7 +51,7 @@ FIELDS = tuple(f.name for f in dataclasses.fields(Condition))
 
 
 def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable, list, list[str]]]:
-    """Name -> (function of arrays, the shapes of these, their names)."""
+    """Name -> (function of arrays, their shapes, their names)."""
     model, layout = demo.model, demo.layout
     assert model.flow is not None and model.space is not None
     net, transformer, space = (
@@ -62,27 +63,29 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
     feature_size = layers["audio_in"]["kernel"].shape[-2] if layers else 0
     weights, flow_weights = {"params": model.autoencoder_params}, {"params": model.flow_params}
 
-    def encode(picture: jax.Array) -> tuple:
-        pixels = to_float(picture)[None]
+    def encode(image: UInt8[Array, "S S 3"]) -> tuple:
+        pixels = to_float(image)[None]
         pyramid = net.apply(weights, pixels, method=AutoEncoder.encode_source)
         return (*jax.tree.leaves(pyramid), net.apply(weights, pixels, method=AutoEncoder.encode_motion)[0])
 
-    picture = jax.ShapeDtypeStruct((demo.size, demo.size, 3), jnp.uint8)
-    *leaves, code = jax.eval_shape(encode, picture)
+    image = jax.ShapeDtypeStruct((demo.size, demo.size, 3), jnp.uint8)
+    *leaves, code = jax.eval_shape(encode, image)
     tree = jax.tree.structure(
-        jax.eval_shape(lambda p: net.apply(weights, to_float(p)[None], method=AutoEncoder.encode_source), picture)
+        jax.eval_shape(lambda p: net.apply(weights, to_float(p)[None], method=AutoEncoder.encode_source), image)
     )
 
-    def decode(*arrays: jax.Array) -> jax.Array:
+    def decode(*arrays: Array) -> UInt8[Array, "n S S 3"]:
         *pyramid, portrait_code, codes = arrays
         return demo.decode(model.autoencoder_params, jax.tree.unflatten(tree, pyramid), portrait_code, codes)
 
-    said = conditions.empty(
+    example = conditions.empty(
         batch, layout.size, feature_size, context=flow.context, length=flow.window, lookahead=flow.look_ahead
     )
 
-    def sample(noise: jax.Array, audio_scale: jax.Array, emotion_scale: jax.Array, *fields: jax.Array) -> jax.Array:
-        def velocity(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
+    def sample(
+        noise: Float[Array, "B L K"], audio_scale: Float[Array, ""], emotion_scale: Float[Array, ""], *fields: Array
+    ) -> Float[Array, "B L K"]:
+        def velocity(x: Float[Array, "B L K"], t: Float[Array, " B"], condition: Condition) -> Float[Array, "B L K"]:
             return transformer.apply(flow_weights, x, t, condition)
 
         scales = {"audio": guidance.audio_scale(audio_scale, layout), "emotion": emotion_scale}
@@ -90,15 +93,15 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
         condition = Condition(**dict(zip(FIELDS, fields, strict=True)))
         return space.from_whitened(ode.solve(guided, noise, condition, steps)[0])
 
-    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (getattr(said, name) for name in FIELDS)]
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (getattr(example, name) for name in FIELDS)]
     scale = jax.ShapeDtypeStruct((), jnp.float32)
     codes = jax.ShapeDtypeStruct((DECODE_BATCH, layout.size), jnp.float32)
     pyramid_names = [f"pyramid_{i}" for i in range(len(leaves))]
     return {
-        "encode": (encode, [picture], ["picture"]),
+        "encode": (encode, [image], ["picture"]),
         "sample": (
             sample,
-            [jax.ShapeDtypeStruct(said.given.shape, jnp.float32), scale, scale, *shapes],
+            [jax.ShapeDtypeStruct(example.given.shape, jnp.float32), scale, scale, *shapes],
             ["noise", "audio_scale", "emotion_scale", *FIELDS],
         ),
         "decode": (decode, [*leaves, code, codes], [*pyramid_names, "portrait_code", "codes"]),
@@ -106,17 +109,27 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
 
 
 def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int = 10) -> Path:
-    """Exports to the zip file `out`, through a temporary file. Raises InputError for impossible numbers."""
+    """Exports to the zip file `out`, atomically.
+
+    Args:
+      demo: the model.
+      out: the file.
+      batch: windows sampled at once.
+      steps: solver steps.
+
+    Raises:
+      InputError: a number is out of range, or the file cannot be written there.
+    """
     if not (1 <= batch <= 4096 and 1 <= steps <= 1000):
         raise InputError(f"batch {batch} and steps {steps}: both are at least 1, and at most 4096 and 1000.")
     model, path = demo.model, Path(out)
     assert model.flow is not None and model.space is not None
     if path.is_dir() or not path.absolute().parent.is_dir():
         wrong = (
-            "is a folder; give a file name" if path.is_dir() else "lies in a folder that does not exist; make it first"
+            "is a folder; give a file name" if path.is_dir() else "is in a folder that does not exist; create it first"
         )
         raise InputError(f"output {path} {wrong}.")
-    made = programs(demo, batch, steps)
+    exported = programs(demo, batch, steps)
     flow, slices = model.flow.model, demo.layout.slices
     meta = {
         "fingerprint": demo.fingerprint,
@@ -140,7 +153,7 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
             name: [
                 {"name": n, "shape": list(s.shape), "dtype": str(s.dtype)} for n, s in zip(names, shapes, strict=True)
             ]
-            for name, (_, shapes, names) in made.items()
+            for name, (_, shapes, names) in exported.items()
         },
         "note": "Made by demo_jax. What these programs make is synthetic media.",
     }
@@ -148,7 +161,7 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
     arrays: dict[str, Any] = {n: np.asarray(getattr(model.space, n)) for n in ("mean", "whiten", "unwhiten")}
     np.savez(space, **arrays)
     with portable(), AtomicFile(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, (function, shapes, _) in made.items():
+        for name, (function, shapes, _) in exported.items():
             file.writestr(f"{name}.bin", export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())
         file.writestr("space.npz", space.getvalue())
         file.writestr("meta.json", json.dumps(meta, indent=1))
@@ -156,8 +169,8 @@ def write(demo: Pipeline, out: str | os.PathLike, *, batch: int = 1, steps: int 
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, Callable], dict[str, Any]]:
-    """The programs of an exported file, by name, and its meta. Needs jax and nothing of this package's models; copy it
-    where this package is not installed."""
+    """Reads the programs of an exported file, by name, and its meta. Needs only jax: copy it to where this
+    package is not installed."""
     with zipfile.ZipFile(path) as file:
         meta = json.loads(file.read("meta.json"))
         return {name: export.deserialize(bytearray(file.read(f"{name}.bin"))).call for name in meta["inputs"]}, meta
@@ -165,6 +178,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Callable], dict[str, Any]]:
 
 @cli_main
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     parser = CommandParser(
         prog="python -m demo_jax.sampling.export",
         description=__doc__,

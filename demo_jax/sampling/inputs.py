@@ -1,4 +1,4 @@
-"""Portraits and driving videos: finding the face, or cutting where a sidecar beside the file says that it is."""
+"""Portraits and driving videos: cropped around the face that is found, or as a sidecar file says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from demo_jax.errors import InputError
 from demo_jax.media import images, video
@@ -25,19 +26,28 @@ def read_portrait(
     cropped: bool = False,
     face_model: str | os.PathLike | None = None,
     warn: Callable[[str], None] = warnings.warn,
-) -> np.ndarray:
-    """A picture file -> the square crop around the face, uint8 RGB [size, size, 3].
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Reads an image file as the square RGB crop around the face.
 
-    `cropped` says that the picture is such a square already, as does a sidecar beside it: portrait.json with
-    {"cropped": true}, or {"crop": [left, top, side]} in pixels. Otherwise the face is searched for, which needs the
-    `prepare` extra; `warn` is called if there are several, and if a photograph goes to a model of puppets, whose
-    `corpus` is "puppet". Raises InputError.
+    A sidecar file beside the image may give the crop (read_sidecar). Otherwise the face is detected, which needs the
+    `prepare` extra.
+
+    Args:
+      path: the image.
+      size: S.
+      corpus: the model's training corpus; a model of "puppet" warns about photographs.
+      cropped: the image is such a square already.
+      face_model: a face_landmarker.task other than the installed one.
+      warn: called with each warning, such as several faces.
+
+    Raises:
+      InputError: the image or its sidecar cannot be used, or it shows no face.
     """
     image, sidecar = images.read_image(path), read_sidecar(path)
     if corpus == "puppet" and sidecar.get("corpus") != "puppet":
         warn(
-            f"{path} is not a puppet, and this model has only ever seen puppets: expect a poor likeness. Train on "
-            "real video for photographs (README, Real video)."
+            f"{path} is not a puppet, and this model was trained on puppets only: expect a poor likeness. For "
+            "photographs, train on real video (docs/tutorials/train-on-your-video.md)."
         )
     if "crop" in sidecar:
         return resize(cut_square(path, image, sidecar["crop"]), size)
@@ -60,12 +70,12 @@ def driving_frames(
     *,
     face_model: str | os.PathLike | None = None,
     warn: Callable[[str], None] = warnings.warn,
-) -> Iterator[tuple[np.ndarray, bool]]:
-    """The frames of a driving video, 25 a second: one square around the face in all of them, uint8 [size, size, 3], and
-    whether the face was found in each.
+) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], bool]]:
+    """Yields the frames of a driving video, 25 a second, cropped to one square around the face, and whether the face
+    was found in each.
 
-    The face is searched for, which needs the `prepare` extra, and `warn` is called for what is doubtful about it; a
-    sidecar beside the video that says {"cropped": true} leaves a square video as it is. Raises InputError.
+    The face is detected, which needs the `prepare` extra; `warn` is called for several faces, cuts and gaps. A square
+    video with a sidecar {"cropped": true} is used as it is. Raises InputError.
     """
     if images.is_image(path):
         raise InputError(f"drive {path} is an image, not a video; give a video, or a track (npz) of the same model.")
@@ -80,11 +90,11 @@ def driving_frames(
 
 
 def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:
-    """NAME.json beside the picture NAME.png, or {} if there is none. Raises InputError if it is damaged.
+    """Reads NAME.json beside the image NAME.png; {} if there is none. Raises InputError if it is damaged.
 
-    cropped  true: the picture is the square crop around the face already
-    crop     [left, top, side]: that square, in pixels of the picture; it may reach beyond it
-    corpus   the corpus that the picture comes from, for example "puppet"
+    cropped  true: the image is the square crop around the face already
+    crop     [left, top, side]: that square, in pixels of the image; it may extend beyond it
+    corpus   the corpus that the image comes from, for example "puppet"
     """
     path = Path(portrait).with_suffix(".json")
     if not path.is_file():
@@ -93,19 +103,21 @@ def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:
     try:
         sidecar = parse_json(read_text(path, name), name)
     except InputError as error:
-        raise InputError(f"{str(error).rstrip('.')}; mend or remove it.") from error
+        raise InputError(f"{str(error).rstrip('.')}; correct or remove it.") from error
     if not isinstance(sidecar, dict):
-        raise InputError(f'{name} is not like {{"cropped": true}}; mend or remove it.')
+        raise InputError(f'{name} is not like {{"cropped": true}}; correct or remove it.')
     given = {key: value for key, value in sidecar.items() if value is not None}
     if "cropped" in given:
         check_flag(f"cropped in {path}", given["cropped"])
     return given
 
 
-def cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndarray:
-    """The square crop = [left, top, side] of uint8 [H, W, 3]; beyond the picture its edge is repeated.
+def cut_square(
+    path: str | os.PathLike, image: UInt8[np.ndarray, "H W 3"], crop: Any
+) -> UInt8[np.ndarray, "side side 3"]:
+    """Cuts out the square crop = [left, top, side]; beyond the image its edge is repeated.
 
-    `path` is the picture's name, for the messages. Raises InputError if crop is no such square.
+    `path` is the image's name, for messages. Raises InputError if crop is not such a square.
     """
     height, width = image.shape[:2]
     wrong = f"the sidecar of {path} has crop {crop!r}"
@@ -113,16 +125,16 @@ def cut_square(path: str | os.PathLike, image: np.ndarray, crop: Any) -> np.ndar
         left, top, side = (round(value) for value in crop)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{wrong}; it should be [left, top, side] in pixels.") from error
-    on_picture = -side < left < width and -side < top < height
-    if not (SMALLEST_CROP <= side <= 4 * max(height, width) and on_picture):
+    overlaps = -side < left < width and -side < top < height
+    if not (SMALLEST_CROP <= side <= 4 * max(height, width) and overlaps):
         raise InputError(f"{wrong}, which does not lie on its {width} x {height} pixels.")
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
     return image[np.ix_(rows, columns)]
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Square uint8 [S, S, 3] -> [size, size, 3], without aliasing."""
+def resize(image: UInt8[np.ndarray, "side side 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
+    """Resizes a square image to `size` pixels without aliasing."""
     from PIL import Image
 
     if image.shape[0] == size:

@@ -1,13 +1,13 @@
-"""A manifest of jobs: what each line may say, and which of them an earlier call has finished.
+"""A manifest of jobs: reading its lines, and finding the jobs that an earlier call finished.
 
-One JSON object a line. `portrait` and `audio` (or `silence`, seconds) name the inputs, `out` the video's name in the
-output folder; what else a job may say are sample.py's controls and sampling flags with underscores, `seed` and
-`cropped`, and lists where a flag may be repeated:
+Each line is a JSON object. `portrait` and `audio` (or `silence`, seconds) are the inputs, `out` is the video's name in
+the output folder. A job may also have `seed`, `cropped`, and sample.py's controls and sampling flags, with underscores,
+and with lists where a flag may be repeated:
 
     {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "seed": 3, "hold": ["pose"], "set": ["yaw=+10"]}
 
-Paths count from the manifest's folder. Values are taken as JSON has them: numbers without quotes, true and false and
-nothing else where yes or no is meant; null is as if the name were left out.
+Paths are relative to the manifest's folder. Values have their JSON type: numbers without quotes, and true or false for
+yes or no; null is the same as leaving the name out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 from demo_jax.errors import InputError
 from demo_jax.media.text_files import check_flag, parse_json, read_lines
 from demo_jax.sampling.options import Options
-from demo_jax.sampling.pipeline import output_names
+from demo_jax.sampling.outputs import output_names
 
 RESULTS = "results.jsonl"
-MAX_INTEGER = 2**63  # JSON's have no limit; from about 10^308 on they are no floats
+MAX_INTEGER = 2**63  # JSON has no limit; floats end at about 10^308
 _OPTIONS = {f.name for f in dataclasses.fields(Options)}
 _CONTROLS = {"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"}
 _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
@@ -34,17 +34,18 @@ _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ManifestJob:
-    """One line of a manifest, checked as far as that is possible without opening its files.
+    """One line of a manifest, checked as far as possible without opening its files.
 
-    line      its number, from 1
-    said      the line as it was, for the fingerprint
-    portrait, audio   paths; audio None = silence for `silence` seconds
-    out       the video's path
-    options, controls as sample.py takes them; controls still in words
+    line             its number, from 1
+    fields           the line's values as written, for the fingerprint
+    portrait, audio  paths; audio None = silence for `silence` seconds
+    out              the video's path
+    options          of the sampler
+    controls         values of sample.py's flags, not parsed yet
     """
 
     line: int
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     portrait: Path
     audio: Path | None
     silence: float
@@ -54,9 +55,9 @@ class ManifestJob:
     controls: Mapping[str, Any]
 
     def fingerprint(self, model: str) -> str:
-        """What decides the video: the line, the options (defaults too), the contents of the files that it names, and
-        the model. A file that cannot be read counts as none: what is wrong with it is said when the job begins."""
-        facts = [self.said, dataclasses.asdict(self.options), model]
+        """Hash of everything that decides the video: the line, the options (defaults too), the contents of the files it
+        names, and the model. An unreadable file counts as missing; its error is reported when the job starts."""
+        facts = [self.fields, dataclasses.asdict(self.options), model]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for path in self.files:
             try:
@@ -67,16 +68,16 @@ class ManifestJob:
 
     @property
     def files(self) -> list[Path]:
-        """Every file that the job reads."""
+        """All files that the job reads."""
         named = [self.portrait, self.portrait.with_suffix(".json")]
         named += [] if self.audio is None else [self.audio]
         named += [Path(self.controls[n]) for n in ("track", "keyframes") if self.controls.get(n)]
-        return named + [Path(word.partition("=")[2]) for word in self.controls.get("drive", ())]
+        return named + [Path(drive.partition("=")[2]) for drive in self.controls.get("drive", ())]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InvalidJob:
-    """A line that cannot be a job, and why."""
+    """A line that is not a valid job, and the reason."""
 
     line: int
     out: str
@@ -84,8 +85,8 @@ class InvalidJob:
 
 
 def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[ManifestJob | InvalidJob]:
-    """The jobs of a manifest, in order; their videos go into `folder`. Raises InputError if it cannot be read or says
-    nothing; a bad line is InvalidJob and spoils no other."""
+    """Reads the jobs of a manifest, in order; their videos go into `folder`. A bad line becomes an InvalidJob and does
+    not stop the others. Raises InputError if the manifest is empty or cannot be read."""
     file = Path(path)
     lines = read_lines(file, f"manifest {path}")
     jobs: list[ManifestJob | InvalidJob] = []
@@ -108,7 +109,8 @@ def read_manifest(path: str | os.PathLike, folder: str | os.PathLike) -> list[Ma
 
 
 def _without_overwriting(job: ManifestJob, read: Mapping[Path, ManifestJob]) -> ManifestJob | InvalidJob:
-    """The job, unless it would replace a file that a line of the manifest reads: `read`, file -> the first such job."""
+    """Returns the job, or an InvalidJob if it would replace an input of a job. `read`: file -> the first job that reads
+    it."""
     for path in output_names(job.out):
         if user := read.get(_place(path)):
             error = f"{path} would be replaced, but line {user.line} reads it; give another out."
@@ -119,7 +121,7 @@ def _without_overwriting(job: ManifestJob, read: Mapping[Path, ManifestJob]) -> 
 def _place(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, ValueError):  # a name that no system takes; what is wrong with it is said when the job begins
+    except (OSError, ValueError):  # a name that the system refuses; reported when the job starts
         return path
 
 
@@ -131,48 +133,48 @@ def _name(line: str) -> str:
 
 
 def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
-    said = parse_json(line, "it")
-    if not isinstance(said, dict):
+    fields = parse_json(line, "it")
+    if not isinstance(fields, dict):
         raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
-    said = {name: value for name, value in said.items() if value is not None}
+    fields = {name: value for name, value in fields.items() if value is not None}
     known = _OPTIONS | _CONTROLS | _INPUTS
-    if unknown := sorted(set(said) - known):
-        raise InputError(f"{unknown[0]!r} is not known; a job may say {', '.join(sorted(known))}.")
-    for name, value in said.items():
+    if unknown := sorted(set(fields) - known):
+        raise InputError(f"{unknown[0]!r} is not known; a job may have {', '.join(sorted(known))}.")
+    for name, value in fields.items():
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
             raise InputError(f"{name} is too large a number.")
     for name in ("portrait", "out"):
-        if not isinstance(said.get(name), str) or not said[name]:
+        if not isinstance(fields.get(name), str) or not fields[name]:
             raise InputError(f"it has no {name!r}.")
-    if ("audio" in said) == ("silence" in said):
+    if ("audio" in fields) == ("silence" in fields):
         raise InputError("it needs either 'audio' or 'silence'.")
-    out = folder / said["out"]
-    if "\x00" in said["out"] or out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
-        raise InputError(f"out {said['out']!r} is not the name of an .mp4 in the output folder.")
-    if not (base / said["portrait"]).name:
-        raise InputError(f"portrait {said['portrait']!r} is not a file.")
-    controls = {name: said[name] for name in _CONTROLS & said.keys()}
+    out = folder / fields["out"]
+    if "\x00" in fields["out"] or out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
+        raise InputError(f"out {fields['out']!r} is not the name of an .mp4 in the output folder.")
+    if not (base / fields["portrait"]).name:
+        raise InputError(f"portrait {fields['portrait']!r} is not a file.")
+    controls = {name: fields[name] for name in _CONTROLS & fields.keys()}
     for name in ("hold", "gain", "set", "drive", "blink"):
         if name in controls:
-            controls[name] = _words(name, controls[name])
+            controls[name] = _strings(name, controls[name])
     for name in ("track", "keyframes"):
         if name in controls:
             controls[name] = str(base / _text(name, controls[name]))
-    controls["drive"] = [_rebased(word, base) for word in controls.get("drive", ())]
+    controls["drive"] = [_rebased(drive, base) for drive in controls.get("drive", ())]
     if "look_at_camera" in controls:
-        controls["look_at_camera"] = check_flag("look_at_camera", said["look_at_camera"])
-    options = Options(**{name: said[name] for name in _OPTIONS & said.keys()})
-    silence = said.get("silence", 0)
+        controls["look_at_camera"] = check_flag("look_at_camera", fields["look_at_camera"])
+    options = Options(**{name: fields[name] for name in _OPTIONS & fields.keys()})
+    silence = fields.get("silence", 0)
     if not _is_number(silence):
         raise InputError(f"silence {silence!r} is not a number of seconds.")
     return ManifestJob(
         line=number,
-        said=said,
-        portrait=base / said["portrait"],
-        audio=base / _text("audio", said["audio"]) if "audio" in said else None,
+        fields=fields,
+        portrait=base / fields["portrait"],
+        audio=base / _text("audio", fields["audio"]) if "audio" in fields else None,
         silence=float(silence),
         out=out,
-        cropped=check_flag("cropped", said.get("cropped", False)),
+        cropped=check_flag("cropped", fields.get("cropped", False)),
         options=options,
         controls=controls,
     )
@@ -184,24 +186,24 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _words(name: str, value: Any) -> list[str]:
-    words = value if isinstance(value, list) else [value]
-    if not all(isinstance(word, str) or _is_number(word) for word in words):
+def _strings(name: str, value: Any) -> list[str]:
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) or _is_number(item) for item in items):
         raise InputError(f"{name} {value!r}: give a string or a list of strings.")
-    return [str(word) for word in words]
+    return [str(item) for item in items]
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _rebased(word: str, base: Path) -> str:
-    name, equals, path = word.partition("=")
-    return f"{name}{equals}{base / path}" if path else word
+def _rebased(drive: str, base: Path) -> str:
+    name, equals, path = drive.partition("=")
+    return f"{name}{equals}{base / path}" if path else drive
 
 
 def finished(folder: Path) -> dict[str, str]:
-    """Video name -> fingerprint of the job that made it, by the results that earlier calls have left."""
+    """Video name -> fingerprint of the job that made it, from the results.jsonl of earlier calls."""
     done: dict[str, str] = {}
     path = folder / RESULTS
     for line in read_lines(path, str(path)) if path.exists() else []:
@@ -210,5 +212,5 @@ def finished(folder: Path) -> dict[str, str]:
             if row["status"] == "done":
                 done[row["out"]] = row["fingerprint"]
         except (ValueError, KeyError, TypeError):
-            continue  # the last line of a call that was killed while it wrote
+            continue  # the last line of a call that was killed while writing it
     return done

@@ -20,8 +20,8 @@ class Options:
     seed: int = 0
     steps: int = 10  # solver steps
     solver: str = "euler"  # one of ode.SOLVERS
-    audio_scale: float = 2.0  # classifier-free guidance; 1 = as trained; above 1 the lips, only, follow speech more
-    emotion_scale: float = 1.0
+    audio_scale: float | int = 2.0  # classifier-free guidance; 1 = as trained; above 1 only the lips follow more
+    emotion_scale: float | int = 1.0
     emotion: str = ""  # one of factors.EMOTIONS, or "neutral,2.5:happy" (happy from 2.5 s on); "" = generated
 
     def __post_init__(self) -> None:

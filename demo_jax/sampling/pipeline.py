@@ -1,19 +1,18 @@
 """The Python API: portrait + speech (+ controls) -> talking video and motion track.
 
-    from demo_jax.sampling import pipeline
-    from demo_jax.sampling.controls import Controls
+    from demo_jax import Controls, load
 
-    demo = pipeline.load()                                   # the bundled puppet model; or load("runs/my_flow")
+    demo = load()                                            # the bundled puppet model; or load("runs/my_flow")
     demo.generate("portrait.png", "speech.wav", "out.mp4", controls=Controls.parse(hold="pose", set="gaze_yaw=+10"))
 
     portrait, speech = demo.read_portrait("portrait.png"), demo.read_speech("speech.wav")
-    for image, code in demo.frames(portrait, speech):        # as they are made
+    for image, code in demo.frames(portrait, speech):        # as they are generated
         ...
-    for image, code in demo.stream(portrait, microphone):    # pieces of int16 sound as they arrive
+    for image, code in demo.stream(portrait, microphone):    # chunks of int16 audio as they arrive
         ...
 
-Frames are made window by window and decoded in batches of a fixed size, so three compiled programs serve any length of
-speech, and memory does not grow with it.
+Motion is sampled window by window and decoded in batches of a fixed size, so three compiled programs serve any length
+of speech, and memory does not grow with it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, Float32, Int16, PyTree, UInt8
 
 from demo_jax.audio.registry import extractor
 from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_model
@@ -41,23 +40,30 @@ from demo_jax.errors import InputError
 from demo_jax.faces.driving import fill_gaps
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.media import audio as audio_files
-from demo_jax.media.files import check_output
-from demo_jax.media.video_writer import SYNTHETIC, VideoWriter, check_video_output
+from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.sampling import inputs
 from demo_jax.sampling.controls import FREE, Controls, Drive
 from demo_jax.sampling.options import DEFAULTS, Options
+from demo_jax.sampling.outputs import output_paths, refuse_overwriting
 from demo_jax.sampling.session import MotionGenerator, SamplingSession
 from demo_jax.sampling.tracks import MotionTrack, read_codes, write_track
 
 DECODE_BATCH = 10  # frames decoded at once
 MAX_SILENCE = 24 * 3600  # seconds
-READOUT_MIN_R2 = 0.5  # a blendshape that codes explain less well than this is left free in the track
+READOUT_MIN_R2 = 0.5  # blendshapes with a lower R2 of the readout are left free in the track
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What `generate` made. `seconds` is the wall time of sampling, decoding and encoding, with compilation."""
+    """The result of `generate`.
+
+    video, tracks  the files written
+    frames         of the video
+    windows        sampled
+    evaluations    NFE in all
+    seconds        wall time of sampling, decoding and encoding, with compilation
+    """
 
     video: Path
     tracks: tuple[Path, Path]
@@ -78,24 +84,26 @@ class Pipeline:
         self.size = model.autoencoder.model.size
         self._flow, self._space = model.flow.model, jax.device_get(model.space)
         features = extractor(model.flow.data.feature)
-        learned = model.meta.get("feature_version")  # None of codes that did not say
-        if learned is not None and learned != features.version:
+        trained_on = model.meta.get("feature_version")  # None if the codes did not record it
+        if trained_on is not None and trained_on != features.version:
             raise InputError(
-                f"{model.path} learned to hear by version {learned} of the audio features {features.name}; this is "
-                f"version {features.version}. Train it on with codes that hold those: "
+                f"{model.path} was trained on version {trained_on} of the audio features {features.name}; this is "
+                f"version {features.version}. Continue its training on codes with these features: "
                 f"--config.start_from={model.path}, and see python -m data_pipelines.add_features --help."
             )
         self._features_version = features.version
         self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
         autoencoder = AutoEncoder(model.autoencoder.model)
 
-        def encode(params: PyTree, image: jax.Array) -> tuple[PyTree, jax.Array]:
+        def encode(params: PyTree, image: UInt8[Array, "S S 3"]) -> tuple[PyTree, Float[Array, " K"]]:
             pixels = to_float(image)[None]
             variables = {"params": params}
             pyramid = autoencoder.apply(variables, pixels, method=AutoEncoder.encode_source)
             return pyramid, autoencoder.apply(variables, pixels, method=AutoEncoder.encode_motion)[0]
 
-        def decode(params: PyTree, pyramid: PyTree, source_code: jax.Array, codes: jax.Array) -> jax.Array:
+        def decode(
+            params: PyTree, pyramid: PyTree, source_code: Float[Array, " K"], codes: Float[Array, "n K"]
+        ) -> UInt8[Array, "n S S 3"]:
             rows = len(codes)
             pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (rows, *a.shape[1:])), pyramid)
             source = jnp.broadcast_to(source_code[None], codes.shape)
@@ -103,7 +111,7 @@ class Pipeline:
             return to_uint8(images)
 
         self._encode = jax.jit(encode)
-        self.decode = decode  # pure; params, pyramid [1, ..], source_code [K], codes [n, K] -> uint8 [n, S, S, 3]
+        self.decode = decode  # a pure function
         self._decode = jax.jit(decode)
         self._read_motion = jax.jit(
             lambda params, images: autoencoder.apply(
@@ -118,32 +126,34 @@ class Pipeline:
         cropped: bool = False,
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "S S 3"]:
         """inputs.read_portrait for this model."""
         corpus = str(self.model.meta.get("corpus", ""))
         return inputs.read_portrait(path, self.size, corpus, cropped=cropped, face_model=face_model, warn=warn)
 
-    def read_speech(self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn) -> np.ndarray:
-        """A sound or video file -> mono 16 kHz int16, lengthened with silence to whole video frames: [T * 640].
+    def read_speech(
+        self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn
+    ) -> Int16[np.ndarray, " samples"]:
+        """Reads an audio or video file as mono 16 kHz, padded with silence to whole video frames (T * 640 samples).
         `warn` is called if it has several tracks, or is digital silence. Raises InputError."""
         return audio_files.read_recording(path, warn).speech
 
     def read_drive(
         self,
-        words: Sequence[str],
+        assignments: Sequence[str],
         *,
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
     ) -> dict[str, Drive]:
-        """["lip=a.mp4", "+pose=b_track.npz"] -> what Controls takes as `drive`: factor -> motion. A leading + counts
-        from the file's first frame and adds to the portrait's own. Raises InputError."""
+        """Reads ["lip=a.mp4", "+pose=b_track.npz"] as the argument `drive` of Controls: factor -> motion. A leading +
+        adds the change since the file's first frame to the portrait's own code. Raises InputError."""
         drives: dict[str, Drive] = {}
         motions: dict[str, np.ndarray] = {}
-        for word in words:
-            name, equals, path = word.partition("=")
+        for assignment in assignments:
+            name, equals, path = assignment.partition("=")
             factor = name.strip().removeprefix("+")
             if not (equals and path):
-                raise InputError(f"drive {word!r} is not FACTOR=FILE, as in lip=talk.mp4.")
+                raise InputError(f"drive {assignment!r} is not FACTOR=FILE, as in lip=talk.mp4.")
             if factor in drives:
                 raise InputError(f"drive: {factor} is given twice.")
             if path not in motions:
@@ -157,13 +167,13 @@ class Pipeline:
         *,
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
-    ) -> np.ndarray:
-        """The raw motion codes [T, K] of a driving video, read by this model's motion encoder; or those in a track
-        (npz) that this model wrote.
+    ) -> Float[np.ndarray, "T K"]:
+        """The raw motion codes of a driving video, from this model's motion encoder; or those in a track (npz) that
+        this model wrote.
 
-        One square around the face is cut out of all frames, which needs the `prepare` extra; a sidecar beside the video
-        that says {"cropped": true} leaves a square video as it is. Where no face is found, short gaps are interpolated
-        and longer ones NaN; `warn` says so. Raises InputError.
+        All frames are cropped to one square around the face, which needs the `prepare` extra; a square video with a
+        sidecar {"cropped": true} is used as it is. Where no face is found, short gaps are interpolated and longer ones
+        NaN, with a warning. Raises InputError.
         """
         if Path(path).suffix.lower() == ".npz":
             codes = read_codes(path, self.fingerprint)
@@ -171,13 +181,13 @@ class Pipeline:
                 raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {self.layout.size}.")
             return codes
         frames = inputs.driving_frames(path, self.size, face_model=face_model, warn=warn)
-        read, found = [], []
+        codes_read, found = [], []
         while rows := list(itertools.islice(frames, DECODE_BATCH)):
             batch = [image for image, _ in rows]
-            found += [seen for _, seen in rows]
+            found += [shown for _, shown in rows]
             images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
-            read.append(np.asarray(self._read_motion(self.model.autoencoder_params, images))[: len(batch)])
-        return fill_gaps(np.concatenate(read), np.array(found))
+            codes_read.append(np.asarray(self._read_motion(self.model.autoencoder_params, images))[: len(batch)])
+        return fill_gaps(np.concatenate(codes_read), np.array(found))
 
     def frames(
         self,
@@ -185,14 +195,20 @@ class Pipeline:
         speech: np.ndarray,
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The frames of the video in order: (uint8 RGB [S, S, 3], raw motion code [K] float32).
+    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
+        """Yields the frames of the video in order: RGB image and raw motion code.
 
-        portrait uint8 [S, S, 3], speech int16 [T * 640], as read_portrait and read_speech give them; anything else
-        raises InputError.
+        Args:
+          portrait: uint8 [S, S, 3], from read_portrait.
+          speech: int16 [T * 640], from read_speech or silence.
+          controls: of the motion.
+          options: of the sampler.
+
+        Raises:
+          InputError: an array of another shape or type, or a control that begins after the end.
         """
         pyramid, code = self.encode_source(portrait)
-        return self._draw(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
+        return self._decode_motion(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
 
     def stream(
         self,
@@ -200,21 +216,22 @@ class Pipeline:
         chunks: Iterable[np.ndarray],
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The same while the sound is still arriving: `chunks` are its pieces, int16 [n] of any length, and are pulled
-        one by one. Frames come STREAM_HOP at a time, as soon as the sound of these and of the look-ahead is there."""
+    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
+        """Like `frames`, from audio that is still arriving: `chunks` are int16 [n] of any length, pulled one by one.
+        STREAM_HOP frames come at a time, as soon as their audio and that of the lookahead has arrived."""
         pyramid, code = self.encode_source(portrait)
-        return self._draw(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
+        return self._decode_motion(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
 
-    def encode_source(self, portrait: np.ndarray) -> tuple[PyTree, jax.Array]:
-        """The portrait's feature pyramid and raw code [K]."""
+    def encode_source(self, portrait: np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
+        """Returns the feature pyramid and the raw code of a portrait, uint8 [S, S, 3]. Raises InputError for another
+        shape or type."""
         if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
             raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
         return self._encode(self.model.autoencoder_params, portrait)
 
-    def _draw(
-        self, pyramid: PyTree, source_code: jax.Array, motion: Iterator[np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _decode_motion(
+        self, pyramid: PyTree, source_code: Float[Array, " K"], motion: Iterator[Float32[np.ndarray, "_ K"]]
+    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
         for codes in motion:
             for start in range(0, len(codes), DECODE_BATCH):
                 batch = codes[start : start + DECODE_BATCH]
@@ -224,25 +241,25 @@ class Pipeline:
 
     def motion(
         self,
-        portrait_code: np.ndarray,
+        portrait_code: Float[np.ndarray, " K"],
         speech: np.ndarray,
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[np.ndarray]:
-        """Raw motion codes [n, K] float32 to decode, window by window. portrait_code [K] is the portrait's own, raw."""
+    ) -> Iterator[Float32[np.ndarray, "n K"]]:
+        """Yields the raw motion codes to decode, window by window, for a portrait with this raw code."""
         if not len(speech):
-            raise InputError("the audio is empty (0 samples); silence(seconds) makes some in which nobody speaks.")
+            raise InputError("the audio is empty (0 samples); silence(seconds) makes audio without speech.")
         controls.check_length(len(speech) // SAMPLES_PER_FRAME)
         return self._motion(self.model.flow_params, portrait_code, [speech], controls, options, self._motion.whole)
 
     def motion_stream(
         self,
-        portrait_code: np.ndarray,
+        portrait_code: Float[np.ndarray, " K"],
         chunks: Iterable[np.ndarray],
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[np.ndarray]:
-        """The same from pieces of sound as they arrive, STREAM_HOP frames at a time."""
+    ) -> Iterator[Float32[np.ndarray, "n K"]]:
+        """Like `motion`, from chunks of audio as they arrive, STREAM_HOP frames at a time."""
         return self._motion(self.model.flow_params, portrait_code, chunks, controls, options, self._motion.streamed)
 
     def generate(
@@ -258,30 +275,42 @@ class Pipeline:
         progress: bool = False,
         warn: Callable[[str], None] = warnings.warn,
     ) -> Result:
-        """Makes the video `out` (.mp4), and beside it <name>_track.npz and .csv. Nothing is left if it fails.
+        """Writes the video `out` (.mp4), and beside it <name>_track.npz and .csv. A failure leaves nothing behind.
 
-        `audio` may be the speech itself, int16 [T * 640], such as `silence(10)`. The sound of a file is in the video as
-        it was recorded, up to 48 kHz stereo.
+        Args:
+          portrait: an image file.
+          audio: an audio or video file, whose audio is in the video as it was recorded, up to 48 kHz stereo; or the
+            speech itself, int16 [T * 640], such as `silence(10)`.
+          out: the video's name.
+          controls: of the motion.
+          options: of the sampler.
+          cropped: the portrait is a square around the face already.
+          face_model: a face_landmarker.task other than the installed one.
+          progress: show a progress bar.
+          warn: called with each warning.
 
-        Raises InputError for anything unusable: portrait, audio, output folder, controls.
+        Raises:
+          InputError: the portrait, the audio, the output folder or a control cannot be used.
         """
         video, *tracks = output_paths(out)
         refuse_overwriting((video, *tracks), [p for p in (portrait, audio) if not isinstance(p, np.ndarray)])
-        sound = audio if isinstance(audio, np.ndarray) else audio_files.read_recording(audio, warn)
-        speech = sound if isinstance(sound, np.ndarray) else sound.speech
+        recording = audio if isinstance(audio, np.ndarray) else audio_files.read_recording(audio, warn)
+        speech = recording if isinstance(recording, np.ndarray) else recording.speech
         image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
         count = len(speech) // SAMPLES_PER_FRAME
         begin, codes = time.monotonic(), []
-        made = self.frames(image, speech, controls, options)
-        first = next(made)  # so that a control that cannot be met is refused before a file is opened
+        frames = self.frames(image, speech, controls, options)
+        first = next(frames)  # an impossible control is refused before a file is opened
         written: list[Path] = []
         try:
             with (
-                VideoWriter(video, (self.size, self.size), waveform=sound, metadata=self.metadata(options)) as writer,
+                VideoWriter(
+                    video, (self.size, self.size), waveform=recording, metadata=self.metadata(options)
+                ) as writer,
                 _progress_bar(count, progress) as bar,
             ):
-                for picture, code in _chain(first, made):
-                    writer.write(picture)
+                for frame, code in itertools.chain([first], frames):
+                    writer.write(frame)
                     codes.append(code)
                     bar.update()
                 track = self.track(np.stack(codes))
@@ -291,19 +320,19 @@ class Pipeline:
             for path in written:
                 path.unlink(missing_ok=True)
             raise
-        windows_made = math.ceil(count / self._flow.window)
+        window_count = math.ceil(count / self._flow.window)
         return Result(
             video=video,
             tracks=(tracks[0], tracks[1]),
             frames=count,
-            windows=windows_made,
-            evaluations=windows_made * options.evaluations * (2 if controls.camera else 1),
+            windows=window_count,
+            evaluations=window_count * options.evaluations * (2 if controls.camera else 1),
             seconds=time.monotonic() - begin,
         )
 
-    def track(self, codes: np.ndarray) -> MotionTrack:
-        """Raw codes [T, K] -> a motion track in the record's units; blendshapes through the linear readout, NaN where
-        the readout explains less than half of the variance."""
+    def track(self, codes: Float[np.ndarray, "T K"]) -> MotionTrack:
+        """Converts raw codes to a motion track in the record's units; blendshapes come from the linear readout, NaN
+        where it explains less than half of the variance."""
         calibrated = codes[:, self.layout.calibrated] * CALIBRATED_SCALE
         r2 = np.nan_to_num(self._space.readout_r2, nan=-np.inf)
         expression = np.where(r2 >= READOUT_MIN_R2, self._space.expression(codes), np.nan)
@@ -313,9 +342,9 @@ class Pipeline:
         return MotionTrack(columns=columns, codes=codes, fingerprint=self.fingerprint)
 
     def start(
-        self, portrait_code: np.ndarray, speech: np.ndarray, controls: Controls, options: Options
+        self, portrait_code: Float[np.ndarray, " K"], speech: np.ndarray, controls: Controls, options: Options
     ) -> SamplingSession:
-        """The same for whoever samples the windows himself, with `sample`: many performances in one batch."""
+        """Starts a session whose windows the caller samples with `sample`, so many sessions can share a batch."""
         return self._motion.start(portrait_code, [speech], controls, options, self._motion.whole)
 
     @property
@@ -325,45 +354,25 @@ class Pipeline:
 
     @property
     def fingerprint(self) -> str:
-        """Of the motion encoder: what codes mean."""
+        """Fingerprint of the motion encoder; codes of models with the same one are interchangeable."""
         return str(self.model.meta.get("encoder_fingerprint", ""))
 
     @property
     def model_fingerprint(self) -> str:
-        """Of all that makes a video: with another one videos differ, also where `fingerprint` is the same."""
+        """Fingerprint of everything that decides a video."""
         return self.model.fingerprint(self._features_version)
 
     def metadata(self, options: Options) -> dict[str, str]:
-        """What a video says of itself: that it is synthetic, and which model made it."""
+        """Metadata of a video: a mark of synthetic media, the model and the seed."""
         name = Path(self.model.path).name
         label = f"{SYNTHETIC} Checkpoint: {name} {self.fingerprint}".rstrip()
         label += f"; model {self.model_fingerprint}; seed {options.seed}."
         return {"comment": label, "description": label}
 
 
-def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
-    """The files that `generate` makes for the video `out`: video, track npz, track csv. Raises InputError if one of
-    them cannot be made."""
-    video, npz, csv = output_names(check_video_output(out))
-    return video, check_output(npz, (".npz",)), check_output(csv, (".csv",))
-
-
-def output_names(video: Path) -> tuple[Path, Path, Path]:
-    """The video, and what its tracks are called."""
-    npz, csv = (video.with_name(f"{video.stem}_track{suffix}") for suffix in (".npz", ".csv"))
-    return video, npz, csv
-
-
-def refuse_overwriting(outputs: Iterable[str | os.PathLike], files: Iterable[str | os.PathLike]) -> None:
-    """Raises InputError if a file that is read would be replaced by one that is written."""
-    made = {Path(path).resolve() for path in outputs}
-    for file in files:
-        if Path(file).resolve() in made:
-            raise InputError(f"{file} is an input and would be replaced by the output; give another output name.")
-
-
-def silence(seconds: float) -> np.ndarray:
-    """Sound in which nobody speaks, int16 [T * 640]: a face idles. Raises InputError for an impossible length."""
+def silence(seconds: float) -> Int16[np.ndarray, " samples"]:
+    """Digital silence of whole video frames (T * 640 samples), for an idle face. Raises InputError for an impossible
+    length."""
     frames = round(seconds * FPS) if math.isfinite(seconds) else 0
     if not 1 <= frames <= MAX_SILENCE * FPS:
         raise InputError(f"silence of {seconds:g} s: it must last from {1 / FPS:g} to {MAX_SILENCE} s.")
@@ -371,14 +380,9 @@ def silence(seconds: float) -> np.ndarray:
 
 
 def load(checkpoint: str | os.PathLike | None = None) -> Pipeline:
-    """The model in folder `checkpoint` (a work directory of train.py, or a published model), or the bundled puppet
-    model. Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
+    """Loads the model in folder `checkpoint` (a work directory of train.py, or a published model); None = the bundled
+    puppet model. Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
     return Pipeline(load_model(BUNDLED if checkpoint is None else checkpoint))
-
-
-def _chain(first: tuple[np.ndarray, np.ndarray], rest: Iterator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    yield first
-    yield from rest
 
 
 @contextlib.contextmanager

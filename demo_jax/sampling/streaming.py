@@ -1,4 +1,4 @@
-"""A video while its sound arrives: pieces of sound in, frames out, and how late they were."""
+"""Makes a video while its audio arrives: chunks of audio in, frames out, and the latency."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
+from jaxtyping import Int16, UInt8
 
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.media.video_writer import LiveWriter
 from demo_jax.sampling.controls import FREE, Controls
 from demo_jax.sampling.options import DEFAULTS, Options
-from demo_jax.sampling.pipeline import Pipeline, output_paths
+from demo_jax.sampling.outputs import output_paths
+from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.session import STREAM_HOP
 from demo_jax.sampling.tracks import write_track
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamResult:
-    """What a stream did. Seconds: `first_frame` from the arrival of the last sound that it needs until it was handed to
-    the encoder; `latest`, the same of the latest of all hops; `busy`, sampling, decoding and writing in all."""
+    """Latency and speed of a stream; times in seconds.
+
+    frames       of the video
+    first_frame  latency of the first frame: from the arrival of the last audio it depends on until it is written
+    latest       the largest latency of all frames
+    busy         time spent on sampling, decoding and writing
+    """
 
     frames: int
     first_frame: float
@@ -32,31 +39,31 @@ class StreamResult:
 
     @property
     def frames_a_second(self) -> float:
-        """What could be sustained if sound arrived fast enough."""
+        """The frame rate that could be sustained if audio arrived fast enough."""
         return self.frames / max(self.busy, 1e-9)
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of video: below 1 it keeps up."""
+        """Seconds of work for a second of video; below 1 the stream keeps up."""
         return FPS * self.busy / max(self.frames, 1)
 
 
-def paced(speech: np.ndarray) -> Iterator[np.ndarray]:
-    """A recording as a microphone would give it: a frame's samples at a time, none before they have been spoken."""
+def paced(speech: Int16[np.ndarray, " samples"]) -> Iterator[Int16[np.ndarray, " n"]]:
+    """Yields a recording in real time, as a microphone would: one frame's samples at a time."""
     begin = time.monotonic()
     for i in range(0, len(speech), SAMPLES_PER_FRAME):
         time.sleep(max(begin + (i / SAMPLES_PER_FRAME + 1) / FPS - time.monotonic(), 0))
         yield speech[i : i + SAMPLES_PER_FRAME]
 
 
-def raw_pieces(stream: BinaryIO) -> Iterator[np.ndarray]:
-    """Raw 16 kHz mono int16 (little-endian) from a file or pipe, as it arrives. An interrupt ends it, as its end does:
-    who speaks into a microphone stops so. Raises InputError if it begins as a sound file does."""
+def raw_chunks(stream: BinaryIO) -> Iterator[Int16[np.ndarray, " n"]]:
+    """Yields raw 16 kHz mono int16 (little-endian) from a file or pipe as it arrives. An interrupt ends it like the end
+    of the input, since that is how one stops a microphone. Raises InputError if the data is an audio file."""
     rest, begun = b"", False
     try:
         while data := os.read(stream.fileno(), 2 * SAMPLES_PER_FRAME):
             data = rest + data
-            if not begun and len(data) < 12:  # bytes, by which a file's kind is known
+            if not begun and len(data) < 12:  # bytes that identify a file format
                 rest = data
                 continue
             if not begun:
@@ -71,30 +78,30 @@ def raw_pieces(stream: BinaryIO) -> Iterator[np.ndarray]:
 
 
 def _check_raw(data: bytes) -> None:
-    signs = {
+    signatures = {
         b"RIFF": "a wav", b"RF64": "a wav", b"ID3": "an mp3", b"OggS": "an ogg", b"fLaC": "a flac", b"FORM": "an aiff",
         b".snd": "an au", b"caff": "a caf", b"\x1a\x45\xdf\xa3": "a matroska or webm", b"#!AMR": "an amr",
     }  # fmt: skip
-    kind = next((kind for sign, kind in signs.items() if data.startswith(sign)), "")
+    kind = next((kind for signature, kind in signatures.items() if data.startswith(signature)), "")
     if data[4:8] == b"ftyp":
         kind = "an mp4 or m4a"
     if _is_mp3(data):
         kind = "an mp3"
     if kind:
         raise InputError(
-            f"standard input is {kind} file, not raw sound; give the file's name to --audio, or decode it first: "
+            f"standard input is {kind} file, not raw audio; give the file's name to --audio, or decode it first: "
             "ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -"
         )
 
 
 def _is_mp3(data: bytes) -> bool:
-    """Whether an MPEG layer 3 frame begins here, and another one where it ends."""
+    """Whether an MPEG layer 3 frame begins here, followed by another one."""
     if data[0] != 0xFF or data[1] & 0xE6 != 0xE2:
         return False
-    first = data[1] & 0x18 == 0x18  # MPEG-1, else MPEG-2
+    mpeg1 = data[1] & 0x18 == 0x18  # else MPEG-2
     kilobits = (
         (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-        if first
+        if mpeg1
         else (*range(8, 65, 8), *range(80, 161, 16))
     )
     rate = (44_100, 48_000, 32_000, 0)[data[2] >> 2 & 3]
@@ -106,56 +113,68 @@ def _is_mp3(data: bytes) -> bool:
 
 def stream_video(
     demo: Pipeline,
-    portrait: np.ndarray,
-    pieces: Iterable[np.ndarray],
+    portrait: UInt8[np.ndarray, "S S 3"],
+    chunks: Iterable[np.ndarray],
     out: str | os.PathLike | None,
     controls: Controls = FREE,
     options: Options = DEFAULTS,
 ) -> StreamResult:
-    """Makes the video `out` (.mp4) and its tracks from pieces of sound, int16 [n], as they arrive; with None the video
-    goes to standard output as it is made, and there are no tracks. Raises InputError."""
+    """Makes the video `out` (.mp4) and its tracks while the audio arrives.
+
+    Args:
+      demo: the model.
+      portrait: from Pipeline.read_portrait.
+      chunks: int16 [n] each, pulled one by one.
+      out: the video's name; None writes it to standard output while it is made, without tracks.
+      controls: of the motion.
+      options: of the sampler.
+
+    Raises:
+      InputError: no audio arrived, an input cannot be used, or the video cannot be written.
+    """
     paths = None if out is None else output_paths(out)
     warm = np.zeros((STREAM_HOP + 1) * SAMPLES_PER_FRAME, np.int16)
     for _ in demo.stream(portrait, [warm], controls, options):
-        pass  # compiles, while nobody waits
-    heard: list[np.ndarray] = []
+        pass  # compiles before the stream begins
+    received: list[np.ndarray] = []
     arrived, waited = 0.0, 0.0
 
-    def listened() -> Iterator[np.ndarray]:
+    def timed() -> Iterator[np.ndarray]:
+        """The chunks; notes when each arrived and how long it was waited for."""
         nonlocal arrived, waited
-        iterator = iter(pieces)
+        iterator = iter(chunks)
         while True:
-            asked = time.monotonic()
-            piece = next(iterator, None)
+            begin = time.monotonic()
+            chunk = next(iterator, None)
             arrived = time.monotonic()
-            waited += arrived - asked
-            if piece is None:
+            waited += arrived - begin
+            if chunk is None:
                 return
-            heard.append(piece)
-            yield piece
+            received.append(chunk)
+            yield chunk
 
-    lateness, codes, sound = [], [], np.zeros(0, np.int16)
+    latencies, codes, audio = [], [], np.zeros(0, np.int16)
     begin = time.monotonic()
     with LiveWriter(paths[0] if paths else None, (demo.size, demo.size), demo.metadata(options)) as writer:
-        for picture, code in demo.stream(portrait, listened(), controls, options):
-            if len(sound) < SAMPLES_PER_FRAME:
-                sound = np.concatenate([sound, *heard])
-                heard.clear()
-                sound = np.pad(sound, (0, max(SAMPLES_PER_FRAME - len(sound), 0)))  # the last frame may lack some
-            writer.write(picture, sound[:SAMPLES_PER_FRAME])
-            sound = sound[SAMPLES_PER_FRAME:]
-            lateness.append(time.monotonic() - arrived)
+        for frame, code in demo.stream(portrait, timed(), controls, options):
+            if len(audio) < SAMPLES_PER_FRAME:
+                audio = np.concatenate([audio, *received])
+                received.clear()
+                audio = np.pad(audio, (0, max(SAMPLES_PER_FRAME - len(audio), 0)))  # the last frame may be incomplete
+            writer.write(frame, audio[:SAMPLES_PER_FRAME])
+            audio = audio[SAMPLES_PER_FRAME:]
+            latencies.append(time.monotonic() - arrived)
             if paths:
                 codes.append(code)
-        if not lateness:
-            raise InputError("no sound arrived: the stream is empty, so there is nothing to make a video of.")
+        if not latencies:
+            raise InputError("no audio arrived: the stream is empty, so there is no video to make.")
     if paths:
         track = demo.track(np.stack(codes))
         for path in paths[1:]:
             write_track(path, track)
     return StreamResult(
-        frames=len(lateness),
-        first_frame=lateness[0] if lateness else float("nan"),
-        latest=max(lateness, default=float("nan")),
+        frames=len(latencies),
+        first_frame=latencies[0],
+        latest=max(latencies),
         busy=time.monotonic() - begin - waited,
     )

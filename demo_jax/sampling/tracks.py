@@ -1,8 +1,8 @@
-"""Motion tracks: what every frame of a video does, in the units of the clip record, as npz or csv.
+"""Motion tracks: the motion of every frame of a video, in the units of the clip record, as npz or csv.
 
 Columns are factors.TRACK_COLUMNS: time (seconds), pose, gaze, lips and the 52 blendshape names; one row per frame, 25 a
-second; NaN (npz) or an empty cell (csv) where a value is free. A track that is read may hold a subset of the columns;
-a name with a leading + (`+yaw`) counts from the portrait's own value.
+second; NaN (npz) or an empty cell (csv) where a value is free. An input track may have a subset of the columns; values
+of a name with a leading + (`+yaw`) are added to the portrait's own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32, Int
 
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
@@ -35,17 +36,17 @@ _CODE_KEYS = ("codes", "fingerprint")  # beside the columns, in an npz only
 class MotionTrack:
     """One row per frame, from frame `start` of the video on; or, for keyframes, one at each of the frames `at`.
 
+    columns      name (one of TRACK_COLUMNS without time, perhaps with a leading +) -> values, NaN = free
     start        first frame
-    at           [T] int, the rows' frames if they do not follow each other
-    columns      name (one of TRACK_COLUMNS without time, perhaps with a leading +) -> [T] float32, NaN = free
-    codes        [T, K] float32, raw motion codes, or None: they mean something to one checkpoint only
-    fingerprint  that checkpoint's fingerprint, "" without codes
+    at           the rows' frames if they are not consecutive
+    codes        raw motion codes, or None; only models with one motion encoder can read them
+    fingerprint  of that motion encoder, "" without codes
     """
 
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Float[np.ndarray, " T"]]
     start: int = 0
-    at: np.ndarray | None = None
-    codes: np.ndarray | None = None
+    at: Int[np.ndarray, " T"] | None = None
+    codes: Float32[np.ndarray, "T K"] | None = None
     fingerprint: str = ""
 
     @property
@@ -54,19 +55,19 @@ class MotionTrack:
         return len(next(iter(self.columns.values())))
 
     @property
-    def frames(self) -> np.ndarray:
-        """[T] int: each row's frame of the video."""
+    def frames(self) -> Int[np.ndarray, " T"]:
+        """Each row's frame of the video."""
         return np.arange(self.start, self.start + self.length) if self.at is None else self.at
 
     @property
-    def time(self) -> np.ndarray:
-        """[T] float64, seconds at which each frame starts."""
+    def time(self) -> Float[np.ndarray, " T"]:
+        """Seconds at which each frame starts."""
         return self.frames / FPS
 
 
 def read_track(path: str | os.PathLike) -> MotionTrack:
     """Reads and checks a track. Raises InputError if it is missing, damaged, not at 25 frames a second, holds unknown
-    names, infinities or impossible numbers, has no time in some row, or gives nothing that can be controlled."""
+    names, infinities or impossible numbers, lacks the time of a row, or has no value that can be controlled."""
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
         raise InputError(f"track {path}: the name must end in .npz or .csv.")
@@ -80,8 +81,8 @@ def read_track(path: str | os.PathLike) -> MotionTrack:
 
 
 def read_keyframes(path: str | os.PathLike) -> MotionTrack:
-    """Reads a csv like a track's whose times grow by any steps; each row counts at the frame nearest to its time.
-    Raises InputError as read_track does, and for times that do not grow by a frame or more."""
+    """Reads keyframes: a csv like a track's, with any increasing times; each row applies at the frame nearest to its
+    time. Raises InputError as read_track does, and for times less than a frame apart."""
     file = Path(path)
     if file.suffix.lower() != ".csv":
         raise InputError(f"keyframes {path}: the name must end in .csv.")
@@ -94,23 +95,23 @@ def read_keyframes(path: str | os.PathLike) -> MotionTrack:
     near = np.diff(frames) < 1
     if near.any():
         row = int(near.argmax()) + 2
-        raise InputError(f"keyframes {path}: row {row} is not a frame (1/{FPS} s) or more after the row before it.")
+        raise InputError(f"keyframes {path}: row {row} is less than a frame (1/{FPS} s) after the row before it.")
     _check_values(path, columns)
     return MotionTrack(columns=columns, start=int(frames[0]), at=frames)
 
 
-def read_codes(path: str | os.PathLike, fingerprint: str) -> np.ndarray:
-    """The raw motion codes [T, K] in a track that write_track made (npz). Raises InputError if there are none, or if
-    they are those of a model whose motion encoder has another fingerprint."""
+def read_codes(path: str | os.PathLike, fingerprint: str) -> Float32[np.ndarray, "T K"]:
+    """Reads the raw motion codes in a track that write_track wrote (npz). Raises InputError if there are none, or if
+    they are from a motion encoder with another fingerprint."""
     file = Path(path)
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            codes, made_with = np.asarray(arrays["codes"], np.float32), str(arrays["fingerprint"])
+            codes, encoder = np.asarray(arrays["codes"], np.float32), str(arrays["fingerprint"])
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is no track with motion codes, as sample.py writes beside a video.") from error
-    if made_with != fingerprint:
+        raise InputError(f"{path} is not a track with motion codes, as sample.py writes beside a video.") from error
+    if encoder != fingerprint:
         raise InputError(
-            f"{path} holds codes of another model ({made_with}, not {fingerprint}); take its values by --track instead."
+            f"{path} holds codes of another model ({encoder}, not {fingerprint}); use its values with --track instead."
         )
     if codes.ndim != 2 or not len(codes) or not np.isfinite(codes).all():
         raise InputError(f"{path}: its motion codes are damaged.")
@@ -154,7 +155,7 @@ def _read_npz(file: Path) -> dict[str, np.ndarray]:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             columns = {n: arrays[n] for n in arrays.files if n not in _CODE_KEYS}
-    # TypeError: a lone array (npy) under an npz's name.
+    # TypeError: a single array (npy) with an npz's name.
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"track {file} is not an npz file, or is damaged.") from error
     for name, values in columns.items():
@@ -186,7 +187,7 @@ def _read_csv(file: Path) -> dict[str, np.ndarray]:
 
 
 def _numbers(name: str, values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as that
+    with np.errstate(over="ignore"):  # numbers that are too large become infinite and are refused as such
         return values.astype(np.float64 if name == "time" else np.float32)
 
 
@@ -214,7 +215,7 @@ def _check_values(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) ->
                 f"track {path}: {name} is infinite in row {int(bad.argmax()) + 1}; leave free values empty."
             )
     if not any(np.isfinite(columns[n]).any() for n in columns if n.lstrip("+") in CALIBRATED_NAMES):
-        raise InputError(f"track {path} gives no value that can be controlled: {', '.join(CALIBRATED_NAMES)}.")
+        raise InputError(f"track {path} has no value that can be controlled: {', '.join(CALIBRATED_NAMES)}.")
 
 
 def _check_times(path: str | os.PathLike, time: np.ndarray) -> None:
@@ -234,7 +235,7 @@ def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
     if wrong.any():
         row = int(wrong.argmax())
         step = float(np.median(np.diff(time))) if len(time) > 1 else float("nan")
-        rate = f"{1 / step:.4g} rows a second" if step > 0 else "times that do not grow"
+        rate = f"{1 / step:.4g} rows a second" if step > 0 else "times that do not increase"
         raise InputError(
             f"track {path} is not at {FPS} rows a second: row {row + 1} is at {time[row]:.4g} s, where "
             f"{(start + row) / FPS:.4g} s was due (it has {rate}); resample it to a step of {1 / FPS:g} s."
