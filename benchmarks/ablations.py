@@ -1,23 +1,22 @@
-"""Which of stage 1's losses matter: python -m benchmarks.ablations --data data/puppet --out out/ablations.
+"""Ablations of stage 1's losses: python -m benchmarks.ablations --data data/puppet --out out/ablations.
 
 Trains every variant of configs/ablation_autoencoder.py with every seed at the same small budget, one after the other,
-each in a folder of its own, and measures it on the test split. A finished run is skipped and an unfinished one goes on,
-so the command may be stopped at any time. Writes table.json and table.md: mean and standard deviation over seeds.
+each in a folder of its own, and measures it on the test split. Finished runs are skipped and unfinished ones resumed,
+so the command may be interrupted at any time. Writes table.json and table.md: mean and standard deviation over seeds.
 
   psnr, psnr_boxes      reconstruction; within the mouth and eye boxes (dB)
-  psnr_swap, psnr_cross one factor from another picture, motion on a second identity, against their true renders (dB)
+  psnr_swap, psnr_cross one factor from another image, motion on a second identity, against their true renders (dB)
   probe_own             R^2 of a ridge probe, code block -> its own factor's truth; mean of lip, pose, gaze
   probe_other, _worst   the same for the other factors' truth: mean over, and largest of, the off-diagonal pairs
-  moved_other           how far the other blocks move when one factor is redrawn, in standard deviations
-  moved_identity        how far codes of the same motion on two identities are apart, likewise
+  moved_other           how far the other blocks move when one factor is swapped, in standard deviations
+  moved_identity        distance between codes of the same motion on two identities, likewise
 
-Probes are fitted on the train split's sets, whose factors are drawn independently, and scored on those of test. A block
-that a variant takes away is still read at its place, so that one sees what becomes of these coordinates.
+Probes are fitted on the train split's paired groups, whose factors are independent, and scored on those of test. A
+block that a variant removes is still probed at its place, which shows what its coordinates contain.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -29,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.common import ROOT, make_parser, write_json
 from configs.ablation_autoencoder import VARIANTS
 from data_pipelines.loading.batches import stage1_batches
 from data_pipelines.loading.examples import decode_frame
@@ -43,29 +43,29 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.training.code_blocks import PARTS
 from demo_jax.training.stage1_losses import stage1_losses
 
-ROOT = Path(__file__).resolve().parents[1]
-BATCHES, ROWS = 8, 8  # of test pictures
-PIECES, EVERY = 60, 3  # records of sets for a probe, and which of their frames
+BATCHES, ROWS = 8, 8  # of test images
+SEGMENTS, EVERY = 60, 3  # records of paired groups for a probe, and the stride of their frames
 CHUNK = 32
 
 Figures = dict[str, float]
 
 
 def figures(checkpoint: Path, data: str) -> Figures:
-    """All figures of one run. What the judge reads (leakage, control) is not among them."""
+    """Returns all figures of one run. The judge's (leakage, control) are not among them."""
     model = load_model(checkpoint, "autoencoder")
-    return picture_figures(model, data) | probe_figures(*(set_codes(model, data, split) for split in ("train", "test")))
+    return image_figures(model, data) | probe_figures(*(set_codes(model, data, split) for split in ("train", "test")))
 
 
-def picture_figures(model: LoadedModel, data: str) -> Figures:
+def image_figures(model: LoadedModel, data: str) -> Figures:
+    """Returns PSNR of reconstruction and of factor-swapped renders, and the distances between codes."""
     config, middle = model.autoencoder, model.autoencoder.model.lip_window // 2
-    # What is measured must not depend on a variant's weights; nothing is given, the encoder's own reading counts.
+    # The figures must not depend on a variant's weights; without teacher forcing, the encoder's own code counts.
     numbers = (f.name for f in dataclasses.fields(Stage1LossConfig) if isinstance(f.default, float))
     off = {name: 0.0 for name in numbers if name != "temperature"}
-    wanted = {"swap": 1.0, "cross_identity": 1.0, "consistency": 1.0, "identity": 1.0}
-    layout_blocks = dataclasses.replace(config, loss=Stage1LossConfig(**(off | wanted)))
+    measured = {"swap": 1.0, "cross_identity": 1.0, "consistency": 1.0, "identity": 1.0}
+    layout_blocks = dataclasses.replace(config, loss=Stage1LossConfig(**(off | measured)))
     own_blocks = dataclasses.replace(
-        config, loss=dataclasses.replace(Stage1LossConfig(**(off | wanted)), merged=config.loss.merged)
+        config, loss=dataclasses.replace(Stage1LossConfig(**(off | measured)), merged=config.loss.merged)
     )
     net = AutoEncoder(config.model)
 
@@ -97,21 +97,21 @@ def picture_figures(model: LoadedModel, data: str) -> Figures:
 
 
 def set_codes(model: LoadedModel, data: str, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Code blocks [N, .] by factor and truth [N, 13] of frames of a split's sets."""
+    """Returns code blocks [N, .] by factor and truth [N, 13] of frames of a split's paired groups."""
     config = model.autoencoder.model
     encode = jax.jit(functools.partial(AutoEncoder(config).apply, method=AutoEncoder.encode_motion))
     records = open_records(data, split)
-    members = [i for i, piece in enumerate(records.pieces) if piece.variant]
-    chosen = np.random.default_rng(0).permutation(members)[:PIECES]
+    members = [i for i, segment in enumerate(records.pieces) if segment.variant]
+    chosen = np.random.default_rng(0).permutation(members)[:SEGMENTS]
     frames, truths = [], []
     for record in (records[int(i)] for i in chosen):
         frames += [decode_frame(frame, config.size) for frame in record.frames[::EVERY]]
         truths.append(calibrated_code(record.lips, record.pose, record.gaze)[::EVERY])
-    pictures = np.stack(frames + [frames[-1]] * (-len(frames) % CHUNK))  # whole chunks: one program
+    images = np.stack(frames + [frames[-1]] * (-len(frames) % CHUNK))  # whole chunks: one program
     codes = np.concatenate(
         [
-            encode({"params": model.autoencoder_params}, to_float(jnp.asarray(pictures[i : i + CHUNK])))
-            for i in range(0, len(pictures), CHUNK)
+            encode({"params": model.autoencoder_params}, to_float(jnp.asarray(images[i : i + CHUNK])))
+            for i in range(0, len(images), CHUNK)
         ]
     )[: len(frames)]
     return {factor: codes[:, config.layout.slices[factor]] for factor in config.layout.used}, np.concatenate(truths)
@@ -120,6 +120,7 @@ def set_codes(model: LoadedModel, data: str, split: str) -> tuple[dict[str, np.n
 def probe_figures(
     train: tuple[dict[str, np.ndarray], np.ndarray], test: tuple[dict[str, np.ndarray], np.ndarray]
 ) -> Figures:
+    """Returns the probe figures, from (blocks, truth) of the train and of the test split."""
     own, other = [], []
     for block in train[0]:
         for factor, part in PARTS.items():
@@ -133,8 +134,8 @@ def probe_figures(
 
 
 def probe(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, ridge: float = 1e-3) -> float:
-    """R^2 on the test half of a ridge regression from standardised x [N, n] to y [N, m], mean over y's coordinates;
-    below 0, which is worse than the mean, counts as 0."""
+    """Returns the R^2 on the test half of a ridge regression from standardised x [N, n] to y [N, m], mean over the
+    coordinates of y. Values below 0, worse than the mean, count as 0."""
     mean, scale = x.mean(0), x.std(0) + 1e-6
     a, b = (np.c_[(v - mean) / scale, np.ones(len(v))].astype(np.float64) for v in (x, x_test))
     fit = np.linalg.solve(a.T @ a + ridge * len(a) * np.eye(a.shape[1]), a.T @ y)
@@ -143,7 +144,7 @@ def probe(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, 
 
 
 def run(variant: str, seed: int, steps: int, data: str, folder: Path) -> Figures:
-    """Trains and measures one variant, or reads what an earlier call has measured."""
+    """Trains and measures one variant, or reads the figures that an earlier call measured."""
     done = folder / "figures.json"
     if not done.exists():
         command = [
@@ -151,12 +152,12 @@ def run(variant: str, seed: int, steps: int, data: str, folder: Path) -> Figures
             f"--config.data.path={data}", f"--config.seed={seed}", f"--config.steps={steps}",
         ]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True)
-        write_atomically(done, json.dumps(figures(folder, data), indent=1).encode())
+        write_json(done, figures(folder, data))
     return json.loads(done.read_text())
 
 
 def summary(found: dict[str, list[Figures]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Variant -> figure -> mean, spread (standard deviation over seeds, 0 for one) and count."""
+    """Returns by variant and figure: mean, spread (standard deviation over seeds, 0 for one) and count."""
     return {
         variant: {
             name: {
@@ -183,8 +184,8 @@ def markdown(table: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="puppet corpus with sets in train and test")
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", required=True, help="puppet corpus with paired groups in train and test")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs and the table")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=2)
@@ -192,12 +193,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     found: dict[str, list[Figures]] = {}
     data, out = str(Path(args.data).resolve()), args.out.resolve()
-    for seed in range(args.seeds):  # all variants once, then again: a stopped table compares like with like
+    for seed in range(args.seeds):  # all variants once, then again: an interrupted table is balanced
         for variant in args.only or VARIANTS:
             runs = found.setdefault(variant, [])
             runs.append(run(variant, seed, args.steps, data, out / f"{variant}-{args.steps}-{seed}"))
             table = summary(found)
-            write_atomically(out / "table.json", json.dumps(table, indent=1).encode())
+            write_json(out / "table.json", table)
             write_atomically(out / "table.md", markdown(table).encode())
     sys.stdout.write(markdown(summary(found)))
 

@@ -1,5 +1,5 @@
-"""A config's whole train step with the shapes of its state and batch: to trace, lower and compile, and to run on random
-numbers."""
+"""A config's whole train step with the shapes of its state and batch: to trace, lower and compile it, and to run it on
+random numbers."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from demo_jax.training.stage1_losses import stage1_losses
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import StepFn, make_stage2_step, make_step
 
-AUDIO = 160  # numbers of log-mel a frame
+AUDIO = 160  # log-mel values per frame
 Shapes = dict[str, jax.ShapeDtypeStruct]
 
 
 def shape(*sizes: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+    """Returns the abstract array of these sizes."""
     return jax.ShapeDtypeStruct(sizes, dtype)
 
 
 def settings(name: str) -> Any:
-    """The config file of that name."""
+    """Returns the config of the file of that name."""
     return from_config_dict(importlib.import_module(f"configs.{name}").get_config())
 
 
 def blank_space(layout: FactorLayout) -> codes.CodeSpace:
-    """A code space in which nothing was measured."""
+    """Returns a code space without measured expressions."""
     return codes.fit(np.eye(layout.size), np.full((layout.size, 52), np.nan), layout)
 
 
 def stage1_shapes(c: Stage1Config) -> Shapes:
-    """A batch of data_pipelines.loading.batches.stage1_batches on a puppet corpus."""
+    """Returns the shapes of a batch of data_pipelines.loading.batches.stage1_batches on a puppet corpus."""
     b, n, s, w = c.data.batch_size, c.data.set_batch_size, c.model.size, c.model.lip_window
     batch = {
         "source": shape(b, s, s, 3, dtype=jnp.uint8),
@@ -71,12 +72,12 @@ def stage1_shapes(c: Stage1Config) -> Shapes:
 
 
 def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
-    """A batch of data_pipelines.loading.batches.stage2_batches with codes of k coordinates."""
+    """Returns the shapes of a batch of data_pipelines.loading.batches.stage2_batches with codes of k coordinates."""
     b, m = c.data.batch_size, c.model
-    seen, tokens = m.context + m.window, m.context + m.window + m.look_ahead
+    frames, tokens = m.context + m.window, m.context + m.window + m.look_ahead
     return {
-        "codes": shape(b, seen, k),
-        "codes_valid": shape(b, seen, dtype=jnp.bool_),
+        "codes": shape(b, frames, k),
+        "codes_valid": shape(b, frames, dtype=jnp.bool_),
         "next_codes": shape(b, m.window, k),
         "next_valid": shape(b, m.window, dtype=jnp.bool_),
         "audio": shape(b, tokens, AUDIO),
@@ -87,7 +88,7 @@ def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
 
 
 def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
-    """The step, the state's shapes and the batch's."""
+    """Returns the train step, the shapes of its state and those of its batch."""
     optimizer = make_optimizer(c.optimizer, c.steps, c.is_frozen)
     if isinstance(c, Stage1Config):
         model, batch = AutoEncoder(c.model), stage1_shapes(c)
@@ -108,8 +109,8 @@ def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
 
 
 def filled(shapes: Shapes, size: int = 0) -> dict[str, np.ndarray]:
-    """Random arrays of these shapes, the same each time: pictures, truth near a face's, boxes and landmarks within
-    pictures of `size` px."""
+    """Returns random arrays of these shapes, the same each time: images, truth near a face's, boxes and landmarks
+    within images of `size` px."""
     rng = np.random.default_rng(0)
     box = np.array([[0.4, 0.6, 0.6, 0.7], [0.35, 0.4, 0.65, 0.5]], np.float32) * size
 
@@ -131,13 +132,14 @@ def filled(shapes: Shapes, size: int = 0) -> dict[str, np.ndarray]:
 
 
 def count_operations(function: Any, *args: Any) -> float:
-    """Of a call. JAX keeps what it traces, even of a plain function: what is to be traced otherwise must be another
-    one."""
+    """Returns the operations of a call. JAX caches traces even of plain functions: to trace in another context, pass a
+    new function."""
     return operations(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def operations(jaxpr: Any) -> float:
-    """Of all products and convolutions in a jaxpr; loops count as often as they run, of branches the dearest."""
+    """Returns the operations of all products and convolutions in a jaxpr; loops count as often as they run, and of
+    branches the most expensive."""
     total = 0.0
     for eqn in jaxpr.eqns:
         match eqn.primitive.name:

@@ -1,18 +1,16 @@
-"""What one accelerator does: python -m benchmarks.accelerator --out results.json [--only peaks,flow].
+"""Speed of one accelerator: python -m benchmarks.accelerator --out results.json [--only peaks,flow].
 
 Medians of repeated calls after warm-up, on random numbers. Operations are those of products and convolutions in the
-program as written, so that what a compiler adds or saves counts for nothing. Sections: peaks, stage1 (train step at 128
-px), flow (train step at full size, attention kernels, coupling), decode (frames at 512 px), sample (one clip, from
-noise to frames), precision (bfloat16 and fast float32 beside full float32), and full_size: one float32 step of each
-full-size preset on a few rows, for machines that can do no more.
+program as written, without what a compiler adds or saves. Sections: peaks, stage1 (train step at 128 px), flow (train
+step at full size, attention kernels, coupling), decode (frames at 512 px), sample (one clip, from noise to frames),
+precision (bfloat16 and fast float32 beside full float32), and full_size: one float32 step of each full-size preset on a
+few rows, for machines too small for more.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import json
 import resource
 import statistics
 import sys
@@ -35,6 +33,7 @@ from benchmarks.abstract import (
     stage1_shapes,
     stage2_shapes,
 )
+from benchmarks.common import make_parser, write_json
 from demo_jax.config import Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import coupling
@@ -53,7 +52,7 @@ REPEATS = 10
 
 
 def seconds(call: Callable[..., Any], *args: Any) -> float:
-    """Median of one call, after two that do not count."""
+    """Returns the median seconds of a call, after two that do not count."""
     times = []
     for i in range(REPEATS + 2):
         start = time.perf_counter()
@@ -64,7 +63,7 @@ def seconds(call: Callable[..., Any], *args: Any) -> float:
 
 
 def train_seconds(step: Any, state: Any, batch: Any) -> float:
-    """Of a step that is given away its state; steps follow each other without waiting, as in training."""
+    """Returns the seconds of a step that donates its state; steps follow each other without waiting, as in training."""
     for _ in range(2):
         state, metrics = step(state, batch)
     jax.block_until_ready(metrics)
@@ -86,7 +85,7 @@ def peaks() -> list[Row]:
     add = jax.jit(lambda x: x + 1)
     rows.append({"what": "copy", "gigabytes_per_s": 2 * big.nbytes / seconds(add, big) / 1e9})
     for row in rows:
-        say(row)
+        print_row(row)
     return rows
 
 
@@ -98,8 +97,8 @@ def stage1() -> list[Row]:
         model, optimizer = AutoEncoder(c.model), make_optimizer(c.optimizer, c.steps, c.is_frozen)
         batch = jax.device_put(filled(stage1_shapes(c), c.model.size))
         plain, sets = c.data.batch_size, c.data.set_batch_size
-        pictures = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))
-        state = create(jax.jit(model.init)(jax.random.key(0), *pictures)["params"], optimizer)
+        images = jnp.zeros((1, 128, 128, 3)), jnp.zeros((1, 1, 128, 128, 3)), jnp.zeros((1, 1, AUDIO))
+        state = create(jax.jit(model.init)(jax.random.key(0), *images)["params"], optimizer)
         losses = functools.partial(stage1_losses, model, c)
         function = jax.jit(make_step(losses, c, optimizer), donate_argnums=0)
         flops, start = count_operations(function, state, batch), time.perf_counter()
@@ -109,7 +108,7 @@ def stage1() -> list[Row]:
         row = {"what": f"stage 1 step at 128 px, {dtype}, {plain} + {sets} rows", "ms": 1e3 * took}
         row |= {"decoded_per_s": (plain + 2 * sets) / took, "tflops": flops / took / 1e12, "compile_s": compiled}
         rows.append(row)
-        say(row)
+        print_row(row)
     return rows
 
 
@@ -149,7 +148,7 @@ def flow() -> list[Row]:
             took = train_seconds(jax.jit(make_step(losses, c, optimizer), donate_argnums=0), state, batch)
         except Exception as error:
             rows.append({"what": f"flow step {dtype} {batch_size} {kind} {kernel}", "failed": str(error)[:300]})
-            say(rows[-1])
+            print_row(rows[-1])
             continue
         finally:
             flow_transformer.attention_implementation = chosen
@@ -157,7 +156,7 @@ def flow() -> list[Row]:
             {"what": f"flow step, {dtype}, batch {batch_size}, {kind} coupling of {group}, {kernel} attention",
              "ms": 1e3 * took, "windows_per_s": batch_size / took, "tflops": flops / took / 1e12}
         )  # fmt: skip
-        say(rows[-1])
+        print_row(rows[-1])
     for solver, name in ((coupling.Sinkhorn(), "sinkhorn"), (coupling.exact, "exact")):
         for n in (256, 1024):
             x0, x1 = (jax.random.normal(jax.random.key(i), (n, 50, layout.size)) for i in range(2))
@@ -173,16 +172,17 @@ def flow() -> list[Row]:
             c = np.asarray(cost, np.float64)
             row["cost_saved"] = float(np.trace(c) - c[chosen_noise, np.arange(n)].sum()) / n
             rows.append(row)
-            say(row)
+            print_row(row)
     return rows
 
 
 def _decoder(dtype: str, batch: int):
+    """Returns the full-size decoder, jitted, and its arguments: variables, pyramid and codes [batch, K]."""
     c = settings("full_autoencoder")
     model = AutoEncoder(dataclasses.replace(c.model, dtype=dtype, lip_window=1))
     size, k = c.model.size, c.model.layout.size
-    pictures = jnp.zeros((1, size, size, 3)), jnp.zeros((1, 1, size, size, 3)), jnp.zeros((1, 1, AUDIO))
-    params = jax.jit(model.init)(jax.random.key(0), *pictures)
+    images = jnp.zeros((1, size, size, 3)), jnp.zeros((1, 1, size, size, 3)), jnp.zeros((1, 1, AUDIO))
+    params = jax.jit(model.init)(jax.random.key(0), *images)
     face = jax.random.uniform(jax.random.key(1), (1, size, size, 3), minval=-1)
     pyramid = jax.jit(lambda p, x: model.apply(p, x, method=AutoEncoder.encode_source))(params, face)
     code = 0.3 * jax.random.normal(jax.random.key(2), (batch, k))
@@ -204,12 +204,12 @@ def decode() -> list[Row]:
                 {"what": f"decode 512 px, {dtype}, batch {batch}", "ms": 1e3 * took, "frames_per_s": batch / took,
                  "gflop_per_frame": flops / batch / 1e9, "tflops": flops / took / 1e12}
             )  # fmt: skip
-            say(rows[-1])
+            print_row(rows[-1])
     return rows
 
 
 def sample() -> list[Row]:
-    """Batch 1: a window of 50 frames with 10 evaluations of three branches, decoded at 512 px and fetched."""
+    """Measures batch 1: a window of 50 frames with an NFE of 10, three branches each, decoded at 512 px and fetched."""
     layout = FactorLayout()
     c, space = _flow_config("bfloat16", 8), blank_space(layout)
     model = FlowTransformer(c.model, layout)
@@ -236,22 +236,22 @@ def sample() -> list[Row]:
     def clip() -> np.ndarray:
         return np.asarray(decoder(variables, pyramid, motion(params, one)))
 
-    took, thinking = seconds(clip), seconds(motion, params, one)
+    took, motion_took = seconds(clip), seconds(motion, params, one)
     frames = c.model.window
     what = f"one window of {frames} frames at 512 px, batch 1, 10 evaluations x 3 branches, full size, bfloat16"
-    row = {"what": what, "ms": 1e3 * took, "frames_per_s": frames / took, "motion_ms": 1e3 * thinking}
-    say(row)
+    row = {"what": what, "ms": 1e3 * took, "frames_per_s": frames / took, "motion_ms": 1e3 * motion_took}
+    print_row(row)
     return [row]
 
 
 def precision() -> list[Row]:
-    """Relative error of the full-size networks against products of full float32 precision."""
+    """Measures the relative error of the full-size networks against products of full float32 precision."""
     rows, layout = [], FactorLayout()
     c = _flow_config("float32", 8)
     batch, space = jax.device_put(filled(stage2_shapes(c, layout.size))), blank_space(layout)
     x1, condition = make_condition(jax.random.key(0), batch, space, layout, c.condition, c.model.context)
     shapes = jax.eval_shape(FlowTransformer(c.model, layout).init, jax.random.key(0), x1, jnp.zeros(len(x1)), condition)
-    # Not those of init: with its zeros a network of this kind says nothing.
+    # Not those of init, whose zeros make the output zero.
     draws = np.random.default_rng(1)
     params = jax.tree.map(
         lambda a: (draws.standard_normal(a.shape) / np.sqrt(max(a.shape[-2:-1] or (1,)))).astype(np.float32), shapes
@@ -267,7 +267,7 @@ def precision() -> list[Row]:
     for dtype in ("float32", "bfloat16"):
         error = np.linalg.norm(run(dtype, False) - truth) / np.linalg.norm(truth)
         rows.append({"what": f"flow forward, {dtype}, default precision", "relative_error": float(error)})
-        say(rows[-1])
+        print_row(rows[-1])
     return rows
 
 
@@ -275,7 +275,7 @@ def _random_state(shapes: Any) -> Any:
     draws = np.random.default_rng(1)
 
     def array(a: jax.ShapeDtypeStruct) -> np.ndarray:
-        if np.issubdtype(a.dtype, np.integer):  # of steps: the first has a learning rate of 0
+        if np.issubdtype(a.dtype, np.integer):  # step counts: step 0 has a learning rate of 0
             return np.full(a.shape, 100_000, a.dtype)
         return (0.02 * draws.standard_normal(a.shape)).astype(a.dtype)
 
@@ -285,7 +285,7 @@ def _random_state(shapes: Any) -> Any:
 
 
 def full_size() -> list[Row]:
-    """One whole float32 step of the full-size presets on few rows: finite, and how much memory it took."""
+    """Runs one whole float32 step of the full-size presets on few rows: whether it is finite, and its peak memory."""
     rows = []
     for name, data in (("full_flow", {"batch_size": 8}), ("full_autoencoder", {"batch_size": 1, "set_batch_size": 1})):
         c = settings(name)
@@ -307,7 +307,7 @@ def full_size() -> list[Row]:
         row["arrays_changed"] = f"{sum(jax.tree.leaves(changed))} of {len(jax.tree.leaves(changed))}"
         row["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         rows.append(row)
-        say(row)
+        print_row(row)
     return rows
 
 
@@ -317,15 +317,16 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
 }  # fmt: skip
 
 
-def say(row: Row) -> None:
+def print_row(row: Row) -> None:
+    """Prints one row at once."""
     print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="json file to write")
     usual = ",".join(name for name in SECTIONS if name != "full_size")
-    parser.add_argument("--only", default=usual, help=f"sections, by commas ({usual})")
+    parser.add_argument("--only", default=usual, help=f"sections, separated by commas ({usual})")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     device = jax.devices()[0]
@@ -338,8 +339,8 @@ def main() -> None:
             results[name] = SECTIONS[name]()
         except Exception as error:
             results[name] = [{"failed": f"{type(error).__name__}: {str(error)[:400]}"}]
-            say(results[name][0])
-        args.out.write_text(json.dumps(results, indent=1))
+            print_row(results[name][0])
+        write_json(args.out, results)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""Which audio features carry over from puppets to people? python -m benchmarks.audio_features --features logmel ...
+"""How audio features transfer from puppets to people: python -m benchmarks.audio_features --features logmel ...
 
-A proxy for training the flow on each: a small network from features, ten frames of context on either side, to the true
-aperture of the puppets of the train split; then what benchmarks.natural_speech measures, of the aperture it predicts.
-It predicts a mean, which closes less than a sample does, so besides the closure at a fixed threshold this gives the
-closure at the threshold that a share of random instants passes, and the area under that curve; 0.5 is chance.
-Some three minutes a feature on one core (hama: half an hour, hence --clips).
+A proxy for training the flow on each feature: a small network from features, with ten frames of context on either side,
+to the true aperture of the puppets of the train split; then the metrics of benchmarks.natural_speech on its
+predictions. It predicts a mean, which closes less than a sample. So there are, besides closure at a fixed threshold,
+closure at the threshold that a share of random instants passes, and the area under that curve (0.5 is chance). About
+three minutes per feature on one core (hama: half an hour, hence --clips).
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,9 +19,10 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
+from benchmarks.common import print_json, write_json
 from benchmarks.natural_speech import (
     PERCENTILE,
-    REACH,
+    TOLERANCE,
     Lips,
     filmed,
     instants,
@@ -38,7 +37,6 @@ from demo_jax.audio.registry import extractor
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.evaluation.generation import APERTURE
-from demo_jax.media.files import write_atomically
 
 CONTEXT = 10  # frames on either side
 EXCERPT, BATCH, STEPS = 60, 16, 2500
@@ -47,16 +45,16 @@ RANDOM_SHARES = (0.3, 0.4)  # of random instants that pass, at which closure is 
 
 
 def network(parameters: PyTree, x: jax.Array) -> jax.Array:
-    """[B, T + 20, A] -> [B, T]: each frame made narrow, then a window of them read at once."""
+    """Returns apertures [B, T] of features x [B, T + 20, A]: each frame is projected, then a window of frames."""
     narrow = jnp.tanh(x @ parameters["frame"])
     frames = x.shape[1] - 2 * CONTEXT
-    seen = jnp.concatenate([narrow[:, k : k + frames] for k in range(2 * CONTEXT + 1)], -1)
-    hidden = jax.nn.relu(seen @ parameters["window"] + parameters["bias"])
+    window = jnp.concatenate([narrow[:, k : k + frames] for k in range(2 * CONTEXT + 1)], -1)
+    hidden = jax.nn.relu(window @ parameters["window"] + parameters["bias"])
     return (hidden @ parameters["out"])[..., 0] + parameters["offset"]
 
 
 def fit(features: Sequence[np.ndarray], apertures: Sequence[np.ndarray], seed: int) -> Lips:
-    """Regression of apertures [T] on features [T, A] -> a function from features [T, A] to aperture [T]."""
+    """Returns a function from features [T, A] to aperture [T], fitted to those of the clips."""
     whole, target = np.concatenate(features), np.concatenate(apertures)
     mean, scale = whole.mean(0), whole.std(0) + 1e-2
     centre, spread = target.mean(), target.std()
@@ -65,12 +63,12 @@ def fit(features: Sequence[np.ndarray], apertures: Sequence[np.ndarray], seed: i
         return np.pad((x - mean) / scale, ((CONTEXT, CONTEXT), (0, 0)), mode="edge").astype(np.float32)
 
     inputs = [padded(x) for x in features]
-    wanted = [((y - centre) / spread).astype(np.float32) for y in apertures]
+    targets = [((y - centre) / spread).astype(np.float32) for y in apertures]
     keys = jax.random.split(jax.random.key(seed), 2)
-    size, seen = whole.shape[-1], NARROW * (2 * CONTEXT + 1)
+    size, inputs_of_window = whole.shape[-1], NARROW * (2 * CONTEXT + 1)
     parameters = {
         "frame": jax.random.normal(keys[0], (size, NARROW)) / size**0.5,
-        "window": jax.random.normal(keys[1], (seen, WIDE)) * (2 / seen) ** 0.5,
+        "window": jax.random.normal(keys[1], (inputs_of_window, WIDE)) * (2 / inputs_of_window) ** 0.5,
         "bias": jnp.zeros(WIDE),
         "out": jnp.zeros((WIDE, 1)),
         "offset": jnp.zeros(()),
@@ -84,19 +82,19 @@ def fit(features: Sequence[np.ndarray], apertures: Sequence[np.ndarray], seed: i
         return optax.apply_updates(parameters, updates), state
 
     state, rng = optimizer.init(parameters), np.random.default_rng(seed)
-    long = [i for i, y in enumerate(wanted) if len(y) >= EXCERPT]
-    lengths = np.array([len(wanted[i]) for i in long])
+    long = [i for i, y in enumerate(targets) if len(y) >= EXCERPT]
+    lengths = np.array([len(targets[i]) for i in long])
     for _ in range(STEPS):
         batch_x, batch_y = [], []
         for i in rng.choice(long, BATCH, p=lengths / lengths.sum()):
-            start = int(rng.integers(len(wanted[i]) - EXCERPT + 1))
+            start = int(rng.integers(len(targets[i]) - EXCERPT + 1))
             batch_x.append(inputs[i][start : start + EXCERPT + 2 * CONTEXT])
-            batch_y.append(wanted[i][start : start + EXCERPT])
+            batch_y.append(targets[i][start : start + EXCERPT])
         parameters, state = step(parameters, state, np.stack(batch_x), np.stack(batch_y))
     apply = jax.jit(network)
 
     def predict(x: np.ndarray) -> np.ndarray:
-        # Lengths differ from clip to clip: padded to whole seconds, few programs are compiled.
+        # Clips are padded to whole seconds, so that few programs are compiled.
         frames = len(x)
         ready = np.pad(padded(x), ((0, -frames % FPS), (0, 0)), mode="edge")
         return np.asarray(apply(parameters, ready[None]))[0, :frames] * spread + centre
@@ -105,13 +103,13 @@ def fit(features: Sequence[np.ndarray], apertures: Sequence[np.ndarray], seed: i
 
 
 def openness(lips: Lips, clips: Sequence[Aligned], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest aperture about each p, b and m, and about ten times as many random instants, over the clip's 90th
-    percentile."""
+    """Returns the smallest aperture around each p, b and m, and around ten times as many random instants, over the
+    clip's 90th percentile."""
     rng, at, beside = np.random.default_rng(seed), [], []
     for clip in clips:
         aperture = lips(np.pad(clip.waveform, (0, -len(clip.waveform) % SAMPLES_PER_FRAME)))
-        part = np.pad(aperture / np.percentile(aperture, PERCENTILE), REACH, mode="edge")
-        smallest = np.lib.stride_tricks.sliding_window_view(part, 2 * REACH + 1).min(-1)
+        part = np.pad(aperture / np.percentile(aperture, PERCENTILE), TOLERANCE, mode="edge")
+        smallest = np.lib.stride_tricks.sliding_window_view(part, 2 * TOLERANCE + 1).min(-1)
         when = instants(clip.phones, clip.times)
         for times, found in ((when, at), (random_instants(rng, clip.times, 10 * len(when)), beside)):
             found.append(smallest[np.clip(np.floor(times * FPS).astype(int), 0, len(smallest) - 1)])
@@ -137,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     results = {}
     for name in args.features:
         extract = extractor(name)
-        known: dict[bytes, np.ndarray] = {}  # several measures ask for the same sound
+        known: dict[bytes, np.ndarray] = {}  # several metrics use the same audio
 
         def features(waveform: np.ndarray, extract=extract, known=known) -> np.ndarray:
             key = waveform.tobytes()
@@ -154,10 +152,9 @@ def main(argv: list[str] | None = None) -> None:
         area = float((at[:, None] < beside[None]).mean() + 0.5 * (at[:, None] == beside[None]).mean())
         shares = {f"closed_at_{share:g}": float((at < np.quantile(beside, share)).mean()) for share in RANDOM_SHARES}
         results[name] = {"area": area, **shares, **measure(lips, recordings, videos, puppets)}
-        sys.stdout.write(f"{name}: {json.dumps(results[name], indent=1)}\n")
-        sys.stdout.flush()
+        print_json(name, results[name])
     if args.json:
-        write_atomically(args.json, (json.dumps(results, indent=1) + "\n").encode())
+        write_json(args.json, results)
 
 
 if __name__ == "__main__":

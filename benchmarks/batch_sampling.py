@@ -1,19 +1,18 @@
-"""Many jobs by one manifest, against the same one by one: python -m benchmarks.batch_sampling --codes DIR --json OUT.
+"""Many jobs by one manifest, against one by one: python -m benchmarks.batch_sampling --codes DIR --json OUT.
 
-Portraits and recordings are those of the test split's first clips (--codes), cut to different lengths. Three ways, in
-turns, REPEATS times, with the medians reported:
+Portraits and recordings are those of the test split's first clips (--codes), cut to different lengths. Three ways take
+turns, REPEATS times, and medians are reported:
 
   manifest    one `sample.py --manifest`
-  loop        one process that calls Pipeline.generate for each job, as an own script would
-  commands    one `sample.py` for each job: each loads and compiles anew (first repeat only)
+  loop        one process that calls Pipeline.generate for each job, as a user's script would
+  commands    one `sample.py` for each job: each loads and compiles again (first repeat only)
 
-in seconds, and in frames made a second, from the start of the command to its end. The persistent cache of compiled
-programs is a folder of its own, filled by the first repeat, which does not count.
+in seconds, and in frames per second, from the start of the command to its end. The persistent compilation cache is a
+folder of its own, filled by a first turn that does not count.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import os
@@ -27,13 +26,12 @@ from typing import Any
 
 import jax
 
+from benchmarks.common import ROOT, make_parser, write_json
 from data_pipelines.records.catalog import code_paths
 from data_pipelines.records.schema import read_codes
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.media import audio
-from demo_jax.media.files import write_atomically
 
-ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
 LOOP = """
 import json, sys
@@ -49,7 +47,7 @@ for line in Path(sys.argv[1]).read_text().splitlines():
 
 
 def prepare_jobs(codes: str, count: int, folder: Path) -> tuple[list[dict[str, Any]], int]:
-    """Jobs of 2 to 8 seconds, and how many frames they have."""
+    """Returns jobs of 2 to 8 seconds, and their number of frames."""
     jobs, frames = [], 0
     for i, path in enumerate(code_paths(codes, "test")[:count]):
         record, seconds = read_codes(path), 2 + 6 * (i % 5) / 4
@@ -63,6 +61,7 @@ def prepare_jobs(codes: str, count: int, folder: Path) -> tuple[list[dict[str, A
 
 
 def seconds(*commands: list[str], environment: dict[str, str]) -> float:
+    """Returns the seconds that the commands take one after another."""
     start = time.perf_counter()
     for command in commands:
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
@@ -70,7 +69,7 @@ def seconds(*commands: list[str], environment: dict[str, str]) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--codes", required=True, help="motion codes of a corpus with a test split")
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--json", type=Path, required=True, help="file to write")
@@ -104,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
              for way, t in took.items()}  # fmt: skip
     facts = {"date": datetime.date.today().isoformat(), "jax": jax.__version__, "cores": os.cpu_count(),
              "jobs": len(jobs), "frames": frames}  # fmt: skip
-    write_atomically(args.json, json.dumps(facts | {"ways": found}, indent=1).encode())
+    write_json(args.json, facts | {"ways": found})
     print(json.dumps(found, indent=1))
     return 0
 

@@ -1,19 +1,17 @@
 """Time and gain of couplings: python -m benchmarks.coupling [--out results.json --sizes 64,256,1024 --repeats 7].
 
-Each method gets noise and standardised data of 50 frames x 42 coordinates (d = 2100) on the CPU and gives the noise of
-each datum; the time is from arrays to indices, costs included. Other libraries are timed where they are installed (POT
-and ott-jax with the dev extra, torchcfm with bench). Methods take turns, so that all of them meet the same load, and
-medians are reported. Gain is (independent - coupled) / (independent - optimal); kept is the share of noise or data, the
-smaller, that is used: torchcfm draws pairs with replacement. Skew is held-out R2 of ridge regression from the data's
+Each method maps noise and standardised data of 50 frames x 42 coordinates (d = 2100) on the CPU to the noise of each
+datum; the time is from arrays to indices, costs included. Other libraries are timed if they are installed (POT and
+ott-jax with the dev extra, torchcfm with bench). Methods take turns, so that the load is the same for all, and medians
+are reported. Gain is (independent - coupled) / (independent - optimal); kept is the share of noise or data, the
+smaller, that is used: torchcfm samples pairs with replacement. Skew is held-out R2 of ridge regression from the data's
 condition to their noise.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
@@ -28,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from benchmarks.common import make_parser, write_json
 from demo_jax.evaluation.metrics.coupling import gain_captured, skew
 from demo_jax.flow import coupling
 
@@ -38,8 +37,8 @@ FAST = coupling.Sinkhorn(iterations=3, temperature=0.06, tolerance=0.3)
 
 
 def draw(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise and data [n, LENGTH, SIZE] float32 and condition features [n, FEATURES] that tell half of the data's
-    variance; the data's coordinates are correlated over time, as motion's are."""
+    """Returns noise and data [n, LENGTH, SIZE] float32 and condition features [n, FEATURES] that explain half of the
+    data's variance; the data's coordinates are correlated over time, as those of motion are."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((n, LENGTH, SIZE))
     frequency = np.arange(8)[:, None] * np.pi * (np.arange(LENGTH) + 0.5)[None] / LENGTH
@@ -52,6 +51,8 @@ def draw(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ours(solver: coupling.Solver) -> Method:
+    """Returns the method of one of our solvers, compiled."""
+
     @jax.jit
     def pair(noise: jax.Array, data: jax.Array, free: jax.Array) -> jax.Array:
         return solver(coupling.transport_cost(noise, data, free))
@@ -83,9 +84,9 @@ def torchcfm_exact() -> Method:
 
 
 def ott_sinkhorn() -> Method:
-    """The noise of each datum is the largest entry of its column: a permutation only by luck."""
+    """Returns the method that takes the largest entry of each datum's column, which need not be a permutation."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # jaxopt says that nobody maintains it
+        warnings.simplefilter("ignore")  # jaxopt warns that it is unmaintained
         from ott.geometry.pointcloud import PointCloud
         from ott.problems.linear.linear_problem import LinearProblem
         from ott.solvers.linear.sinkhorn import Sinkhorn
@@ -110,6 +111,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 
 def measure(n: int, methods: dict[str, Method], repeats: int) -> list[dict[str, Any]]:
+    """Returns time, gain and share kept of every method on n rows."""
     noise, data, _ = draw(1, n)
     flat_noise, flat_data = (a.reshape(n, -1).astype(np.float64) for a in (noise, data))
     cost = cdist(flat_noise, flat_data, "sqeuclidean")
@@ -128,7 +130,7 @@ def measure(n: int, methods: dict[str, Method], repeats: int) -> list[dict[str, 
 
 
 def skews(groups: int, n: int) -> list[dict[str, Any]]:
-    """Of couplings by Sinkhorn in groups of n rows, conditions as in `draw`."""
+    """Returns the skew of couplings by Sinkhorn in groups of n rows, with conditions as in `draw`."""
     noise, data, features = draw(2, groups * n)
     ot = functools.partial(coupling.MinibatchOT, solver=coupling.Sinkhorn())
     rows = []
@@ -145,10 +147,10 @@ def skews(groups: int, n: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     today = time.strftime("%Y-%m-%d")
     parser.add_argument("--out", type=Path, default=Path(f"benchmarks/results/{today}-coupling.json"))
-    parser.add_argument("--sizes", default="64,256,1024", help="group sizes, by commas")
+    parser.add_argument("--sizes", default="64,256,1024", help="group sizes, separated by commas")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     methods: dict[str, Method] = {}
@@ -171,7 +173,7 @@ def main() -> None:
     for row in skews(16, 128):
         results["skew"].append(row)
         print("skew {skew:.4f}  saved {saved:7.1f}  {coupling}".format(**row), flush=True)
-    args.out.write_text(json.dumps(results, indent=1))
+    write_json(args.out, results)
 
 
 def _version(name: str) -> str:

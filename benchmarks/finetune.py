@@ -1,17 +1,16 @@
-"""What fine-tuning on minutes of one speaker brings: python -m benchmarks.finetune --out out/finetune.
+"""The gain of fine-tuning on minutes of one speaker: python -m benchmarks.finetune --out out/finetune.
 
-The speaker is a puppet whom the published model has not seen (number --person of the test split, with voice and
-sentences of that split), drawn anew for some minutes; or, with --data and --speaker, somebody in a prepared corpus.
-The last clips are kept for the measurement. Then, with the very commands of configs/finetune.py: a full run and one of
-low rank, each of both stages; and demo_jax.evaluation.report of the published model and of both, on the clips kept.
-What is finished is not done again.
+The speaker is a puppet that the published model was not trained on (number --person of the test split, with voice and
+sentences of that split), rendered for some minutes; or, with --data and --speaker, a person in a prepared corpus. The
+last clips are held out. Then come, by the commands of configs/finetune.py, a full run and a low-rank run of both
+stages; and demo_jax.evaluation.report of the published model and of both runs, on the held-out clips. Finished parts
+are not repeated.
 
     python -m benchmarks.finetune --data data/real --speaker Obama --out out/finetune_real
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import ROOT, make_parser, write_json
 from data_pipelines.records.catalog import open_records, splits_of
 from data_pipelines.records.schema import write_clip
 from demo_jax.checkpoint.load import BUNDLED, load_any
@@ -31,10 +31,9 @@ from demo_jax.evaluation.reenactor import Reenactor
 from demo_jax.evaluation.report.build import plain
 from demo_jax.media.files import write_atomically
 
-ROOT = Path(__file__).resolve().parents[1]
 CLIPS = {"train": 20, "val": 2, "test": 6}  # of about 8.7 seconds
 PROBES, PROBE_FRAMES = 4, 64  # of independent factors, for leakage
-PAIRS = 96  # of motions; a report's eight for each person are too few for one person
+PAIRS = 96  # of motions; a report's eight per person are too few for one person
 VARIANTS: dict[str, list[str]] = {"full": [], "low_rank": ["--config.low_rank=8"]}
 SECTIONS = {
     "puppet": ("reconstruction", "control", "lip_sync"),
@@ -42,8 +41,8 @@ SECTIONS = {
 }
 
 
-def draw_person(out: Path, number: int) -> None:
-    """A corpus of one puppet of the default corpus' test split."""
+def render_person(out: Path, number: int) -> None:
+    """Writes a corpus of one puppet of the default corpus' test split."""
     from data_pipelines.puppet.corpus.build import fingerprint, records
     from data_pipelines.puppet.corpus.clips import probe_take, speech_clip
     from data_pipelines.puppet.corpus.plan import Parameters
@@ -61,11 +60,14 @@ def draw_person(out: Path, number: int) -> None:
         take = probe_take(seed, "test", number + people * k, people, PROBE_FRAMES)
         for record in records(take, "test", seed, parameters.size):
             write_clip(out / "test", record)
-    write_atomically(out / "corpus.json", json.dumps(fingerprint(parameters), indent=1).encode())
+    write_json(out / "corpus.json", fingerprint(parameters))
 
 
 def gather_speaker(data: str, speaker: str, out: Path) -> None:
-    """The clips of one speaker of a prepared corpus: the last for the measurement, the one before for validation."""
+    """Writes the clips of one speaker of a prepared corpus: the last is the test split, the one before it validation.
+
+    Raises InputError if there are fewer than three.
+    """
     found: dict[str, list[Any]] = {}
     for split in splits_of(data):
         records = open_records(data, split)
@@ -82,6 +84,7 @@ def gather_speaker(data: str, speaker: str, out: Path) -> None:
 
 
 def run(log: Path, *command: object) -> None:
+    """Runs a Python command with its output in `log`. Raises InputError if it fails."""
     with log.open("a") as file:
         words = [sys.executable, *(str(c) for c in command)]
         file.write(f"$ {' '.join(words)}\n")
@@ -91,7 +94,7 @@ def run(log: Path, *command: object) -> None:
 
 
 def adapt(out: Path, name: str, settings: list[str]) -> Path:
-    """Both stages, as configs/finetune.py says. Returns the run that sample.py takes."""
+    """Fine-tunes both stages by configs/finetune.py. Returns the run that sample.py takes."""
     log, data = out / f"{name}.log", out / "data"
     first, codes, second = out / f"{name}_ae", out / f"{name}_codes", out / name
     run(log, "train.py", "--config=configs/finetune.py:autoencoder", f"--workdir={first}", f"--config.data.path={data}",
@@ -103,6 +106,7 @@ def adapt(out: Path, name: str, settings: list[str]) -> Path:
 
 
 def measured(out: Path, name: str, checkpoint: Path, codes: Path, corpus: str) -> dict[str, Any]:
+    """Returns the report's results for one checkpoint."""
     folder = out / f"{name}_report"
     only = [word for section in SECTIONS[corpus] for word in ("--only", section)]
     run(out / f"{name}.log", "-m", "demo_jax.evaluation.report", "--checkpoint", checkpoint, "--data", out / "data",
@@ -114,7 +118,7 @@ def measured(out: Path, name: str, checkpoint: Path, codes: Path, corpus: str) -
 
 
 def leakage(checkpoint: Path, data: str) -> dict[str, Any]:
-    """The report's section, with more pairs."""
+    """Returns the report's section, with more pairs."""
     reenactor = Reenactor(load_any(checkpoint))
     probes = read_probes(data, "test", reenactor.size, PROBES * PROBE_FRAMES, 1, 0)
     puppets = Puppets(data, "test", reenactor.size)
@@ -122,6 +126,7 @@ def leakage(checkpoint: Path, data: str) -> dict[str, Any]:
 
 
 def compare(out: Path, corpus: str, only: list[str]) -> dict[str, Any]:
+    """Returns the results of the published model and of the variants, by name."""
     data, published = out / "data", out / "published_codes"
     run(out / "published.log", "-m", "data_pipelines.encode", "--autoencoder", BUNDLED, "--data", data,
         "--out", published)  # fmt: skip
@@ -133,9 +138,7 @@ def compare(out: Path, corpus: str, only: list[str]) -> dict[str, Any]:
 
 @cli_main
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, prog="python -m benchmarks.finetune")
     parser.add_argument(
         "--out", required=True, type=Path, help="folder for the speaker's data, the runs and table.json"
     )
@@ -151,10 +154,10 @@ def main(argv: list[str] | None = None) -> None:
         if args.data:
             gather_speaker(args.data, args.speaker, args.out / "data")
         else:
-            draw_person(args.out / "data", args.person)
+            render_person(args.out / "data", args.person)
         write_atomically(args.out / "data.done", b"")
     results = compare(args.out, "real" if args.data else "puppet", args.only or list(VARIANTS))
-    write_atomically(args.out / "table.json", json.dumps(results, indent=1).encode())
+    write_json(args.out / "table.json", results)
     print(args.out / "table.json")
 
 

@@ -1,28 +1,26 @@
-"""What a coupling, diffusion or plain regression makes of the same speech, at equal training and equal evaluations.
+"""Couplings, diffusion and plain regression on the same speech, at equal training and equal NFE.
 
     python -m benchmarks.flow_comparison --codes data/puppet_codes --out out/flow_comparison
 
 Trains each of benchmarks.flow_kinds with every seed on the train split, at one small budget, and generates the test
-split's clips (no pixels) with 1, 2, 3, 5, 10 and 20 network evaluations a window, unguided. A finished run is skipped,
-so the command may be stopped at any time. Writes table.json and table.md: means over seeds with 95 % confidence
-intervals.
+split's clips (no pixels) at an NFE of 1, 2, 3, 5, 10 and 20 per window, unguided. Finished runs are skipped, so the
+command may be interrupted at any time. Writes table.json and table.md: means over seeds with 95 % confidence intervals.
 
-  lip            correlation of the aperture with the recording's true one, mean over clips in which somebody speaks
+  lip            correlation of the aperture with the recording's true one, mean over clips with speech
   lag            the shift in frames at which it is largest
   mean16         the same of the mean of 16 samples (first seed only)
-  pose, rest     Frechet distance of pose and of all other codes, counted from the portrait's: 0 is another true
+  pose, rest     Frechet distance of pose and of all other codes, relative to the portrait's: 0 is another true
                  clip's, 1 a still face's
   spread         standard deviation of pose over the truth's
   jitter         second difference of pose over the truth's
   straightness   1 - |v - (x1 - x0)|^2 / |x1 - x0|^2 along the way (flows)
   gain, skew     of the couplings in training: cost saved over what can be; R^2 of the noise from its pair's condition
 
-Beside them: the nearest training window by its sound (retrieval), a still face, and the encoder's own reading.
+References: the nearest training window by its audio (retrieval), a still face, and the encoder's own codes.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import math
@@ -38,6 +36,7 @@ from jaxtyping import PyTree
 from tqdm import tqdm
 
 from benchmarks import flow_kinds
+from benchmarks.common import make_parser, write_json
 from data_pipelines.loading.batches import stage2_batches
 from data_pipelines.records.catalog import code_paths
 from data_pipelines.records.schema import CodeRecord, read_codes
@@ -46,7 +45,7 @@ from demo_jax import rng
 from demo_jax.config import ConditionConfig, FlowTransformerConfig, OptimizerConfig
 from demo_jax.evaluation.metrics.coupling import skew
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
-from demo_jax.evaluation.metrics.motion import best_lag, correlation, jitter, somebody_speaks
+from demo_jax.evaluation.metrics.motion import best_lag, contains_speech, correlation, jitter
 from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
 from demo_jax.flow import condition as conditions
 from demo_jax.media.files import write_atomically
@@ -58,10 +57,10 @@ from demo_jax.training.steps import make_coupling
 
 MODEL = FlowTransformerConfig(width=96, depth=4, heads=4)
 BATCH = 64  # and the coupling's group
-EVALUATIONS = (1, 2, 3, 5, 10, 20)
+NFE = (1, 2, 3, 5, 10, 20)
 SAMPLES = 16
-PAIRED, DIRECTIONS = 256, 32  # batches whose pairs are looked at, and in how many directions
-# Nothing given and no keyframes: whole windows are paired. Sound is dropped as usual.
+PAIRED, DIRECTIONS = 256, 32  # batches whose pairs are measured, and in how many directions
+# Nothing given and no keyframes: whole windows are paired. Audio is dropped as usual.
 CONDITION = ConditionConfig(given=0.0, keyframe=0.0, cut=0.0, group=BATCH)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99)
 LAYOUT = FactorLayout()
@@ -76,7 +75,7 @@ SIZES = windows.Sizes(
 def train(
     kind: str, seed: int, steps: int, codes: str, space: code_space.CodeSpace, feature: str
 ) -> tuple[PyTree, dict[str, float]]:
-    """Averaged parameters, and the last loss."""
+    """Returns the averaged parameters and the last loss."""
     model = FlowTransformer(MODEL, LAYOUT)
     optimizer = make_optimizer(OPTIMIZER, steps)
     terms = flow_kinds.losses(kind, LAYOUT, BATCH)
@@ -113,6 +112,7 @@ def train(
 
 
 def network(kind: str, model: FlowTransformer, params: PyTree) -> conditions.VelocityFn:
+    """Returns what `kind` predicts, as a function of (x, t, condition)."""
     return flow_kinds.network(kind, functools.partial(model.apply, {"params": params}, method="guess"))
 
 
@@ -138,7 +138,7 @@ class Clips:
         self.longest = max(t.end for t in self.timelines)
 
     def generate(self, sample, seed: int) -> list[np.ndarray]:
-        """sample(x0 [B, L, K], condition) -> [B, L, K]; returns raw codes [T, K] of every clip."""
+        """Returns raw codes [T, K] of every clip, by sample(x0 [B, L, K], condition) -> [B, L, K]."""
         made = [np.zeros((0, LAYOUT.size), np.float32) for _ in self.timelines]
         for w, start in enumerate(range(0, self.longest, MODEL.window)):
             parts = [
@@ -153,19 +153,19 @@ class Clips:
         return [np.asarray(self.space.from_whitened(jnp.asarray(m))) for m in whole]
 
     def lip(self, apertures: list[np.ndarray]) -> float:
-        """Mean correlation of apertures [T] with the true ones, over the clips in which somebody speaks."""
+        """Returns the mean correlation of apertures [T] with the true ones, over the clips with speech."""
         pairs = zip(apertures, self.records, strict=True)
-        return float(np.mean([correlation(a, r.truth[:, APERTURE]) for a, r in pairs if somebody_speaks(r.waveform)]))
+        return float(np.mean([correlation(a, r.truth[:, APERTURE]) for a, r in pairs if contains_speech(r.waveform)]))
 
     def figures(self, made: list[np.ndarray]) -> dict[str, float]:
-        """Of one generation of all clips."""
+        """Returns the figures of codes [T, K] generated for all clips."""
         lag, rough = [], []
         for record, codes in zip(self.records, made, strict=True):
-            if somebody_speaks(record.waveform):
+            if contains_speech(record.waveform):
                 lag.append(best_lag(codes[:, LAYOUT.calibrated[APERTURE]], record.truth[:, APERTURE])[0])
             rough.append(jitter(codes[:, POSE]) / jitter(record.codes[:, POSE]))
-        # Away from the portrait: where a head is at rest differs more between clips than it moves in one, and a still
-        # face of the right person would pass for motion.
+        # Relative to the portrait: rest poses differ more between clips than a head moves within one, so that a still
+        # face of the right person would count as motion.
         made, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.true))
         deviations = [np.mean([c[:, POSE].std(0) for c in clips], 0) for clips in (made, true)]
         return {
@@ -179,9 +179,10 @@ class Clips:
 
 
 def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, Any]:
+    """Returns the figures of one run by NFE, and a flow's straightness."""
     net = functools.partial(network, kind, FlowTransformer(MODEL, LAYOUT))
     found: dict[str, Any] = {}
-    for steps in (1,) if kind == "regression" else EVALUATIONS:
+    for steps in (1,) if kind == "regression" else NFE:
         run = jax.jit(functools.partial(run_sampler, kind, net, steps))
         made = clips.generate(functools.partial(run, params), seed)
         found[str(steps)] = clips.figures(made)
@@ -199,11 +200,13 @@ def evaluate(kind: str, params: PyTree, clips: Clips, seed: int) -> dict[str, An
 def run_sampler(
     kind: str, net, steps: int, params: PyTree, x0: jax.Array, condition: conditions.Condition
 ) -> jax.Array:
+    """Returns the codes [B, L, K] that `kind` samples from noise x0."""
     return flow_kinds.sample(kind, net(params), x0, condition, steps)
 
 
 def straightness(net, params: PyTree, clips: Clips, seed: int, steps: int = 20) -> float:
-    """1 - E |v(x_t, t) - (x_1 - x_0)|^2 / E |x_1 - x_0|^2 over the paths of first windows: 1 if one step is enough."""
+    """Returns 1 - E |v(x_t, t) - (x_1 - x_0)|^2 / E |x_1 - x_0|^2 over the paths of first windows: 1 if one step is
+    enough."""
     parts = [t.condition(0, np.zeros((0, LAYOUT.size), np.float32), SIZES) for t in clips.timelines]
     condition = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
     x0 = jax.random.normal(rng.stream(seed, "noise"), (len(parts), MODEL.window, LAYOUT.size))
@@ -217,24 +220,24 @@ def straightness(net, params: PyTree, clips: Clips, seed: int, steps: int = 20) 
 
 
 def references(clips: Clips, codes: str, feature: str) -> dict[str, dict[str, float]]:
-    """What no training makes: retrieval, a still face; and what the encoder reads off the true frames."""
-    pieces, sounds = [], []
+    """Returns the figures of the references: retrieval, a still face, and the encoder's codes of the true frames."""
+    segments, audios = [], []
     for path in code_paths(codes, "train"):
         record = read_codes(path)
-        sound = record.features[feature].astype(np.float32)
+        audio = record.features[feature].astype(np.float32)
         for start in range(0, len(record.codes) - MODEL.window + 1, MODEL.window // 2):
-            pieces.append(record.codes[start : start + MODEL.window])
-            sounds.append(sound[start : start + MODEL.window].reshape(-1))
-    library = np.stack(sounds)
+            segments.append(record.codes[start : start + MODEL.window])
+            audios.append(audio[start : start + MODEL.window].reshape(-1))
+    library = np.stack(audios)
     library -= (centre := library.mean(0))
     retrieved, still = [], []
     for record in clips.records:
         out = []
         for start in range(0, len(record.codes), MODEL.window):
-            sound = record.features[feature].astype(np.float32)[start : start + MODEL.window].reshape(-1)
-            width = len(sound)
-            distance = np.square(library[:, :width]).sum(1) - 2 * library[:, :width] @ (sound - centre[:width])
-            out.append(pieces[int(distance.argmin())][: width // clips.timelines[0].audio.shape[1]])
+            audio = record.features[feature].astype(np.float32)[start : start + MODEL.window].reshape(-1)
+            width = len(audio)
+            distance = np.square(library[:, :width]).sum(1) - 2 * library[:, :width] @ (audio - centre[:width])
+            out.append(segments[int(distance.argmin())][: width // clips.timelines[0].audio.shape[1]])
         retrieved.append(np.concatenate(out))
         still.append(np.repeat(record.codes[:1], len(record.codes), 0))
     return {
@@ -245,11 +248,14 @@ def references(clips: Clips, codes: str, feature: str) -> dict[str, dict[str, fl
 
 
 def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, dict[str, float]]:
-    """Each coupling's share of the cost that a pairing can save, and the skew of its noise, on the first PAIRED batches
-    of training: the held-out R^2 from the DIRECTIONS in which conditions differ most to the noise along those in which
-    data do. Of all 2,100 entries at once nothing would be found: a pairing moves few of their directions."""
+    """Returns each coupling's share of the cost that a pairing can save, and the skew of its noise.
+
+    Both are measured on the first PAIRED batches of training. Skew is the held-out R^2 from the DIRECTIONS in which
+    conditions differ most to the noise along those in which data do. On all 2,100 entries at once it would be zero,
+    since a pairing moves few of their directions.
+    """
     couple = {kind: jax.jit(make_coupling(config), static_argnums=5) for kind, config in flow_kinds.COUPLINGS.items()}
-    seen, data = [], []
+    features_of_batches, data = [], []
     noise: dict[str, list[np.ndarray]] = {kind: [] for kind in couple}
     cost = dict.fromkeys(couple, 0.0)
     with stage2_batches(codes, batch_size=BATCH, seed=0, start_step=0, feature=feature) as batches:
@@ -258,7 +264,7 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
             condition_key, noise_key = jax.random.split(rng.stream(0, "pairs", i))
             x1, condition = make_condition(condition_key, batch, space, LAYOUT, CONDITION, MODEL.context)
             features = coupling_features(batch, space, condition)
-            seen.append(np.asarray(features))
+            features_of_batches.append(np.asarray(features))
             data.append(np.asarray(x1).reshape(BATCH, -1))
             x0 = jax.random.normal(noise_key, x1.shape)
             for kind, pair in couple.items():
@@ -266,26 +272,26 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
                 noise[kind].append(np.asarray(paired).reshape(BATCH, -1))
                 cost[kind] += float(jnp.sum(jnp.where(condition.free, jnp.square(paired - x1), 0.0)))
     groups = np.repeat(np.arange(PAIRED), BATCH)
-    conditions_seen = np.concatenate(seen)
-    told = conditions_seen @ _principal(conditions_seen)
-    moves = _principal(np.concatenate(data))
+    all_features = np.concatenate(features_of_batches)
+    varying = all_features @ _principal(all_features)
+    directions = _principal(np.concatenate(data))
     saved = cost["independent"] - cost["plain"]
     return {
         kind: {
             "gain": (cost["independent"] - cost[kind]) / saved,
-            "skew": skew(told, np.concatenate(rows) @ moves, groups),
+            "skew": skew(varying, np.concatenate(rows) @ directions, groups),
         }
         for kind, rows in noise.items()
     }
 
 
 def _principal(rows: np.ndarray) -> np.ndarray:
-    """[N, n] -> its first DIRECTIONS principal directions [n, DIRECTIONS]."""
+    """Returns the first DIRECTIONS principal directions [n, DIRECTIONS] of rows [N, n]."""
     return np.linalg.eigh(np.cov(rows.T))[1][:, -DIRECTIONS:].astype(np.float32)
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % confidence interval (Student's t)."""
+    """Returns the mean and the half-width of its 95 % confidence interval (Student's t)."""
     from scipy.stats import t
 
     n = len(values)
@@ -297,7 +303,7 @@ def markdown(
     runs: dict[str, list[dict]], fixed: dict[str, dict[str, float]], paired: dict[str, dict[str, float]]
 ) -> str:
     names = ("lip", "lag", "mean16", "pose", "rest", "spread", "jitter")
-    lines = ["| kind | evaluations | " + " | ".join(names) + " | seeds |", "|---" * (len(names) + 3) + "|"]
+    lines = ["| kind | NFE | " + " | ".join(names) + " | seeds |", "|---" * (len(names) + 3) + "|"]
     for kind, found in runs.items():
         for steps in found[0]:
             if not steps.isdigit():
@@ -320,7 +326,7 @@ def markdown(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--codes", required=True, help="motion codes of a puppet corpus (data_pipelines.encode)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs and the table")
     parser.add_argument("--feature", default="phonetic", help="audio feature of the codes (phonetic)")
@@ -333,7 +339,7 @@ def main(argv: list[str] | None = None) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     fixed = _once(args.out / "references.json", lambda: references(clips, args.codes, args.feature))
     paired = _once(args.out / "pairs.json", lambda: pairs(args.codes, space, args.feature))
-    for seed in range(args.seeds):  # all kinds once, then again: a stopped table compares like with like
+    for seed in range(args.seeds):  # all kinds once, then again: an interrupted table is balanced
         for kind in args.only or flow_kinds.KINDS:
             done = args.out / f"{kind}-{args.steps}-{seed}.json"
             if done.exists():
@@ -341,7 +347,7 @@ def main(argv: list[str] | None = None) -> None:
             begin = time.monotonic()
             params, last = train(kind, seed, args.steps, args.codes, space, args.feature)
             found = evaluate(kind, params, clips, seed) | {"train": last, "seconds": time.monotonic() - begin}
-            write_atomically(done, json.dumps(found, indent=1).encode())
+            write_json(done, found)
             runs = _read(args.out, args.steps)
             table = {"runs": runs, "references": fixed, "pairs": paired}
             write_atomically(args.out / "table.json", json.dumps(table).encode())
@@ -350,9 +356,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _once(path: Path, make: Callable[[], dict]) -> dict:
-    """What is in the file, made first if there is none."""
+    """Returns the contents of a JSON file, which is made first if it is missing."""
     if not path.exists():
-        write_atomically(path, json.dumps(make(), indent=1).encode())
+        write_json(path, make())
     return json.loads(path.read_text())
 
 

@@ -1,6 +1,6 @@
-"""The ways to make motion from speech that benchmarks.flow_comparison trains and compares, as losses and samplers.
+"""The ways to generate motion from speech that benchmarks.flow_comparison compares, as losses and samplers.
 
-All use the same transformer, conditions, optimiser, batches and loss weighting; only what it predicts differs.
+All use the same transformer, conditions, optimizer, batches and loss weighting; only what it predicts differs.
 
   independent, plain, aware   flow matching with independent noise, minibatch optimal transport, and the same with a
                               distance between conditions whose weight is searched
@@ -36,14 +36,14 @@ Losses = Callable[[VelocityFn, jax.Array, jax.Array, Condition, jax.Array], dict
 
 
 def noise_level(t: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """t in 0-1, 0 = noise as everywhere here -> signal and noise amplitudes of the cosine path."""
+    """Returns signal and noise amplitudes of the cosine path at t in 0-1, where 0 is noise."""
     angle = jnp.pi / 2 * (0.002 + 0.996 * (1 - t))
     return jnp.cos(angle), jnp.sin(angle)
 
 
 def network(kind: str, guess: Guess) -> VelocityFn:
-    """What `kind` predicts: the best linear guess of it from the noisy codes and the prior's mean and variance, and
-    FlowTransformer.guess for what is left, scaled to unit variance. So none has an advantage by its scale."""
+    """Returns what `kind` predicts: the best linear estimate from the noisy codes and the prior's mean and variance,
+    plus FlowTransformer.guess for the remainder, scaled to unit variance. So no kind has an advantage by its scale."""
 
     def predict(x: jax.Array, t: jax.Array, condition: Condition) -> jax.Array:
         out, mean, variance = guess(x, t, condition)
@@ -60,7 +60,8 @@ def network(kind: str, guess: Guess) -> VelocityFn:
 
 
 def losses(kind: str, layout: FactorLayout, group: int) -> Losses:
-    """(network, key, x1 [B, L, K], condition, coupling features [B, F]) -> terms with "loss"."""
+    """Returns the losses of `kind`: (network, key, x1 [B, L, K], condition, coupling features [B, F]) -> terms with
+    "loss"."""
 
     def flow(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
         noise_key, pair_key, time_key = jax.random.split(key, 3)
@@ -83,7 +84,7 @@ def losses(kind: str, layout: FactorLayout, group: int) -> Losses:
 
 
 def sample(kind: str, net: VelocityFn, x0: jax.Array, condition: Condition, steps: int) -> jax.Array:
-    """Codes [B, L, K] from noise in `steps` evaluations (one for the regression, which has no noise)."""
+    """Returns codes [B, L, K] from noise x0 with an NFE of `steps` (one for the regression, which has no noise)."""
     if kind == "regression":
         return net(jnp.zeros_like(x0), jnp.zeros(len(x0)), condition)
     if kind == "diffusion":
@@ -92,8 +93,8 @@ def sample(kind: str, net: VelocityFn, x0: jax.Array, condition: Condition, step
         def step(x: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
             noise = net(x, jnp.full(len(x), times[i]), condition)
             (signal, amplitude), (signal_after, amplitude_after) = noise_level(times[i]), noise_level(times[i + 1])
-            # Near pure noise the prediction of the datum divides by almost nothing; codes are whitened, so they are
-            # kept within what occurs.
+            # Near pure noise the prediction of the datum divides by almost zero; codes are whitened, so it is clipped
+            # to values that occur.
             datum = jnp.clip((x - amplitude * noise) / signal, -6.0, 6.0)
             return signal_after * datum + amplitude_after * (x - signal * datum) / amplitude, None
 

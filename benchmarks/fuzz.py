@@ -1,16 +1,15 @@
 """Damaged and hostile inputs against the commands: python -m benchmarks.fuzz [--cases 500 --seed 0 --out out/fuzz].
 
 Every case makes its inputs from a seed and calls sample.py, data_pipelines.prepare or the loader of checkpoints, in
-this process. It may end in two ways: the output is there, whole; or exit code 2, one sentence on standard error, and no
-output. Anything else is a failure: an exception, another exit code, more than LIMIT seconds, a file outside the output
-folder, something left in it or in the folder for temporary files, an attempt to reach the network (by Python's sockets;
-ffmpeg is held to local files by its own lists). Of a damaged checkpoint that loads, the parameters must be those of
-the undamaged one. --only portrait --case 17 repeats a case.
+this process. It may end in two ways: complete output; or exit code 2, one sentence on standard error, and no output.
+Anything else is a failure: an exception, another exit code, more than LIMIT seconds, a file outside the output folder,
+remains in it or in the folder for temporary files, an attempt to reach the network (by Python's sockets; ffmpeg is
+limited to local files by its own lists). If a damaged checkpoint loads, its parameters must be those of the undamaged
+one. --only portrait --case 17 repeats a case.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import io
@@ -31,73 +30,77 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.fuzz_inputs import ASSETS, NAMES, NUMBERS, Case, picture, sound, track
+from benchmarks.common import make_parser, write_json
+from benchmarks.fuzz_inputs import NAMES, NUMBERS, Case, audio, image, track
 from data_pipelines import prepare
 from demo_jax import sample
 from demo_jax.checkpoint.fingerprints import fingerprint
 from demo_jax.checkpoint.load import BUNDLED, load_model
 from demo_jax.errors import InputError
-from demo_jax.media.files import write_atomically
 from demo_jax.media.video_writer import VideoWriter
+from demo_jax.paths import ASSETS
 from demo_jax.sampling import pipeline
 
-LIMIT = 120  # seconds of a case
+LIMIT = 120  # seconds per case
 SHARES = {
     "portrait": 0.26, "sound": 0.24, "track": 0.16, "control": 0.08, "checkpoint": 0.12, "manifest": 0.06,
     "prepare": 0.08,
 }  # fmt: skip
-Outcome = tuple[str, str]  # "made", "refused" or a failure; and what was said
+Outcome = tuple[str, str]  # "made", "refused" or a failure; and the messages
 
 
-def good(portrait: Path = ASSETS / "portrait.png") -> list[str]:
+def valid(portrait: Path = ASSETS / "portrait.png") -> list[str]:
     return ["--portrait", str(portrait), "--silence", "0.4", "--steps", "1"]
 
 
 def run_sample(case: Case, arguments: list[str]) -> Outcome:
+    """Runs sample.py and checks its output."""
     out = case.out / "v.mp4"
-    code, said = called(sample.main, [*arguments, "--out", str(out)])
+    code, messages = called(sample.main, [*arguments, "--out", str(out)])
     if code == 0:
-        whole = all((case.out / name).stat().st_size for name in ("v.mp4", "v_track.npz", "v_track.csv"))
-        return ("made", "") if whole and len(list(case.out.iterdir())) == 3 else ("output is not whole", said)
-    return refusal(case, code, said)
+        complete = all((case.out / name).stat().st_size for name in ("v.mp4", "v_track.npz", "v_track.csv"))
+        return ("made", "") if complete and len(list(case.out.iterdir())) == 3 else ("output is incomplete", messages)
+    return refusal(case, code, messages)
 
 
-def refusal(case: Case, code: int, said: str) -> Outcome:
-    errors = [line for line in said.splitlines() if not line.startswith("warning:")]
+def refusal(case: Case, code: int, messages: str) -> Outcome:
+    """Checks that a command refused its input properly."""
+    errors = [line for line in messages.splitlines() if not line.startswith("warning:")]
     if code != 2:
-        return f"exit code {code}", said
+        return f"exit code {code}", messages
     if len(errors) != 1 or not errors[0].startswith("error: "):
-        return "not one sentence", said
+        return "not one sentence", messages
     left = sorted(p.name for p in case.out.iterdir())
-    return (f"left behind: {left}", said) if left else ("refused", errors[0])
+    return (f"left behind: {left}", messages) if left else ("refused", errors[0])
 
 
 def called(main: Callable[[list[str]], int], arguments: list[str]) -> tuple[int, str]:
-    said, told = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told):
+    """Returns exit code and standard error of a command's main function."""
+    errors, output = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
         try:
             code = main(arguments)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-    return code, said.getvalue()
+    return code, errors.getvalue()
 
 
 def portrait_case(case: Case) -> Outcome:
-    return run_sample(case, good(picture(case)))
+    return run_sample(case, valid(image(case)))
 
 
-def sound_case(case: Case) -> Outcome:
-    return run_sample(case, ["--portrait", str(ASSETS / "portrait.png"), "--audio", sound(case), "--steps", "1"])
+def audio_case(case: Case) -> Outcome:
+    return run_sample(case, ["--portrait", str(ASSETS / "portrait.png"), "--audio", audio(case), "--steps", "1"])
 
 
 def track_case(case: Case) -> Outcome:
     option = case.pick(("--track", "--track", "--keyframes"))
     given = str(track(case))
-    return run_sample(case, [*good(), *(("--drive", f"pose={given}") if case.chance(0.2) else (option, given))])
+    return run_sample(case, [*valid(), *(("--drive", f"pose={given}") if case.chance(0.2) else (option, given))])
 
 
 def control_case(case: Case) -> Outcome:
-    arguments = good()
+    arguments = valid()
     for _ in range(int(case.rng.integers(1, 4))):
         name, number = case.pick(NAMES), case.pick(NUMBERS)
         option = case.pick(
@@ -111,7 +114,8 @@ def control_case(case: Case) -> Outcome:
 
 
 @functools.cache
-def whole_fingerprint() -> str:
+def undamaged_fingerprint() -> str:
+    """Returns the fingerprint of the bundled model's parameters."""
     model = load_model(BUNDLED, "flow")
     return fingerprint([model.flow_params, model.autoencoder_params])
 
@@ -129,7 +133,7 @@ def checkpoint_case(case: Case) -> Outcome:
         model = load_model(folder, "flow")
     except InputError as error:
         return ("refused", str(error)) if "\n" not in str(error) else ("not one sentence", str(error))
-    same = fingerprint([model.flow_params, model.autoencoder_params]) == whole_fingerprint()
+    same = fingerprint([model.flow_params, model.autoencoder_params]) == undamaged_fingerprint()
     return ("made", "") if same else ("damage was not noticed", "")
 
 
@@ -146,48 +150,49 @@ def manifest_case(case: Case) -> Outcome:
     file = case.given / "jobs.jsonl"
     text = "\n".join(lines).encode()
     file.write_bytes(case.damaged(text) if case.chance(0.3) else text)
-    code, said = called(sample.main, ["--manifest", str(file), "--out", str(case.out), "--slots", "1"])
+    code, messages = called(sample.main, ["--manifest", str(file), "--out", str(case.out), "--slots", "1"])
     if code == 2:
-        return refusal(case, code, said)
+        return refusal(case, code, messages)
     names = [p.name for p in case.out.rglob("*") if p.is_file()]
     odd = [n for n in names if not n.endswith((".mp4", "_track.npz", "_track.csv", "results.jsonl"))]
-    return ("made", "") if code in (0, 1) and not odd else (f"exit code {code}, {odd}", said)
+    return ("made", "") if code in (0, 1) and not odd else (f"exit code {code}, {odd}", messages)
 
 
 def prepare_case(case: Case) -> Outcome:
     file = case.given / case.pick(("a.mp4", "-i.mp4", "a b.mkv", "%d.mp4"))
     side = int(case.pick((2, 32, 64, 130)))
-    with VideoWriter(case.given / "whole.mp4", (side, side), waveform=np.zeros(8000, np.int16)) as writer:
+    with VideoWriter(case.given / "intact.mp4", (side, side), waveform=np.zeros(8000, np.int16)) as writer:
         for _ in range(int(case.pick((1, 12)))):
             writer.write(case.rng.integers(0, 256, (side, side, 3)).astype(np.uint8))
-    data = (case.given / "whole.mp4").read_bytes()
-    (case.given / "whole.mp4").unlink()
+    data = (case.given / "intact.mp4").read_bytes()
+    (case.given / "intact.mp4").unlink()
     file.write_bytes(case.damaged(data) if case.chance(0.8) else data)
-    code, said = called(
+    code, messages = called(
         prepare.main, [f"--videos={file}", "--out", str(case.out / "records"), "--split", "train", "--workers", "1"]
     )
-    if code == 2:  # no face in noise: the report that says so stays
+    if code == 2:  # no face in noise: the report of that stays
         shutil.rmtree(case.out / "records", ignore_errors=True)
-        return refusal(case, code, "\n".join(s for s in said.splitlines() if s.startswith("error")))
-    return ("made", "") if code == 0 else (f"exit code {code}", said)
+        return refusal(case, code, "\n".join(s for s in messages.splitlines() if s.startswith("error")))
+    return ("made", "") if code == 0 else (f"exit code {code}", messages)
 
 
 KINDS: dict[str, Callable[[Case], Outcome]] = {
-    "portrait": portrait_case, "sound": sound_case, "track": track_case, "control": control_case,
+    "portrait": portrait_case, "sound": audio_case, "track": track_case, "control": control_case,
     "checkpoint": checkpoint_case, "manifest": manifest_case, "prepare": prepare_case,
 }  # fmt: skip
 
 
 @contextlib.contextmanager
 def guarded(case: Case) -> Iterator[list[str]]:
-    """Gives a list of what happened that must not: network, files elsewhere, too long."""
+    """Yields a list that collects violations: network, files elsewhere. Raises TimeoutError in a case that takes too
+    long."""
     wrong: list[str] = []
 
     def connect(self: socket.socket, address: Any) -> None:
         wrong.append(f"network: {address}")
         raise OSError("no network")
 
-    def late(signum: int, frame: Any) -> None:
+    def timed_out(signum: int, frame: Any) -> None:
         raise TimeoutError(f"more than {LIMIT} s")
 
     root, before = case.given.parent, os.getcwd()
@@ -196,7 +201,7 @@ def guarded(case: Case) -> Iterator[list[str]]:
     os.chdir(elsewhere)
     real, socket.socket.connect = socket.socket.connect, connect  # type: ignore[method-assign, assignment]
     kept, tempfile.tempdir = tempfile.tempdir, str(case.temporary)
-    handler = signal.signal(signal.SIGALRM, late)
+    handler = signal.signal(signal.SIGALRM, timed_out)
     signal.alarm(LIMIT)
     try:
         yield wrong
@@ -211,31 +216,32 @@ def guarded(case: Case) -> Iterator[list[str]]:
 
 
 def run_case(root: Path, kind: str, number: int, seed: int) -> dict[str, Any]:
+    """Returns the outcome of one case."""
     shutil.rmtree(root, ignore_errors=True)
     case, begin = Case(root, kind, number, seed), time.monotonic()
-    outcome, said = "exception", ""
+    outcome, messages = "exception", ""
     with guarded(case) as wrong:
         try:
-            outcome, said = KINDS[kind](case)
+            outcome, messages = KINDS[kind](case)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            said = "".join(traceback.format_exception(error))
+            messages = "".join(traceback.format_exception(error))
     if wrong:
-        outcome, said = "; ".join(wrong), said
+        outcome = "; ".join(wrong)
     return {
-        "kind": kind, "case": number, "outcome": outcome, "said": said[-2000:],
+        "kind": kind, "case": number, "outcome": outcome, "said": messages[-2000:],
         "seconds": round(time.monotonic() - begin, 2),
     }  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"))
     parser.add_argument("--only", choices=KINDS, action="append", help="this kind; may be repeated")
-    parser.add_argument("--case", type=int, help="this case of each kind, and what it says")
+    parser.add_argument("--case", type=int, help="only this case of each kind, with its messages")
     args = parser.parse_args(argv)
     load = pipeline.load
     pipeline.load = functools.cache(load)  # the bundled model is read and compiled once
@@ -256,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     args.out.mkdir(parents=True, exist_ok=True)
     found = {"seed": args.seed, "cases": len(rows), "counts": counts, "failures": bad}
-    write_atomically(args.out / "fuzz.json", json.dumps(found, indent=1).encode())
+    write_json(args.out / "fuzz.json", found)
     for row in bad if args.case is None else rows:
         print(f"{row['kind']} {row['case']}: {row['outcome']}\n{row['said']}")
     print(json.dumps(counts, indent=1))

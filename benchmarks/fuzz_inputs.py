@@ -1,4 +1,4 @@
-"""Damaged and hostile pictures, sounds and tracks, for benchmarks.fuzz."""
+"""Damaged and hostile images, audio files and tracks, for benchmarks.fuzz."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from demo_jax import sample
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, FACTORS
 from demo_jax.media import ffmpeg
+from demo_jax.paths import ASSETS
 
-ASSETS = Path(sample.__file__).resolve().parent / "demo_jax" / "assets"
 NUMBERS = ("0", "1", "-1", "0.5", "nan", "inf", "-inf", "1e308", "1e-320", "", "x", "1,5", "0x10", "٣", "1" * 400)
 NAMES = (
     *FACTORS,
@@ -55,7 +54,7 @@ class Case:
         return bool(self.rng.random() < probability)
 
     def damaged(self, data: bytes) -> bytes:
-        """Cut, flipped, blanked, repeated or replaced."""
+        """Returns the data cut, flipped, blanked, repeated or replaced."""
         raw, rng = bytearray(data), self.rng
         if not raw:
             return data
@@ -77,7 +76,8 @@ class Case:
         return bytes(raw)
 
 
-def picture(case: Case) -> Path:
+def image(case: Case) -> Path:
+    """Writes an image, perhaps damaged and with a sidecar."""
     sides = (1, 2, 31, 32, 33, 64, 129, 256, 700, 20_000)
     width, height = int(case.pick(sides)), int(case.pick(sides))
     if width * height > 4e6:
@@ -85,7 +85,7 @@ def picture(case: Case) -> Path:
     if case.chance(0.5):
         height = width = min(width, 700)
     noise = case.rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
-    image = (
+    content = (
         Image.open(ASSETS / "portrait.png").convert("RGB").resize((width, height))
         if case.chance(0.5)
         else (Image.fromarray(noise))
@@ -99,13 +99,13 @@ def picture(case: Case) -> Path:
         options["exif"] = exif.tobytes() if case.chance(0.8) else case.rng.bytes(40)
     with contextlib.suppress(Exception):  # not every mode can be every format
         converted = (
-            image.convert("L").convert("I").point(lambda v: v * 256).convert(mode)
+            content.convert("L").convert("I").point(lambda v: v * 256).convert(mode)
             if mode == "I;16"
-            else (image.convert(mode))
+            else (content.convert(mode))
         )
         converted.save(buffer, form, **options)
     if not buffer.getvalue() and case.chance(0.8):
-        image.save(buffer, "PNG")
+        content.save(buffer, "PNG")
     data = buffer.getvalue() or _png_header(20_000, 20_000)
     if case.chance(0.4):
         data = case.damaged(data)
@@ -123,7 +123,7 @@ def picture(case: Case) -> Path:
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """A picture that claims to be large."""
+    """An image whose header claims that it is large."""
     buffer = io.BytesIO()
     Image.new("L", (1, 1)).save(buffer, "PNG")
     raw = bytearray(buffer.getvalue())
@@ -131,7 +131,8 @@ def _png_header(width: int, height: int) -> bytes:
     return bytes(raw)
 
 
-def sound(case: Case) -> str:
+def audio(case: Case) -> str:
+    """Writes or names audio: hostile names and files, or damaged data."""
     name = case.pick(
         ("a.wav", "a b.wav", "-y.wav", "%03d.wav", "é.wav", "a\nb.wav", "a'b.wav", "a;b.wav", "$(x).wav", "file:a.wav",
          "a.mp3", "a.m3u8", "a.sdp", "a")
@@ -186,9 +187,10 @@ def sound(case: Case) -> str:
 
 
 def track(case: Case) -> Path:
+    """Writes a motion track, perhaps with odd columns and values, or damaged."""
     names = CALIBRATED_NAMES if case.chance(0.7) else (*CALIBRATED_NAMES, *ARKIT_NAMES[:6], *NAMES)
     columns = list(dict.fromkeys(case.pick(names) for _ in range(int(case.rng.integers(1, 5)))))
-    odd = case.chance(0.4)  # numbers that are none
+    odd = case.chance(0.4)  # values that are not numbers
     rows = int(case.pick((0, 1, 2, 25, 400)))
     if case.chance(0.5):
         lines = [",".join(["time", *columns] if case.chance(0.8) else columns)]

@@ -1,21 +1,22 @@
-"""What a stage-2 model generates: by evaluations and guidance; seams, streams, silence, controls, speed, memory.
+"""What a stage-2 model generates, by NFE and guidance; window borders, streams, silence, controls, speed, memory.
 
     python -m benchmarks.generation --checkpoint runs/puppet_flow --codes data/puppet_codes --out out/generation.json
 
-On held-out recordings, without pixels; speed and memory with them. --only picks sections, --clips bounds recordings.
+Measures codes of held-out recordings; speed and memory include rendering. --only selects sections, --clips limits the
+recordings.
 
-  steps, guidance   lip: correlation of the aperture with the recording's true one, where somebody speaks; shuffled:
-                    with another recording; lag; spread of pose over the truth's; rest: relative Frechet distance of
-                    all codes but pose, counted from the portrait's (0 another true clip, 1 a still face)
-  samples           lip of one of 16 samples, of their mean; how pose differs between samples over how it moves in one
+  steps, guidance   lip: correlation of the aperture with the recording's true one, in clips with speech; shuffled: with
+                    another recording; lag; spread of pose over the truth's; rest: relative Frechet distance of all
+                    codes but pose, relative to the portrait's (0 another true clip, 1 a still face)
+  samples           lip of one of 16 samples, of their mean; spread of pose between samples over that within one
   seams             velocity at window borders over velocity elsewhere; of the truth at the same frames
-  stream            the same figures where each frame waits for 20 frames more of sound only
-  silence           aperture at rest (median, 95th percentile over the speaking one's), and how much the head moves
-  length            the last of ten minutes against the first, of the same sound: paired differences of each figure
+  stream            the same figures with only 20 more frames of audio available to each frame
+  silence           aperture at rest (median, 95th percentile beside that of speech), and how much the head moves
+  length            the last of ten minutes against the first, for the same audio: paired differences of each figure
                     over the portraits, and their standard errors
-  controls          exactness of what is given, how far the head at a keyframe leaves its neighbours, and what another
-                    sound or another gaze does to the generated head
-  speed             motion alone over real time; frames a second with pictures; first frame of a stream
+  controls          error of given values, how far the head at a keyframe leaves its neighbours, and the effect of other
+                    audio or another gaze on the generated head
+  speed             motion alone over real time; frames per second with rendering; first frame of a stream
   memory            peak of the process for ten minutes over that for one
 """
 
@@ -39,14 +40,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common import make_parser, write_json
 from data_pipelines.loading.examples import decode_frame
 from data_pipelines.records.catalog import code_paths
 from data_pipelines.records.schema import CodeRecord, read_codes
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.evaluation.metrics.distribution import frechet_to_truth
-from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, correlation, mean_and_error, somebody_speaks
+from demo_jax.evaluation.metrics.motion import best_lag, boundary_jump, contains_speech, correlation, mean_and_error
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
-from demo_jax.media.files import write_atomically
 from demo_jax.sampling import pipeline
 from demo_jax.sampling.controls import FREE, Controls
 from demo_jax.sampling.options import Options
@@ -60,6 +61,8 @@ APERTURE, YAW = CALIBRATED_NAMES.index("aperture"), CALIBRATED_NAMES.index("yaw"
 
 
 class Bench:
+    """Sections as methods, for one pipeline and its recordings."""
+
     def __init__(self, demo: pipeline.Pipeline, records: list[CodeRecord]) -> None:
         self.demo, self.records = demo, records
         self.place = {name: int(k) for name, k in zip(CALIBRATED_NAMES, demo.layout.calibrated, strict=True)}
@@ -69,36 +72,37 @@ class Bench:
     def motion(
         self, options: Options, controls: Controls = FREE, *, shift: int = 0, stream: bool = False, silent: bool = False
     ) -> Rows:
-        """Raw codes of every recording, each from noise of its own; `shift` takes the sound of another one, `silent`
-        none."""
+        """Returns the raw codes [T, K] of every recording, each from its own noise; `shift` takes the audio of another
+        recording, `silent` takes silence."""
         made, first = [], 1000 * options.seed
         for i, record in enumerate(self.records):
             options = dataclasses.replace(options, seed=first + i)
-            sound = np.resize(self.records[(i + shift) % len(self.records)].waveform, len(record.waveform))
-            sound = np.zeros_like(sound) if silent else sound
+            audio = np.resize(self.records[(i + shift) % len(self.records)].waveform, len(record.waveform))
+            audio = np.zeros_like(audio) if silent else audio
             source = record.codes[0]
             if stream:
-                parts = self.demo.motion_stream(source, [sound], controls, options)
+                parts = self.demo.motion_stream(source, [audio], controls, options)
             else:
-                parts = self.demo.motion(source, sound, controls, options)
+                parts = self.demo.motion(source, audio, controls, options)
             made.append(np.concatenate(list(parts)))
         return made
 
     def lips(self, made: Rows) -> list[float]:
-        """Correlation of the aperture with the true one, of each recording in which somebody speaks."""
+        """Returns the correlation of the aperture with the true one, for each recording with speech."""
         return [
             correlation(m[:, self.place["aperture"]], r.truth[:, APERTURE])
             for m, r in zip(made, self.records, strict=True)
-            if somebody_speaks(r.waveform)
+            if contains_speech(r.waveform)
         ]
 
     def quality(self, made: Rows, shuffled: Rows | None = None) -> dict[str, Any]:
+        """Returns the figures of steps and guidance; `shuffled` are codes from other recordings' audio."""
         lags = [
             best_lag(m[:, self.place["aperture"]], r.truth[:, APERTURE])[0]
             for m, r in zip(made, self.records, strict=True)
         ]
         away, true = ([c - r.codes[0] for c, r in zip(x, self.records, strict=True)] for x in (made, self.truth))
-        deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (away, true))
+        deviation, expected = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (away, true))
 
         def distance(part: slice | np.ndarray) -> dict[str, float]:
             found = frechet_to_truth([c[:, part] for c in away], [c[:, part] for c in true])
@@ -107,7 +111,7 @@ class Bench:
         found = {
             "lip": mean_and_error(self.lips(made)),
             "lag": float(np.median(lags)),
-            "spread": float((deviation / wanted).mean()),
+            "spread": float((deviation / expected).mean()),
             "pose": distance(self.pose),
             "rest": distance(self.rest),
         }
@@ -162,7 +166,7 @@ class Bench:
     def silence(self) -> dict[str, Any]:
         spoken, idle = self.motion(Options()), self.motion(Options(), silent=True)
         lips, speaking = (np.concatenate([c[:, self.place["aperture"]] for c in x]) for x in (idle, spoken))
-        deviation, wanted = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (idle, self.truth))
+        deviation, expected = (np.mean([c[:, self.pose].std(0) for c in x], 0) for x in (idle, self.truth))
         lids, usual = (
             np.mean([(np.diff(c[:, self.place["open_left"]]) < -0.5).sum() for c in x]) for x in (idle, self.truth)
         )
@@ -171,18 +175,18 @@ class Bench:
             "aperture_median": float(np.median(lips)) * unit,
             "aperture_95": float(np.percentile(lips, 95)) * unit,
             "speaking_95": float(np.percentile(speaking, 95)) * unit,
-            "head_spread": float((deviation / wanted).mean()),
+            "head_spread": float((deviation / expected).mean()),
             "blinks_over_true": float(lids / max(usual, 1e-9)),
         }
 
     def length(self) -> dict[str, Any]:
-        """A minute of speech, said ten times by each of some portraits."""
+        """Returns the drift over the same minute of speech, repeated ten times, for several portraits."""
         minute, found = FPS * 60, []
         for i, record in enumerate(tqdm(self.records[:PORTRAITS], desc="length")):
             others = self.records[i:] + self.records[:i]
-            sound = np.resize(np.concatenate([r.waveform for r in others]), minute * SAMPLES_PER_FRAME)
+            audio = np.resize(np.concatenate([r.waveform for r in others]), minute * SAMPLES_PER_FRAME)
             codes = np.concatenate(
-                list(self.demo.motion(record.codes[0], np.tile(sound, MINUTES), FREE, Options(seed=i)))
+                list(self.demo.motion(record.codes[0], np.tile(audio, MINUTES), FREE, Options(seed=i)))
             )
             ends = []
             for part in (codes[:minute], codes[-minute:]):
@@ -209,19 +213,19 @@ class Bench:
     def controls(self) -> dict[str, Any]:
         yaw, degrees = self.place["yaw"], float(CALIBRATED_SCALE[YAW])
         keys = np.array([25, 75, 125])
-        asked = np.array([8.0, -8.0, 4.0], np.float32)
-        keyframes = MotionTrack(columns={"+yaw": asked}, start=25, at=keys)
+        requested = np.array([8.0, -8.0, 4.0], np.float32)
+        keyframes = MotionTrack(columns={"+yaw": requested}, start=25, at=keys)
         made = self.motion(Options(), Controls(keyframes=keyframes))
         free = self.motion(Options())
         exact, leaps, usual = [], [], []
         for codes, other, record in zip(made, free, self.records, strict=True):
             at = keys[keys < len(codes) - 1]
-            exact += list(np.abs(codes[at, yaw] - record.codes[0, yaw] - asked[: len(at)] / degrees) * degrees)
+            exact += list(np.abs(codes[at, yaw] - record.codes[0, yaw] - requested[: len(at)] / degrees) * degrees)
             leaps += list(np.abs(codes[at, yaw] - (codes[at - 1, yaw] + codes[at + 1, yaw]) / 2) * degrees)
             usual += list(np.abs(other[at, yaw] - (other[at - 1, yaw] + other[at + 1, yaw]) / 2) * degrees)
         gaze = MotionTrack(columns={"gaze_yaw": 12 * np.sin(np.arange(400) / 9).astype(np.float32)})
-        looked = self.motion(Options(), Controls(track=gaze))
-        other_sound = self.motion(Options(), shift=1)
+        with_gaze = self.motion(Options(), Controls(track=gaze))
+        other_audio = self.motion(Options(), shift=1)
 
         def moved(rows: Rows) -> float:
             return float(
@@ -234,12 +238,12 @@ class Bench:
         again = self.motion(Options(seed=1))
         return {
             "largest_step_of_head": leap(free),
-            "largest_step_of_head_with_gaze_track": leap(looked),
+            "largest_step_of_head_with_gaze_track": leap(with_gaze),
             "keyframe_error_degrees": float(np.max(exact)),
             "keyframe_leap_degrees": float(np.mean(leaps)),
             "usual_leap_degrees": float(np.mean(usual)),
-            "head_moved_by_gaze_track": moved(looked),
-            "head_moved_by_other_sound": moved(other_sound),
+            "head_moved_by_gaze_track": moved(with_gaze),
+            "head_moved_by_other_sound": moved(other_audio),
             "head_moved_by_other_seed": moved(again),
         }
 
@@ -259,22 +263,22 @@ class Bench:
 
         alone = median(lambda: list(self.demo.motion(record.codes[0], record.waveform)))
         streamed = median(lambda: list(self.demo.motion_stream(record.codes[0], [record.waveform])))
-        pictures = median(lambda: list(self.demo.frames(portrait, record.waveform)))
+        rendered = median(lambda: list(self.demo.frames(portrait, record.waveform)))
         hop = (STREAM_HOP + 10 + 1) * SAMPLES_PER_FRAME
         first = median(lambda: next(self.demo.stream(portrait, [record.waveform[:hop]])))
-        stream_pictures = median(lambda: list(self.demo.stream(portrait, [record.waveform])))
+        stream_rendered = median(lambda: list(self.demo.stream(portrait, [record.waveform])))
         return {
             "motion_times_real_time": seconds / alone,
             "stream_motion_times_real_time": seconds / streamed,
-            "frames_a_second": seconds * FPS / pictures,
-            "stream_frames_a_second": seconds * FPS / stream_pictures,
+            "frames_a_second": seconds * FPS / rendered,
+            "stream_frames_a_second": seconds * FPS / stream_rendered,
             "stream_first_frame_seconds": first,
             "seconds_of_sound": seconds,
         }
 
 
 def memory(checkpoint: str | None) -> dict[str, float]:
-    """Peak resident memory of sampling one and ten minutes of noise, each in a process of its own, in MiB."""
+    """Returns the peak resident memory in MiB of sampling one and ten minutes of noise, each in its own process."""
     peaks = {}
     for minutes in (1, 10):
         command = [sys.executable, "-m", "benchmarks.generation", "--peak", str(minutes)]
@@ -285,6 +289,7 @@ def memory(checkpoint: str | None) -> dict[str, float]:
 
 
 def peak(checkpoint: str | None, minutes: int) -> float:
+    """Returns the peak resident memory in MiB of this process after sampling `minutes` of noise."""
     demo = pipeline.load(checkpoint)
     portrait = np.random.default_rng(0).integers(0, 256, (demo.size, demo.size, 3)).astype(np.uint8)
     speech = (np.random.default_rng(0).normal(size=minutes * 60 * 16_000) * 2000).astype(np.int16)
@@ -297,13 +302,13 @@ SECTIONS = ("steps", "guidance", "samples", "seams", "stream", "silence", "lengt
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--checkpoint", help="stage-2 run or published model (the bundled one)")
     parser.add_argument("--codes", help="motion codes of a puppet corpus by that model's encoder")
     parser.add_argument("--out", type=Path, help="json to write")
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--only", choices=SECTIONS, action="append")
-    parser.add_argument("--peak", type=int, metavar="MINUTES", help=argparse.SUPPRESS)  # the memory section's own
+    parser.add_argument("--peak", type=int, metavar="MINUTES", help=argparse.SUPPRESS)  # used by the memory section
     args = parser.parse_args(argv)
     if args.peak:
         print(peak(args.checkpoint, args.peak))
@@ -326,7 +331,7 @@ def main(argv: list[str] | None = None) -> None:
     for section in args.only or SECTIONS:
         found[section] = memory(args.checkpoint) if section == "memory" else getattr(bench, section)()
         if args.out:
-            write_atomically(args.out, json.dumps(found, indent=1).encode())
+            write_json(args.out, found)
     print(json.dumps(found, indent=1))
 
 

@@ -1,16 +1,14 @@
 """Couplings under a condition, on the plane: python -m benchmarks.moons --out results.json [--seeds 10 --steps 2000].
 
 Eight Gaussians are the noise, two moons the data, and the condition is either the moon a point lies on or its first
-coordinate (after Cheng & Schwing 2025, "The Curse of Conditions"). A small network is trained under each coupling of
-`demo_jax.flow.coupling`, all seeds at once; then noise and conditions are drawn independently, as when sampling, and
-the square of the 2-Wasserstein distance to held-out data is measured after one Euler step and after an adaptive solver.
-"""
+coordinate (after Cheng & Schwing 2025, "The Curse of Conditions"). A small network is trained with each coupling of
+`demo_jax.flow.coupling`, all seeds at once; then noise and conditions are sampled independently, as at sampling time,
+and the square of the 2-Wasserstein distance to held-out data is measured after one Euler step and after an adaptive
+solver."""
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
 import platform
 import time
 from pathlib import Path
@@ -24,6 +22,7 @@ import optax
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from benchmarks.common import make_parser, write_json
 from demo_jax.evaluation.metrics.coupling import skew
 from demo_jax.flow import coupling, path
 
@@ -44,14 +43,14 @@ Params = list[tuple[jax.Array, jax.Array]]
 
 
 def eight_gaussians(key: jax.Array, n: int) -> jax.Array:
-    """[n, 2], on a circle of radius 5, variance 0.1."""
+    """Returns noise [n, 2] on a circle of radius 5, variance 0.1."""
     which, noise = jax.random.split(key)
     angle = jax.random.randint(which, (n,), 0, 8) * (jnp.pi / 4)
     return 5 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], 1) + 0.1**0.5 * jax.random.normal(noise, (n, 2))
 
 
 def moons(key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-    """Points [n, 2], about 9 wide, and the moon of each, [n] int32."""
+    """Returns points [n, 2], about 9 wide, and the moon of each, [n] int32."""
     which, along, noise = jax.random.split(key, 3)
     moon = jax.random.randint(which, (n,), 0, 2)
     angle = jnp.pi * jax.random.uniform(along, (n,))
@@ -61,7 +60,8 @@ def moons(key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
 
 
 def describe(kind: str, points: jax.Array, moon: jax.Array) -> jax.Array:
-    """The condition, [n, 2]: one-hot, or the first coordinate laid on a half circle, where near means a like cosine."""
+    """Returns the condition [n, 2]: one-hot, or the first coordinate mapped to a half circle, so that near points have
+    similar cosines."""
     if kind == "discrete":
         return jax.nn.one_hot(moon, 2)
     angle = (points[:, 0] + 5) / 11 * jnp.pi
@@ -78,7 +78,7 @@ def init(key: jax.Array) -> Params:
 
 
 def velocity(params: Params, x: jax.Array, t: jax.Array, condition: jax.Array) -> jax.Array:
-    """x, condition [n, 2], t [n] -> [n, 2]."""
+    """Returns the velocity [n, 2] at x [n, 2] and t [n] under condition [n, 2]."""
     h = jnp.concatenate([x / 3, 2 * t[:, None] - 1, condition], 1)
     for w, b in params[:-1]:
         h = jax.nn.gelu(h @ w + b[None])
@@ -87,6 +87,7 @@ def velocity(params: Params, x: jax.Array, t: jax.Array, condition: jax.Array) -
 
 
 def train(key: jax.Array, kind: str, couple: coupling.Coupling, steps: int) -> Params:
+    """Returns the parameters trained with one coupling under one kind of condition."""
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
     params = init(jax.random.fold_in(key, 0))
 
@@ -111,7 +112,7 @@ def train(key: jax.Array, kind: str, couple: coupling.Coupling, steps: int) -> P
 
 
 def sample(params: Params, key: jax.Array, kind: str) -> dict[str, jax.Array]:
-    """Points [TEST, 2] by name: real, euler and adaptive, of the same conditions."""
+    """Returns points [TEST, 2] by name: real, euler and adaptive, under the same conditions."""
     data_key, noise_key = jax.random.split(jax.random.fold_in(key, 2))
     points, moon = moons(data_key, TEST)
     condition, noise = describe(kind, points, moon), eight_gaussians(noise_key, TEST)
@@ -128,13 +129,13 @@ def sample(params: Params, key: jax.Array, kind: str) -> dict[str, jax.Array]:
 
 
 def wasserstein2(a: np.ndarray, b: np.ndarray) -> float:
-    """Square of the 2-Wasserstein distance between two samples [n, 2]."""
+    """Returns the square of the 2-Wasserstein distance between two samples [n, 2]."""
     cost = cdist(a, b, "sqeuclidean")
     return float(cost[linear_sum_assignment(cost)].mean())
 
 
 def measure(kind: str, couple: coupling.Coupling, seeds: int, steps: int) -> dict[str, list[float]]:
-    """One value for each seed: euler and adaptive."""
+    """Returns one distance for each seed, of euler and of adaptive."""
 
     def one(key: jax.Array) -> dict[str, jax.Array]:
         return sample(train(key, kind, couple, steps), key, kind)
@@ -148,7 +149,7 @@ def measure(kind: str, couple: coupling.Coupling, seeds: int, steps: int) -> dic
 
 
 def pairs_skew(kind: str, couple: coupling.Coupling) -> float:
-    """What the condition tells about its noise in 32 groups."""
+    """Returns how well the condition predicts its noise in 32 groups."""
     n = 32 * BATCH
     keys = jax.random.split(jax.random.key(1), 3)
     points, moon = moons(keys[0], n)
@@ -158,7 +159,7 @@ def pairs_skew(kind: str, couple: coupling.Coupling) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="json file to write")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2000)
@@ -178,7 +179,7 @@ def main() -> None:
             row = {"condition": kind, "coupling": name, **values, "skew": pairs_skew(kind, couple)}
             rows.append(row | {"seconds": time.perf_counter() - start})
             print(f"{kind:11} {name:20} {text}", flush=True)
-            args.out.write_text(json.dumps(results, indent=1))
+            write_json(args.out, results)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Numbers that say how a person moves, from 25 fps tracks: the same estimators for measured people and for puppets.
+"""Statistics of a person's motion from 25 fps tracks: the same estimators for measured people and for puppets.
 
-A statistic belongs to a person: their clips are taken together, because a clip of a few seconds holds one blink or
-none. Measured tracks are noisy and filtered (demo_jax/faces/measures.py). So that puppets need not imitate
-the landmarker, `as_measured` passes their tracks through the same filters and adds its noise before they are compared.
+A statistic is one person's: their clips are pooled, because a clip of a few seconds has one blink or none. Measured
+tracks are noisy and filtered (demo_jax/faces/measures.py). So that puppets need not imitate the landmarker,
+`as_measured` passes their tracks through the same filters and adds its noise before they are compared.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from scipy.signal import find_peaks, peak_widths, welch
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.factors import GAZE_NAMES, LIPS_NAMES, POSE_NAMES
 
-SHORTEST = 40  # frames of a clip that says anything
+SHORTEST = 40  # frames; shorter clips are not measured
 SPECTRUM_SEGMENT = 64  # frames
 WINDOW = 75  # frames in which a range is measured, so that clips of any length compare
 # Noise of the measuring chain, rms per frame of its filtered tracks: the floor found on 40 people (`noise_floor`).
 POSE_NOISE = (0.10, 0.15, 0.05, 0.0003, 0.0003, 0.0005)
 GAZE_NOISE, LID_NOISE = (0.31, 0.24), (0.010, 0.010)
 LIPS_NOISE = (0.0043, 0.0027, 0.0)
-SACCADE = 2.5  # degrees: smaller ones drown in the landmarker's noise
+SACCADE = 2.5  # degrees: smaller ones are below the landmarker's noise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,16 @@ class Track:
 
 
 def as_measured(track: Track, rng: np.random.Generator) -> Track:
-    """A puppet's exact track, as the measuring chain for video would give it: its filters, its noise, its unit of
-    openings, and gaze interpolated while the lids hide the iris."""
+    """Returns a puppet's exact track as the measuring chain for video would give it: with its filters, its noise and
+    its unit of openings, and with gaze interpolated while the lids hide the iris."""
     openings = track.gaze[:, 2:] / np.maximum(np.percentile(track.gaze[:, 2:], 95, axis=0), 1e-6)
-    seen = np.flatnonzero(openings.mean(1) > 0.35)
+    visible = np.flatnonzero(openings.mean(1) > 0.35)
     frames = np.arange(len(openings))
-    gaze = [np.interp(frames, seen, g[seen]) for g in track.gaze[:, :2].T] if len(seen) else [*track.gaze[:, :2].T]
+    gaze = (
+        [np.interp(frames, visible, g[visible]) for g in track.gaze[:, :2].T]
+        if len(visible)
+        else [*track.gaze[:, :2].T]
+    )
 
     def noise(filtered: Callable[[np.ndarray], np.ndarray], levels: tuple[float, ...]) -> np.ndarray:
         white = filtered(rng.standard_normal((len(frames), len(levels))))
@@ -79,7 +83,7 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _head(tracks: list[Track]) -> dict[str, float]:
-    """Speeds in degrees a second; ranges are the 5-95 % spread within three seconds; sway in crop widths."""
+    """Speeds in degrees per second; ranges are the 5-95 % spread within three seconds; translation in crop widths."""
     velocity = np.concatenate([np.diff(t.pose, axis=0) for t in tracks]) * FPS
     acceleration = np.concatenate([np.diff(t.pose, 2, axis=0) for t in tracks]) * FPS**2
     third = np.concatenate([np.diff(t.pose[:, :3], 3, axis=0) for t in tracks])
@@ -110,8 +114,8 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def blinks(openings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean opening [T] -> per blink: frame, seconds at half depth, seconds of closing and of opening (half depth to
-    the bottom)."""
+    """Returns for each blink of a mean opening [T]: frame, seconds at half depth, seconds of closing and of opening
+    (half depth to the bottom)."""
     level = maximum_filter1d(median_filter(openings, 3, mode="nearest"), 25)
     level = gaussian_filter1d(level, 6)
     dip = np.clip(1 - openings / np.maximum(level, 1e-3), 0, 1)
@@ -123,7 +127,8 @@ def blinks(openings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 
 def saccades(gaze: np.ndarray, openings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gaze [T, 2], mean opening [T] -> per saccade: frame, amplitude (degrees), peak speed (degrees a second)."""
+    """Returns for each saccade of gaze [T, 2], with mean opening [T]: frame, amplitude (degrees), peak speed (degrees
+    per second)."""
     step = np.linalg.norm(np.pad(gaze[4:] - gaze[:-4], ((2, 2), (0, 0)), mode="edge"), axis=1)
     speed = np.linalg.norm(np.gradient(gaze, axis=0), axis=1) * FPS
     near_blink = maximum_filter1d((openings < 0.6).astype(float), 7) > 0
@@ -135,7 +140,7 @@ def saccades(gaze: np.ndarray, openings: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _eyes(tracks: list[Track]) -> dict[str, float]:
-    """Rates a minute, times in seconds, amplitudes in degrees."""
+    """Rates per minute, times in seconds, amplitudes in degrees."""
     minutes = sum(len(t.pose) for t in tracks) / FPS / 60
     dips = [blinks(t.gaze[:, 2:].mean(1)) for t in tracks]
     jumps = [saccades(t.gaze[:, :2], t.gaze[:, 2:].mean(1)) for t in tracks]
@@ -172,7 +177,8 @@ def _open(track: Track) -> np.ndarray:
 
 
 def _counter_rotation(tracks: list[Track]) -> float:
-    """1: the eyes hold their target while the head turns; 0: they turn with it. From 0.2 s steps without saccades."""
+    """1: the eyes stay on their target while the head turns; 0: they turn with it. From 0.2 s steps without
+    saccades."""
     head, eye = [], []
     for t in tracks:
         quiet = np.ones(len(t.pose), bool)
@@ -183,12 +189,12 @@ def _counter_rotation(tracks: list[Track]) -> float:
         head.append((t.pose[5:, :2] - t.pose[:-5, :2])[keep])
         eye.append((t.gaze[5:, :2] - t.gaze[:-5, :2])[keep])
     h, e = np.concatenate(head).ravel(), np.concatenate(eye).ravel()
-    # With a head that hardly moves, the noise of both decides the slope.
+    # If the head hardly moves, the slope is that of the noise.
     return float(-(h * e).sum() / (h * h).sum()) if len(h) > 40 and _rms(h) > 0.7 else float("nan")
 
 
 def _energy(track: Track) -> np.ndarray:
-    """[T] root mean square of each frame's samples, in dB over -60 dB of full scale, at least 0."""
+    """The root mean square [T] of each frame's samples, in dB over -60 dB of full scale, at least 0."""
     frames = track.waveform[: len(track.pose) * SAMPLES_PER_FRAME].reshape(-1, SAMPLES_PER_FRAME) / 32768
     return np.clip(20 * np.log10(np.sqrt((frames**2).mean(1)) + 1e-6) + 60, 0, None)
 
@@ -199,11 +205,11 @@ def _lips(tracks: list[Track]) -> dict[str, float]:
     speed = np.concatenate([np.diff(t.lips, axis=0) for t in tracks]) * FPS
     together = []
     for t in tracks:
-        sound = gaussian_filter1d(_energy(t), 1.0)
-        lags = range(-4, 5)  # films carry their sound a few frames early or late
+        loudness = gaussian_filter1d(_energy(t), 1.0)
+        lags = range(-4, 5)  # the audio of videos is up to a few frames early or late
         together.append(
-            max(_correlation(t.lips[4:-4, 0], sound[4 + g : len(sound) - 4 + g]) for g in lags)
-            if sound[4:-4].std() > 0
+            max(_correlation(t.lips[4:-4, 0], loudness[4 + g : len(loudness) - 4 + g]) for g in lags)
+            if loudness[4:-4].std() > 0
             else float("nan")
         )
     turns = np.concatenate([find_peaks(t.lips[:, 0], prominence=0.02)[0] for t in tracks])
@@ -225,12 +231,12 @@ def _lips(tracks: list[Track]) -> dict[str, float]:
 
 
 def statistics(tracks: list[Track]) -> dict[str, float]:
-    """Name -> value of one person, NaN where their clips do not say."""
+    """Returns the statistics of one person by name; NaN where their clips do not allow a value."""
     return {**_head(tracks), **_eyes(tracks), **_lips(tracks)}
 
 
 def spectrum(tracks: list[Track]) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies [F] in Hz and the power density of yaw, pitch and roll velocity [F, 3], (deg/s)^2 / Hz."""
+    """Returns frequencies [F] in Hz and the power density of yaw, pitch and roll velocity [F, 3], (deg/s)^2 / Hz."""
     parts, weights = [], []
     for t in tracks:
         velocity = np.diff(t.pose[:, :3], axis=0) * FPS
@@ -243,8 +249,11 @@ def spectrum(tracks: list[Track]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_floor(tracks: list[Track]) -> dict[str, float]:
-    """Of one person, rms per frame in the unit of the track: from the quietest tenth of half-second stretches, third
-    differences (motion hardly has any there) over the gain that they and the chain's filter give to white noise."""
+    """Returns the noise of one person's tracks, rms per frame in the unit of the track.
+
+    It is taken from the quietest tenth of half-second stretches: third differences (motion hardly has any there) over
+    the gain that they and the chain's filter give to white noise.
+    """
     wave = np.zeros((64, 1))
     wave[32] = 1.0
     out = {}

@@ -1,7 +1,7 @@
-"""What the full-size presets need of 1, 8 and 256 devices: python -m benchmarks.pods --json OUT.
+"""Memory and communication of the full-size presets on 1, 8 and 256 devices: python -m benchmarks.pods --json OUT.
 
-No accelerator is needed or used. Each whole train step is compiled for that many pretended CPU devices, sharded as
-train.py would shard it (over data alone, its default, and with fsdp 8), and never run. Rows of a batch grow with the
+No accelerator is needed or used. Each whole train step is compiled for that many simulated CPU devices, sharded as
+train.py would shard it (over data alone, its default, and with fsdp 8), and never run. The batch grows with the
 devices.
 
   bytes        of state and of temporary arrays on each device, by the compiler's memory analysis. The CPU compiler
@@ -11,13 +11,12 @@ devices.
   operations   of products and convolutions, counted in the traced program of the global batch, over the devices
 
 and for 256 devices it is lowered for TPUs on an abstract mesh. The scaling curve divides operations by ASSUMED's share
-of a TPU v5e's peak, and bytes by its links: `hidden` if communication runs beside computation, `exposed` if nothing
-does. It is an expectation: no TPU was reached.
+of a TPU v5e's peak, and bytes by its links: `hidden` if communication overlaps computation, `exposed` if it does not.
+It is an estimate: nothing was run on a TPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime
 import json
@@ -34,21 +33,22 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from tqdm import tqdm
 
 from benchmarks.abstract import abstract_step, operations, settings
+from benchmarks.common import make_parser, write_json
 from demo_jax import sharding
 from demo_jax.config import MeshConfig, Stage1Config
-from demo_jax.media.files import write_atomically
 
 MESHES = ((1, 1), (8, 1), (1, 8), (256, 1), (32, 8))  # data, fsdp
 PRESETS = {"full_flow": {"batch_size": 32}, "full_autoencoder": {"batch_size": 2, "set_batch_size": 1}}  # per device
 # docs.cloud.google.com/tpu/docs/v5e: 197 TFLOP/s in bfloat16, 400 GB/s of links in both directions together. The share
-# of the peak is a guess: this step has not been timed on any accelerator.
+# of the peak is an assumption: this step has not been timed on any accelerator.
 ASSUMED = {"peak": 197e12, "share": 0.4, "link_bytes_per_s": 200e9}
 SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
 
 def collectives(text: str) -> tuple[Counter[str], float]:
-    """Of a compiled program's text: how many of each kind run, and the bytes each device sends."""
+    """Returns, from a compiled program's text, how many collectives of each kind run, and the bytes each device
+    sends."""
     bodies: dict[str, list[str]] = {}
     entry, name = "", ""
     for line in text.splitlines():
@@ -82,13 +82,14 @@ def collectives(text: str) -> tuple[Counter[str], float]:
 
 
 def _bytes(types: str) -> int:
+    """Returns the bytes of the arrays in a type as XLA writes it."""
     found = re.findall(r"(\w+)\[([\d,]*)\]", types)
     return sum(SIZES.get(kind, 4) * int(np.prod([int(n) for n in dims.split(",") if n])) for kind, dims in found)
 
 
 def _group(line: str) -> int:
-    """Devices in one collective. XLA writes {{0,1},{2,3}}, or [4,2]<=[8], or mesh['a'=4,'b'=8] {'a'}, where
-    'b':(2)4 is a part of an axis: four devices, after two."""
+    """Returns the number of devices in one collective. XLA writes {{0,1},{2,3}}, or [4,2]<=[8], or mesh['a'=4,'b'=8]
+    {'a'}, where 'b':(2)4 is a part of an axis: four devices, after two."""
     if listed := re.search(r"(?:replica_groups|source_target_pairs)=\{\{([\d,]+)\}", line):
         return len(listed[1].split(","))
     if counted := re.search(r"replica_groups=\[\d+,(\d+)\]", line):
@@ -101,13 +102,14 @@ def _group(line: str) -> int:
 
 
 def preset(name: str, devices: int) -> Any:
+    """Returns a preset's config with its batch for that many devices."""
     c = settings(name)
     rows = {field: count * devices for field, count in PRESETS[name].items()}
     return dataclasses.replace(c, data=dataclasses.replace(c.data, **rows))
 
 
 def placed(c: Any, mesh: Mesh | AbstractMesh) -> tuple[Any, Any, Any]:
-    """The jitted step, and its arguments' shapes with their shardings."""
+    """Returns the jitted step, and its arguments' shapes with their shardings."""
     step, state, batch = abstract_step(c)
     shardings = sharding.state_shardings(state, mesh)  # type: ignore[arg-type]
     rows = NamedSharding(mesh, sharding.BATCH)  # type: ignore[arg-type]
@@ -120,6 +122,7 @@ def placed(c: Any, mesh: Mesh | AbstractMesh) -> tuple[Any, Any, Any]:
 
 
 def measure(name: str, data: int, fsdp: int) -> dict[str, Any]:
+    """Returns the row of one preset on a mesh of data x fsdp devices."""
     devices = data * fsdp
     c, mesh = preset(name, devices), sharding.make_mesh(MeshConfig(fsdp=fsdp), jax.devices()[:devices])
     start = time.perf_counter()
@@ -130,20 +133,21 @@ def measure(name: str, data: int, fsdp: int) -> dict[str, Any]:
     counts, sent = collectives(compiled.as_text())
     rows = c.data.batch_size + (c.data.set_batch_size if isinstance(c, Stage1Config) else 0)
     work = operations(traced.jaxpr.jaxpr) / devices
-    compute, talk = work / (ASSUMED["peak"] * ASSUMED["share"]), sent / ASSUMED["link_bytes_per_s"]
+    compute, communication = work / (ASSUMED["peak"] * ASSUMED["share"]), sent / ASSUMED["link_bytes_per_s"]
     return {
         "preset": name, "devices": devices, "mesh": dict(mesh.shape), "rows": rows,
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
         "state_and_batch_bytes": memory.argument_size_in_bytes, "temporary_bytes": memory.temp_size_in_bytes,
         "operations": work, "collectives": dict(counts), "sent_bytes": sent,
-        "compute_s": compute, "communication_s": talk,
-        "efficiency_hidden": compute / max(compute, talk), "efficiency_exposed": compute / (compute + talk),
+        "compute_s": compute, "communication_s": communication,
+        "efficiency_hidden": compute / max(compute, communication),
+        "efficiency_exposed": compute / (compute + communication),
         "compile_s": round(time.perf_counter() - start, 1),
     }  # fmt: skip
 
 
 def lower_for_tpu(name: str) -> dict[str, Any]:
-    """Both full-size steps, for a pod's 256 chips that are not there."""
+    """Lowers a preset's step for a pod of 256 TPU chips, without having one. Returns partitions and lines."""
     data, fsdp = MESHES[-1]
     mesh = AbstractMesh((data, fsdp, 1), sharding.AXES, axis_types=(AxisType.Auto,) * len(sharding.AXES))
     step, state, batch = placed(preset(name, data * fsdp), mesh)
@@ -153,7 +157,7 @@ def lower_for_tpu(name: str) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--json", type=Path, required=True, help="file to write, after every row")
     parser.add_argument("--only", choices=tuple(PRESETS), action="append", help="this preset; may be repeated")
     names = tuple(f"{data}x{fsdp}" for data, fsdp in MESHES)
@@ -164,15 +168,15 @@ def main(argv: list[str] | None = None) -> int:
     found: dict[str, Any] = {
         "date": datetime.date.today().isoformat(), "jax": jax.__version__, "assumed": ASSUMED, "tpu": [], "steps": [],
     }  # fmt: skip
-    wanted = [MESHES[names.index(n)] for n in args.mesh or names]
-    jobs = [(name, *mesh) for name in args.only or PRESETS for mesh in wanted]
+    meshes = [MESHES[names.index(n)] for n in args.mesh or names]
+    jobs = [(name, *mesh) for name in args.only or PRESETS for mesh in meshes]
     for name in args.only or PRESETS:
         found["tpu"].append(lower_for_tpu(name))
         print(found["tpu"][-1], flush=True)
     for name, data, fsdp in tqdm(jobs, unit="program"):
         found["steps"].append(measure(name, data, fsdp))
         tqdm.write(json.dumps(found["steps"][-1]))
-        write_atomically(args.json, json.dumps(found, indent=1).encode())
+        write_json(args.json, found)
     return 0
 
 

@@ -2,16 +2,15 @@
 
     python -m benchmarks.processes --codes data/puppet_codes --autoencoder runs/puppet_ae --out out/processes
 
-Runs train.py as 1, 2 and 4 processes that share out the same number of CPU devices, and compares the losses of every
-step with those of one process; and as 2 whose devices are one fsdp axis, or one tensor axis, so that both hold every
-row. Then the run of 4 goes on from its middle as 1 and as 2; and of a run of 4 one process is killed (SIGKILL) between
-two checkpoints: the others must end by themselves with a message and exit code 3, and the job, started again, must give
-the losses of the run that nobody killed.
+Runs train.py as 1, 2 and 4 processes that share the same number of CPU devices, and compares the losses of every step
+with those of one process; and as 2 whose devices are one fsdp axis, or one tensor axis, so that both have every row.
+Then the run of 4 is resumed from its middle as 1 and as 2. And one process of a run of 4 is killed (SIGKILL) between
+two checkpoints: the others must end by themselves with a message and exit code 3, and the restarted job must give the
+losses of the undisturbed run.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -25,16 +24,16 @@ from pathlib import Path
 
 import numpy as np
 
-from demo_jax.media.files import write_atomically
+from benchmarks.common import ROOT, make_parser, write_json
 
-ROOT = Path(__file__).resolve().parents[1]
 DEVICES = 4
 STEPS, SAVE_EVERY = 8, 4
-SILENT = 180  # seconds in which the others must have noticed that one is gone
+GRACE = 180  # seconds within which the others must notice that one is gone
 
 
 def flow_arguments(codes: str, autoencoder: str, save_every: int, settings: list[str]) -> list[str]:
-    """Of train.py, for stage 2 on given codes with every step's loss in the log, and no validation before the end."""
+    """Returns the arguments of train.py for stage 2 on given codes, with every step's loss logged and no validation
+    before the end."""
     settings = [
         f"data.path={Path(codes).resolve()}", f"autoencoder={Path(autoencoder).resolve()}", f"save_every={save_every}",
         "eval_every=1000", "log_every=1", *settings,
@@ -50,7 +49,7 @@ class Work:
         self.arguments = flow_arguments(codes, autoencoder, SAVE_EVERY, ["data.batch_size=8", *overrides])
 
     def start(self, name: str, count: int, steps: int) -> list[subprocess.Popen]:
-        """`count` processes of the run in folder `name`, with DEVICES devices between them; what they say goes to
+        """Starts `count` processes of the run in folder `name`, with DEVICES devices between them; their output goes to
         NAME.<process>.log."""
         with socket.socket() as free:
             free.bind(("localhost", 0))
@@ -70,28 +69,30 @@ class Work:
         return started
 
     def run(self, name: str, count: int, steps: int) -> None:
+        """Runs the processes to their end. Raises SystemExit if one fails."""
         codes = [p.wait() for p in self.start(name, count, steps)]
         if any(codes):
             raise SystemExit(f"{name}: exit codes {codes}; see {self.out / name}.*.log")
 
     def losses(self, name: str) -> dict[int, float]:
-        """Step -> loss; of a step that was done twice, the last."""
+        """Returns the loss of each step; the last one of a step that ran twice."""
         rows = [json.loads(line) for line in (self.out / name / "metrics.jsonl").read_text().splitlines()]
         return {row["step"]: row["loss"] for row in rows if row["split"] == "train"}
 
     def said(self, name: str, process: int) -> str:
+        """Returns the log of one process."""
         return (self.out / f"{name}.{process}.log").read_text(errors="replace")
 
 
 def difference(a: dict[int, float], b: dict[int, float]) -> float:
-    """Largest relative difference; raises if the steps are not the same."""
+    """Returns the largest relative difference. Raises SystemExit if the steps are not the same."""
     if sorted(a) != sorted(b):
         raise SystemExit(f"steps differ: {sorted(a)} and {sorted(b)}")
     return max(abs(a[s] - b[s]) / abs(a[s]) for s in a)
 
 
 def killed(work: Work, name: str, count: int) -> dict[str, object]:
-    """Kills the last of `count` processes after the first checkpoint, and starts the job again."""
+    """Kills the last of `count` processes after the first checkpoint, and restarts the job. Returns what happened."""
     started = work.start(name, count, STEPS)
     folder, begin = work.out / name / "checkpoints" / str(SAVE_EVERY), time.monotonic()
     while not folder.exists():
@@ -103,7 +104,7 @@ def killed(work: Work, name: str, count: int) -> dict[str, object]:
     codes = []
     for process in started[:-1]:
         try:
-            codes.append(process.wait(SILENT))
+            codes.append(process.wait(GRACE))
         except subprocess.TimeoutExpired:
             process.kill()
             codes.append(None)
@@ -121,7 +122,7 @@ def killed(work: Work, name: str, count: int) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--codes", required=True, help="motion codes of a corpus")
     parser.add_argument("--autoencoder", required=True, help="the checkpoint that made them")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs; emptied first")
@@ -149,7 +150,7 @@ def main(argv: list[str] | None = None) -> None:
         found[f"largest_difference_of_4_then_{count}"] = difference(reference, work.losses(f"on{count}"))
     found["killed"] = killed(work, "killed", 4)
     found["largest_difference_after_kill"] = difference(work.losses("of4"), work.losses("killed"))
-    write_atomically(out / "processes.json", json.dumps(found, indent=1).encode())
+    write_json(out / "processes.json", found)
     print(json.dumps(found, indent=1))
     worst = np.max([v for k, v in found.items() if k.startswith("largest_difference")])
     print(f"largest difference of a loss: {worst:.1e}")

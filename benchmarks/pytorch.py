@@ -1,22 +1,21 @@
-"""Our networks beside PyTorch with the same layer shapes on this machine's CPU: python -m benchmarks.pytorch --out OUT.
+"""Our networks against PyTorch with the same layer shapes on this machine's CPU: python -m benchmarks.pytorch --out
+OUT.
 
 Needs the `bench` extra. Both take turns, REPEATS times after warm-up, in float32 with all cores; medians, and the ratio
-of medians (PyTorch's time over ours: above 1 we are faster). Random weights and numbers. What PyTorch is spared stands
-in benchmarks.torch_models; our train steps also draw conditions and noise.
+of medians (PyTorch's time over ours: above 1 we are faster). Random weights and inputs. benchmarks.torch_models lists
+what PyTorch's side leaves out; our train steps also sample conditions and noise.
 
   peaks     practical products and convolutions of both
   forward   the flow at 70 tokens x 3 guidance branches, as bundled (128 x 6) and at full size (1024 x 8)
-  step      a train step of the bundled flow, 32 windows, and of the 128 px decoder, 8 pictures with an L1 loss
+  step      a train step of the bundled flow, 32 windows, and of the 128 px decoder, 8 images with an L1 loss
   decode    a frame of the full-size 512 px decoder, batches of 1 and 8; and of a decoder of grouped, modulated kernels
-  warp      what the decoder's warps take, forward and backward, of its train step
+  warp      the decoder's warps alone, forward and backward, as in its train step
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
@@ -31,8 +30,8 @@ import numpy as np
 import optax
 
 from benchmarks.abstract import AUDIO, blank_space, count_operations, filled, settings, stage2_shapes
+from benchmarks.common import make_parser, processor, write_json
 from demo_jax.factors import FactorLayout
-from demo_jax.media.files import write_atomically
 from demo_jax.models.autoencoder import AutoEncoder
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.geometry.warp import identity_grid, warp
@@ -47,7 +46,7 @@ Call = Callable[[], Any]
 
 
 def in_turns(what: str, ours: Call, others: dict[str, Call], flops: float = 0.0) -> Row:
-    """Medians in milliseconds, and each other's over ours."""
+    """Returns medians in milliseconds, and the ratio of each other's to ours."""
     calls = {"ours": ours, **others}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(REPEATS + 2):
@@ -63,13 +62,6 @@ def in_turns(what: str, ours: Call, others: dict[str, Call], flops: float = 0.0)
         row |= {"gflop": flops / 1e9, "ours_gflop_per_s": flops / medians["ours"] / 1e6}
     print(row, flush=True)
     return row
-
-
-def processor() -> str:
-    """Its maker's name for it, where there is one: PyTorch's products are not equally fast on all."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def peaks() -> list[Row]:
@@ -88,20 +80,20 @@ def peaks() -> list[Row]:
     convolve = jax.jit(
         lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     )
-    pictures = torch.from_numpy(p).permute(0, 3, 1, 2)
+    images = torch.from_numpy(p).permute(0, 3, 1, 2)
     kernel = torch.from_numpy(k).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
     flops = 2 * batch * size**2 * channels**2 * 9
     ours = lambda: convolve(p, k)  # noqa: E731
     rows.append(
         in_turns(
-            "3x3 convolution, 8 x 64 x 64 x 64", ours, {"pytorch": lambda: F.conv2d(pictures, kernel, padding=1)}, flops
+            "3x3 convolution, 8 x 64 x 64 x 64", ours, {"pytorch": lambda: F.conv2d(images, kernel, padding=1)}, flops
         )
     )
     return rows
 
 
 def flow_parts(width: int, depth: int, heads: int, rows: int) -> tuple[Any, ...]:
-    """Our model with its step, batch, condition and parameters, and PyTorch's with its inputs."""
+    """Returns our model with its config, batch, condition and parameters, and PyTorch's with its inputs."""
     import torch
 
     from benchmarks.torch_models import Flow
@@ -165,13 +157,13 @@ def step() -> list[Row]:
 
     rows = [in_turns("flow train step, 128 x 6, 32 windows", lambda: update(state, batch)[1], {"pytorch": theirs})]
     ours, variables, call, others = decoder_parts("puppet_128_autoencoder", 8)
-    pyramid, source_code, code, picture = call
+    pyramid, source_code, code, target_image = call
     adamw = optax.adamw(1e-4)
 
     @jax.jit
     def learn(variables: Any, moments: Any) -> Any:
         def loss(variables: Any) -> jax.Array:
-            return jnp.mean(jnp.abs(ours(variables, pyramid, source_code, code) - picture))
+            return jnp.mean(jnp.abs(ours(variables, pyramid, source_code, code) - target_image))
 
         gradients = jax.grad(loss)(variables)
         updates, moments = adamw.update(gradients, moments, variables)
@@ -179,29 +171,29 @@ def step() -> list[Row]:
 
     moments = adamw.init(variables)
     other, given = others
-    adam, wanted = torch.optim.AdamW(other.parameters(), 1e-4), torch.zeros(8, 3, 128, 128)
+    adam, target = torch.optim.AdamW(other.parameters(), 1e-4), torch.zeros(8, 3, 128, 128)
 
-    def learned() -> None:
+    def their_step() -> None:
         adam.zero_grad()
-        (other(*given) - wanted).abs().mean().backward()
+        (other(*given) - target).abs().mean().backward()
         adam.step()
 
     rows.append(
-        in_turns("decoder train step, 128 px, 8 pictures", lambda: learn(variables, moments), {"pytorch": learned})
+        in_turns("decoder train step, 128 px, 8 pictures", lambda: learn(variables, moments), {"pytorch": their_step})
     )
     return rows
 
 
 def decoder_parts(name: str, rows: int) -> tuple[Any, ...]:
-    """Our decoder of a config in float32, its variables and inputs; PyTorch's and its inputs."""
+    """Returns our decoder of a config in float32 with its variables and inputs, and PyTorch's with its inputs."""
     import torch
 
     from benchmarks.torch_models import Decoder
 
     c = dataclasses.replace(settings(name).model, dtype="float32", lip_window=1)
     model, size, k = AutoEncoder(c), c.size, c.layout.size
-    pictures = jnp.zeros((1, size, size, 3)), jnp.zeros((1, 1, size, size, 3)), jnp.zeros((1, 1, AUDIO))
-    variables = jax.jit(model.init)(jax.random.key(0), *pictures)
+    images = jnp.zeros((1, size, size, 3)), jnp.zeros((1, 1, size, size, 3)), jnp.zeros((1, 1, AUDIO))
+    variables = jax.jit(model.init)(jax.random.key(0), *images)
     face = jax.random.uniform(jax.random.key(1), (1, size, size, 3), minval=-1)
     pyramid = jax.jit(lambda v, x: model.apply(v, x, method=AutoEncoder.encode_source))(variables, face)
     code = 0.3 * jax.random.normal(jax.random.key(2), (rows, k))
@@ -214,7 +206,7 @@ def decoder_parts(name: str, rows: int) -> tuple[Any, ...]:
     other = Decoder(c.levels, c.latent, c.style_width, c.blocks).to(memory_format=torch.channels_last)
     features = {
         n: torch.from_numpy(np.array(a)).permute(0, 3, 1, 2) for n, a in pyramid.items()
-    }  # channels last, as they lie
+    }  # channels last in memory
     turns = torch.eye(3).expand(rows, 3, 3), torch.eye(3).expand(rows, 3, 3)
     points = torch.rand(rows, 70, 2) - 0.5, torch.rand(rows, 70, 2) - 0.5
     given = (features, torch.randn(rows, 2 * c.latent), turns, points, torch.zeros(rows, 8, 64, 64))
@@ -248,26 +240,26 @@ def decode() -> list[Row]:
 
 
 def warps() -> list[Row]:
-    """All warps of a 128 px picture, 8 of them: forward and backward, beside PyTorch's grid_sample."""
+    """Measures all warps of a 128 px image, for 8 images, forward and backward, against PyTorch's grid_sample."""
     import torch
     import torch.nn.functional as F
 
     c = settings("puppet_128_autoencoder").model
     shapes = [(r, n) for r, n in c.levels if r <= 64] + [(c.size, 3)]
     rng = np.random.default_rng(0)
-    pictures = [rng.standard_normal((8, r, r, n), np.float32) for r, n in shapes]
+    images = [rng.standard_normal((8, r, r, n), np.float32) for r, n in shapes]
     grids = [
         np.asarray(identity_grid(r, r))[None] + 0.05 * rng.standard_normal((8, r, r, 2), np.float32) for r, _ in shapes
     ]
 
     @jax.jit
-    def ours(pictures: Any, grids: Any) -> Any:
-        def total(pictures: Any, grids: Any) -> jax.Array:
-            return sum(jnp.sum(jnp.square(warp(p, g))) for p, g in zip(pictures, grids, strict=True))
+    def ours(images: Any, grids: Any) -> Any:
+        def total(images: Any, grids: Any) -> jax.Array:
+            return sum(jnp.sum(jnp.square(warp(x, g))) for x, g in zip(images, grids, strict=True))
 
-        return jax.grad(total, (0, 1))(pictures, grids)
+        return jax.grad(total, (0, 1))(images, grids)
 
-    theirs = [torch.from_numpy(p).permute(0, 3, 1, 2).requires_grad_() for p in pictures]
+    theirs = [torch.from_numpy(p).permute(0, 3, 1, 2).requires_grad_() for p in images]
     places = [torch.from_numpy(g.astype(np.float32)).requires_grad_() for g in grids]
 
     def sampled() -> None:
@@ -275,8 +267,10 @@ def warps() -> list[Row]:
             p.grad = g.grad = None
             F.grid_sample(p, g, padding_mode="border", align_corners=False).square().sum().backward()
 
-    held = jax.device_put((pictures, [g.astype(np.float32) for g in grids]))
-    return [in_turns("warps of 8 pictures of 128 px, forward and backward", lambda: ours(*held), {"pytorch": sampled})]
+    inputs = jax.device_put((images, [g.astype(np.float32) for g in grids]))
+    return [
+        in_turns("warps of 8 pictures of 128 px, forward and backward", lambda: ours(*inputs), {"pytorch": sampled})
+    ]
 
 
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
@@ -285,7 +279,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="json file to write")
     parser.add_argument("--only", choices=tuple(SECTIONS), action="append", help="this section; may be repeated")
     args = parser.parse_args()
@@ -297,7 +291,7 @@ def main() -> None:
     }  # fmt: skip
     for name in args.only or SECTIONS:
         found[name] = SECTIONS[name]()
-        write_atomically(args.out, json.dumps(found, indent=1).encode())
+        write_json(args.out, found)
 
 
 if __name__ == "__main__":

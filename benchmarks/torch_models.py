@@ -1,8 +1,8 @@
 """PyTorch with the same layer shapes as our networks, written plainly for benchmarks.pytorch, and a decoder of grouped,
-modulated kernels as the family's public code has.
+modulated kernels like that of the family's public code.
 
 Shapes, not weights: they are timed on random numbers. Left out, which favours PyTorch: the prior's closed forms and the
-emotions of the flow; landmarks from looks, and drawing their outlines, of the decoder, which gets both as inputs.
+emotions of the flow; and the decoder's landmarks and their outlines, which it gets as inputs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def rotary(x: Tensor) -> Tensor:
-    """[B, heads, T, width]."""
+    """Returns x [B, heads, T, width] with rotary positions."""
     half = x.shape[-1] // 2
     angle = torch.arange(x.shape[2], dtype=torch.float32)[:, None] * 1000.0 ** (-torch.arange(half) / half)
     cos, sin = angle.cos(), angle.sin()
@@ -62,12 +62,12 @@ class Flow(nn.Module):
 
     def forward(self, tokens: Tensor, expected: Tensor, audio: Tensor, clip: tuple[Tensor, ...], key: Tensor) -> Tensor:
         """tokens [B, 70, 129], expected [B, 70, 84], audio [B, 70, A], clip (time, source, level), key [B, 50, 92]."""
-        heard = self.audio_out(F.silu(self.audio_in(audio.transpose(1, 2)))).transpose(1, 2)
-        h = self.tokens(tokens) + heard + self.expected(expected)
+        audio_tokens = self.audio_out(F.silu(self.audio_in(audio.transpose(1, 2)))).transpose(1, 2)
+        h = self.tokens(tokens) + audio_tokens + self.expected(expected)
         time, source, level = clip
         own = (self.time(time) + self.source(source) + self.level(level))[:, None]
         after = h.shape[1] - self.before - self.length
-        frame = F.silu(heard + own + F.pad(self.keyframe(key), (0, 0, self.before, after)))
+        frame = F.silu(audio_tokens + own + F.pad(self.keyframe(key), (0, 0, self.before, after)))
         mask = torch.ones(h.shape[0], 1, h.shape[1], h.shape[1], dtype=torch.bool)
         for block in self.blocks:
             h = block(h, frame, mask)
@@ -77,12 +77,13 @@ class Flow(nn.Module):
 
 
 def norm(x: Tensor) -> Tensor:
-    """Over the channels of [B, C, H, W]."""
+    """Returns x [B, C, H, W] normalised over its channels."""
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6)
 
 
 class Modulated(nn.Module):
-    """A residual block whose activations a style modulates everywhere alike, and a map pixel by pixel."""
+    """A residual block whose activations are modulated by a style, the same everywhere, and by a map, pixel by
+    pixel."""
 
     def __init__(self, inputs: int, channels: int, style: int, maps: int) -> None:
         super().__init__()
@@ -92,13 +93,13 @@ class Modulated(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(n, channels, 3, padding=1) for n, _ in pairs)
         self.skip = nn.Conv2d(inputs, channels, 1) if inputs != channels else nn.Identity()
 
-    def forward(self, x: Tensor, style: Tensor, drawn: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, outlines: Tensor | None) -> Tensor:
         h = x
         for i in range(2):
             scale, shift = self.styles[i](style)[:, :, None, None].chunk(2, 1)
             h = norm(h) * (1 + scale) + shift
             if self.maps is not None:
-                scale, shift = self.maps[i](drawn).chunk(2, 1)
+                scale, shift = self.maps[i](outlines).chunk(2, 1)
                 h = h * (1 + scale) + shift
             h = self.convs[i](F.silu(h))
         return self.skip(x) + h
@@ -133,7 +134,7 @@ def shift(points: tuple[Tensor, Tensor], size: int) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """demo_jax.models.decoder.Decoder; pictures are channels last in memory, and [B, C, H, W] in shape."""
+    """demo_jax.models.decoder.Decoder; images are channels last in memory, and [B, C, H, W] in shape."""
 
     def __init__(self, levels: tuple[tuple[int, int], ...], latent: int, style: int, blocks: int = 2) -> None:
         super().__init__()
@@ -171,13 +172,13 @@ class Decoder(nn.Module):
             still = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)[None]
             return still + share * (moved - still) + flow[..., 2:] + shift(points, size), share.permute(0, 3, 1, 2)
 
-        def warp(picture: Tensor, grid: Tensor) -> Tensor:
-            return F.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+        def warp(image: Tensor, grid: Tensor) -> Tensor:
+            return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
 
         x: Tensor | None = None
         flow = torch.zeros(len(style), 4, self.levels[0][0], self.levels[0][0])
         for resolution, _ in self.levels:
-            name, drawn = str(resolution), None
+            name, maps = str(resolution), None
             if x is not None:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
                 flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
@@ -188,9 +189,9 @@ class Decoder(nn.Module):
                 grid, share = where(flow)
                 rest = [x] if x is not None else [features, torch.zeros(len(style), 2, resolution, resolution)]
                 x = self.merges[name](torch.cat([warp(features, grid), *rest, share], 1))
-                drawn = F.avg_pool2d(outlines, 64 // resolution)
+                maps = F.avg_pool2d(outlines, 64 // resolution)
             for block in self.blocks[name]:
-                x = block(x, style, drawn)
+                x = block(x, style, maps)
         out = F.pixel_shuffle(self.out(F.silu(norm(x))), 2)
         flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
         grid, _ = where(flow + steps * out[:, 4:])
@@ -201,7 +202,7 @@ class Decoder(nn.Module):
 
 class Grouped(nn.Module):
     """A 3x3 convolution whose kernel each sample modulates and demodulates, as one convolution with a group for each
-    sample (Karras et al. 2020), doubling the size first if asked to."""
+    sample (Karras et al. 2020); with `up`, the size is doubled first."""
 
     def __init__(self, inputs: int, outputs: int, style: int, up: bool) -> None:
         super().__init__()
@@ -227,8 +228,8 @@ class Grouped(nn.Module):
 
 
 class GroupedDecoder(nn.Module):
-    """A style-based synthesis network for 512 px whose features are warped at every size: what the public code of the
-    family spends nine tenths of its time in."""
+    """A style-based synthesis network for 512 px whose features are warped at every size: the public code of the family
+    spends nine tenths of its time in it."""
 
     CHANNELS = ((8, 512), (16, 512), (32, 512), (64, 256), (128, 128), (256, 64), (512, 32))
 
@@ -246,7 +247,7 @@ class GroupedDecoder(nn.Module):
 
     def forward(self, features: list[Tensor], style: Tensor) -> Tensor:
         """features of the source at every size, [1, C, r, r]."""
-        x, picture = self.first.expand(len(style), -1, -1, -1), None
+        x, image = self.first.expand(len(style), -1, -1, -1), None
         for up, conv, to_flow, to_colour, source in zip(
             self.ups, self.convs, self.flows, self.colours, features, strict=True
         ):
@@ -257,5 +258,5 @@ class GroupedDecoder(nn.Module):
             mask = torch.sigmoid(out[:, 2:])
             x = warped * mask + x * (1 - mask)
             colour = to_colour(x)
-            picture = colour if picture is None else colour + F.interpolate(picture, scale_factor=2, mode="bilinear")
-        return picture
+            image = colour if image is None else colour + F.interpolate(image, scale_factor=2, mode="bilinear")
+        return image

@@ -1,4 +1,4 @@
-"""The ablations' own arithmetic: probes on planted codes, the table, and runs that are done."""
+"""The arithmetic of the ablations: probes on planted codes, the table, and finished runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from benchmarks import ablations
 from demo_jax.factors import FACTORS
 
 
-def planted(seed: int, leak: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Each block holds its own factor's truth, mixed; the residual also `leak` of the pose."""
+def planted(seed: int, leakage: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Each block contains its own factor's truth, mixed; the residual also `leakage` times the pose."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=(900, 13))
     mix = np.random.default_rng(9).normal(size=(13, 13))
     blocks = {f: truth[:, part] @ np.linalg.qr(mix[part, part])[0] for f, part in ablations.PARTS.items()}
-    return blocks | {"residual": leak * truth[:, 3:9] + rng.normal(size=(900, 6))}, truth
+    return blocks | {"residual": leakage * truth[:, 3:9] + rng.normal(size=(900, 6))}, truth
 
 
-def test_probes_find_what_is_in_a_block_and_what_leaks():
+def test_probes_find_the_content_of_a_block_and_leakage():
     clean = ablations.probe_figures(planted(0, 0.0), planted(1, 0.0))
     assert clean["probe_own"] > 0.999
     assert clean["probe_worst"] < 0.02  # 900 samples
@@ -31,7 +31,7 @@ def test_probes_find_what_is_in_a_block_and_what_leaks():
     assert len(FACTORS) * 3 - 3 == 9
 
 
-def test_a_probe_worse_than_the_mean_counts_as_nothing():
+def test_a_probe_worse_than_the_mean_counts_as_zero():
     x, y = np.random.default_rng(0).normal(size=(2, 50, 4))
     assert ablations.probe(x, y, x, -y) == 0
 
@@ -42,7 +42,7 @@ def test_the_table_has_mean_and_spread():
     assert "| full | 21.00 ± 1.41 | 0.600 ± 0.141 |" in ablations.markdown(table)
 
 
-def test_a_finished_run_is_not_done_again_and_a_new_one_is(tmp_path, monkeypatch, capsys):
+def test_a_finished_run_is_skipped_and_a_new_one_is_trained(tmp_path, monkeypatch, capsys):
     trained = []
 
     def train(command, **kwargs):

@@ -1,4 +1,4 @@
-"""Frechet distances against closed forms, and what they say of clips that are right, still or too lively."""
+"""Frechet distances against closed forms, and of clips that are right, still or too lively."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_true_clips_are_near_0_still_ones_near_1_and_lively_ones_far():
     assert found["distance"] > found["floor"] > 0
 
 
-def test_jitter_and_jumps_are_what_they_say():
+def test_jitter_and_boundary_jumps_of_known_clips():
     steady = np.arange(100.0)[:, None] * (1, 2)
     assert jitter(steady) == pytest.approx(0, abs=1e-12)
     assert jitter((np.arange(100) % 2)[:, None]) == pytest.approx(2.0)

@@ -221,7 +221,7 @@ def test_an_ablation_is_measured(world):
 def test_a_report_that_cannot_be_made_says_why(world, judge, capsys):
     common = ["--data", str(world / "corpus"), "--out", str(world / "none"), "--checkpoint"]
     cases = {
-        "train_judge": [*common, str(world / "autoencoder"), "--judge", str(world)],
+        "demo_jax.evaluation.judge.train": [*common, str(world / "autoencoder"), "--judge", str(world)],
         "lip_sync, holding, response need": [*common, str(world / "autoencoder"), "--only", "lip_sync"],
         "--people 0": [*common, str(world / "autoencoder"), "--people", "0"],
         "not a checkpoint": [*common, str(world / "corpus")],

@@ -1,4 +1,4 @@
-"""Couplings, diffusion and regression compared: the samplers against closed forms, and the whole once, small."""
+"""Couplings, diffusion and regression compared: the samplers against closed forms, and the whole comparison, small."""
 
 import dataclasses
 import json
@@ -29,9 +29,9 @@ def test_ddim_with_the_true_noise_of_a_gaussian_gives_that_gaussian():
         variance = (signal * deviation) ** 2 + amplitude**2
         return amplitude * (x - signal * mean) / variance
 
-    said = conditions.empty(64, 42, 4)
-    noise = jax.random.normal(jax.random.key(0), said.given.shape)
-    made = flow_kinds.sample("diffusion", net, noise, said, 200)
+    condition = conditions.empty(64, 42, 4)
+    noise = jax.random.normal(jax.random.key(0), condition.given.shape)
+    made = flow_kinds.sample("diffusion", net, noise, condition, 200)
     np.testing.assert_allclose(made, mean + deviation * noise, atol=0.03)  # first order in 1 / steps
 
 
@@ -42,31 +42,31 @@ def test_the_noise_level_goes_from_noise_to_data():
 
 
 @pytest.mark.parametrize("kind", flow_kinds.KINDS)
-def test_what_is_left_for_the_network_has_unit_variance(kind):
-    """And its right answer gives exactly what the kind predicts."""
+def test_the_networks_target_has_unit_variance(kind):
+    """And its exact output gives what the kind predicts."""
     x1, x0 = (
         0.7 + 0.4 * jax.random.normal(jax.random.key(0), (64, 50, 42)),
         jax.random.normal(jax.random.key(1), (64, 50, 42)),
     )
     mean, variance = jnp.full_like(x1, 0.7), jnp.full_like(x1, 0.16)
-    said = conditions.empty(64, 42, 4)
+    condition = conditions.empty(64, 42, 4)
     for time in (0.1, 0.5, 0.9):
         t = jnp.full(64, time)
         signal, amplitude = flow_kinds.noise_level(t) if kind == "diffusion" else (t, 1 - t)
         x = signal[:, None, None] * x1 + amplitude[:, None, None] * x0
-        wanted = {"diffusion": x0, "regression": x1}.get(kind, x1 - x0)
-        base = flow_kinds.network(kind, lambda *_: (jnp.zeros_like(x1), mean, variance))(x, t, said)
-        one = flow_kinds.network(kind, lambda *_: (jnp.ones_like(x1), mean, variance))(x, t, said)
-        left = (wanted - base) / (one - base)
-        assert float(jnp.mean(left)) == pytest.approx(0.0, abs=0.02)
-        assert float(jnp.var(left)) == pytest.approx(1.0, abs=0.02)
+        target = {"diffusion": x0, "regression": x1}.get(kind, x1 - x0)
+        base = flow_kinds.network(kind, lambda *_: (jnp.zeros_like(x1), mean, variance))(x, t, condition)
+        one = flow_kinds.network(kind, lambda *_: (jnp.ones_like(x1), mean, variance))(x, t, condition)
+        remainder = (target - base) / (one - base)
+        assert float(jnp.mean(remainder)) == pytest.approx(0.0, abs=0.02)
+        assert float(jnp.var(remainder)) == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", flow_kinds.KINDS)
-def test_the_right_answer_has_no_loss(kind):
-    """A network that knows the pair: what each kind asks of it is exactly what its sampler uses."""
-    said = conditions.empty(4, 42, 4)
-    x1 = jax.random.normal(jax.random.key(1), said.given.shape)
+def test_the_exact_prediction_has_no_loss(kind):
+    """With a network that knows the pair: the target of each kind is exactly what its sampler uses."""
+    condition = conditions.empty(4, 42, 4)
+    x1 = jax.random.normal(jax.random.key(1), condition.given.shape)
     seen = {}
 
     def record(x, t, condition):
@@ -75,24 +75,24 @@ def test_the_right_answer_has_no_loss(kind):
 
     terms = flow_kinds.losses(kind, LAYOUT, 4)
     features = jax.random.normal(jax.random.key(2), (4, 7))
-    terms(record, jax.random.key(3), x1, said, features)
+    terms(record, jax.random.key(3), x1, condition, features)
     x, t = seen["x"], seen["t"][:, None, None]
     if kind == "regression":
         assert not np.asarray(x).any()
-        wanted = x1
+        target = x1
     elif kind == "diffusion":
         signal, amplitude = (a[:, None, None] for a in flow_kinds.noise_level(seen["t"]))
-        wanted = (x - signal * x1) / amplitude
+        target = (x - signal * x1) / amplitude
     else:
-        wanted = (x1 - x) / (1 - t)  # x = (1 - t) x0 + t x1
-    found = terms(lambda *_: wanted, jax.random.key(3), x1, said, features)
+        target = (x1 - x) / (1 - t)  # x = (1 - t) x0 + t x1
+    found = terms(lambda *_: target, jax.random.key(3), x1, condition, features)
     assert float(found["loss"]) < 1e-4
-    assert float(terms(record, jax.random.key(3), x1, said, features)["loss"]) > 0.5
+    assert float(terms(record, jax.random.key(3), x1, condition, features)["loss"]) > 0.5
 
 
-def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_the_comparison_runs_and_skips_finished_runs(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
-    sizes = {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}
+    sizes = {"MODEL": small, "BATCH": 4, "NFE": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}
     for name, value in sizes.items():
         monkeypatch.setattr(flow_comparison, name, value)
     monkeypatch.setattr(flow_comparison, "CONDITION", dataclasses.replace(flow_comparison.CONDITION, group=4))
@@ -130,8 +130,8 @@ def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     gains = {kind: of["gain"] for kind, of in table["pairs"].items()}
     assert gains["independent"] == 0 < gains["aware"] <= gains["plain"] == 1
     assert all(0 <= of["skew"] < 1 for of in table["pairs"].values())
-    said = capsys.readouterr().out
-    assert "| aware | 10 |" in said and "| regression | 1 |" in said and "| aware |" in said.split("straightness")[1]
+    table = capsys.readouterr().out
+    assert "| aware | 10 |" in table and "| regression | 1 |" in table and "| aware |" in table.split("straightness")[1]
     before = (tmp_path / "out/aware-2-0.json").stat().st_mtime_ns
     flow_comparison.main([*command, "--only", "aware"])
     assert (tmp_path / "out/aware-2-0.json").stat().st_mtime_ns == before

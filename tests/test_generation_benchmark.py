@@ -1,4 +1,4 @@
-"""The benchmark of what stage 2 generates, on a small random model: every section, with the figures that are known."""
+"""The benchmark of what stage 2 generates, on a small random model: every section, with its known figures."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_every_section_is_measured(bench, tmp_path, monkeypatch, capsys):
     assert truth["lip"]["mean"] == pytest.approx(1.0, abs=1e-6) and truth["lag"] == 0 and truth["spread"] == 1
     assert abs(truth["rest"]["mean"]) < 0.2  # three clips
     assert set(found["guidance"]) == {"0", "1", "1.5", "2", "3"} and "shuffled" in found["guidance"]["1"]
-    # Without guidance the sound changes nothing.
+    # Without guidance the audio changes nothing.
     assert found["guidance"]["0"]["lip"]["mean"] != found["guidance"]["1"]["lip"]["mean"]
     assert found["samples"]["one"]["count"] == found["samples"]["mean_of_3"]["count"] == 3
     assert found["samples"]["one"]["mean"] != found["samples"]["mean_of_3"]["mean"]

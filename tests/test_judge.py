@@ -1,4 +1,4 @@
-"""The judge: its patches, its files, its training; and experiments whose answer is planted."""
+"""The judge: patches, files and training; and experiments whose answer is planted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from data_pipelines.puppet.motion.face_motion import Motion
 from data_pipelines.puppet.person.identity import random_identity
 from data_pipelines.puppet.render.renderer import measure
+from demo_jax.checkpoint.save import RunCheckpoints
 from demo_jax.errors import InputError
 from demo_jax.evaluation import experiments
 from demo_jax.evaluation.judge import train
@@ -34,6 +35,7 @@ from demo_jax.evaluation.judge.regressor import (  # fmt: skip
 )
 from demo_jax.evaluation.puppets import Probes
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FactorLayout, columns_of
+from demo_jax.training.state import to_parts
 
 E = len(EXPRESSION_NAMES)
 
@@ -68,8 +70,8 @@ def test_patches_are_upright_and_scaled_to_the_face(roll):
     patch = np.asarray(cut(jnp.asarray(dot[None, ..., None].repeat(3, -1)), place, place[:, 3:5], FACE))[0, ..., 0]
     weight = patch / patch.sum()
     r, c = np.mgrid[: FACE.rows, : FACE.columns]
-    wanted = FACE.columns / 2 - 0.5 + np.array([u, -v]) * FACE.columns / FACE.width
-    assert [(weight * c).sum(), (weight * r).sum()] == pytest.approx(wanted, abs=0.05)
+    expected = FACE.columns / 2 - 0.5 + np.array([u, -v]) * FACE.columns / FACE.width
+    assert [(weight * c).sum(), (weight * r).sum()] == pytest.approx(expected, abs=0.05)
 
 
 def test_a_saved_judge_reads_the_same_at_any_size(tmp_path):
@@ -78,8 +80,8 @@ def test_a_saved_judge_reads_the_same_at_any_size(tmp_path):
     assert (tmp_path / "judge.npz").stat().st_size < 3e6
     again = load_judge(tmp_path)
     assert again.config == judge.config and again.readable().tolist() == [3]
-    pictures = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
-    a, b = judge.read(pictures), again.read(np.stack([fit_size(p) for p in pictures]))
+    images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    a, b = judge.read(images), again.read(np.stack([fit_size(image) for image in images]))
     for field in dataclasses.fields(Readings):
         np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
     assert a.calibrated.shape == (3, 13) and a.expression.shape == (3, E)
@@ -87,14 +89,14 @@ def test_a_saved_judge_reads_the_same_at_any_size(tmp_path):
 
 
 def test_a_judge_that_cannot_be_read_is_refused_with_a_reason(tmp_path):
-    with pytest.raises(InputError, match="train_judge"):
+    with pytest.raises(InputError, match=r"demo_jax\.evaluation\.judge\.train"):
         load_judge(tmp_path)
     judge = random_judge()
     save_judge(tmp_path, judge.params, dataclasses.replace(judge.config, version=0))
     with pytest.raises(InputError, match="version 0"):
         load_judge(tmp_path)
     save_judge(tmp_path, {"face": judge.params["face"]}, judge.config)
-    with pytest.raises(InputError, match="does not hold the parameters"):
+    with pytest.raises(InputError, match="does not contain the parameters"):
         load_judge(tmp_path)
     (tmp_path / "judge.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="damaged"):
@@ -120,7 +122,7 @@ def tiny_batch(count: int = 8) -> dict[str, np.ndarray]:
     calibrated, coarse = rng.normal(0.1, 0.02, (count, 13)), rng.normal(0.1, 0.02, (count, COARSE))
     calibrated[:, 6:8] = coarse[:, 3:5] = coarse[:, 6:8] = coarse[:, 8:10] = place
     return {
-        "pictures": (255 * dots[..., None].repeat(3, -1)).astype(np.uint8),
+        "images": (255 * dots[..., None].repeat(3, -1)).astype(np.uint8),
         "calibrated": calibrated.astype(np.float32),
         "coarse": coarse.astype(np.float32),
         "expression": rng.uniform(size=(count, E)).astype(np.float32),
@@ -128,34 +130,37 @@ def tiny_batch(count: int = 8) -> dict[str, np.ndarray]:
     }
 
 
-def test_training_learns_and_a_stopped_run_goes_on(tmp_path):
+def test_training_learns_and_an_interrupted_run_resumes(tmp_path):
     settings = train.JudgeTrainingSettings(steps=20, batch=8, learning_rate=3e-3)
     state = train.init_state(settings, config(), people=2)
     step, batch = train.make_step(settings, config()), tiny_batch()
-    losses = []
-    for number in range(20):
-        if number == 10:
-            train._save(tmp_path / "state.npz", state, number, "run")
-        state, loss, _ = step(state, batch, jnp.int32(number))
-        losses.append(float(loss))
+    losses, meta = [], {"run": "this run"}
+    with RunCheckpoints(tmp_path) as checkpoints:
+        assert train.resume(checkpoints, state, meta, tmp_path) is state
+        for number in range(20):
+            if number == 10:
+                checkpoints.save(number, to_parts(state), meta)
+            state, metrics = step(state, batch)
+            losses.append(float(metrics["loss"]))
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
     template = train.init_state(settings, config(), people=2)
-    again, first = train._resume(tmp_path / "state.npz", template, "run")
-    assert first == 10
-    for number in range(first, 20):
-        again, loss, _ = step(again, batch, jnp.int32(number))
-    assert float(loss) == losses[-1]
-    with pytest.raises(InputError, match="other settings"):
-        train._resume(tmp_path / "state.npz", template, "another run")
+    with RunCheckpoints(tmp_path) as checkpoints:
+        again = train.resume(checkpoints, template, meta, tmp_path)
+        with pytest.raises(InputError, match="other settings"):
+            train.resume(checkpoints, template, {"run": "another run"}, tmp_path)
+    assert int(again.step) == 10
+    for _ in range(10):
+        again, metrics = step(again, batch)
+    assert float(metrics["loss"]) == losses[-1]
 
 
-# Experiments with a world in which pictures are the numbers themselves, so that the answers are known.
+# Experiments in a world whose images are the numbers themselves, so that the answers are known.
 LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=len(columns_of("residual")))
 RESIDUAL = np.searchsorted(EXPRESSION_COLUMNS, columns_of("residual"))
 
 
 class Numbers:
-    """Puppets, reenactor and judge at once: a picture is [13 calibrated, E expressions]; drawing applies `mixing`."""
+    """Puppets, reenactor and judge at once: an image is [13 calibrated, E expressions]; rendering applies `mixing`."""
 
     def __init__(self, mixing: np.ndarray) -> None:
         self.mixing, self.layout = mixing, LAYOUT
@@ -170,11 +175,11 @@ class Numbers:
     def render(self, speaker: str, motion: Motion) -> np.ndarray:
         return np.concatenate([self.calibrated(speaker, motion), motion.expression[:, EXPRESSION_COLUMNS]], 1)
 
-    def encode(self, pictures: np.ndarray) -> np.ndarray:
-        return np.concatenate([pictures[:, :13] / CALIBRATED_SCALE, pictures[:, 13 + RESIDUAL]], 1)
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([images[:, :13] / CALIBRATED_SCALE, images[:, 13 + RESIDUAL]], 1)
 
-    def source(self, picture: np.ndarray) -> tuple[None, np.ndarray]:
-        return None, self.encode(picture[None])
+    def source(self, image: np.ndarray) -> tuple[None, np.ndarray]:
+        return None, self.encode(image[None])
 
     def decode(self, source: tuple[None, np.ndarray], codes: np.ndarray) -> np.ndarray:
         codes = codes @ self.mixing
@@ -185,8 +190,8 @@ class Numbers:
     def readable(self) -> np.ndarray:
         return RESIDUAL
 
-    def read(self, pictures: np.ndarray) -> Readings:
-        return Readings(calibrated=pictures[:, :13], expression=pictures[:, 13:], embedding=np.ones((len(pictures), 1)))
+    def read(self, images: np.ndarray) -> Readings:
+        return Readings(calibrated=images[:, :13], expression=images[:, 13:], embedding=np.ones((len(images), 1)))
 
 
 def probes(world: Numbers, count: int = 60) -> Probes:
@@ -196,12 +201,12 @@ def probes(world: Numbers, count: int = 60) -> Probes:
     motion.eyes[:, :2] = rng.uniform(-15, 15, (count, 2))
     motion.expression[:] = rng.uniform(0, 0.6, motion.expression.shape)
     return Probes(
-        pictures=world.render("", motion), motion=motion, calibrated=world.calibrated("", motion),
+        images=world.render("", motion), motion=motion, calibrated=world.calibrated("", motion),
         shape=np.zeros((count, 2)), speaker=np.repeat(["a", "b", "c"], count // 3), independent=True,
     )  # fmt: skip
 
 
-def test_a_planted_leak_of_the_decoder_is_found_and_nothing_else():
+def test_planted_leakage_of_the_decoder_is_found_and_nothing_else():
     yaw, gaze_yaw = CALIBRATED_NAMES.index("yaw"), CALIBRATED_NAMES.index("gaze_yaw")
     mixing = np.eye(LAYOUT.size)
     mixing[yaw, yaw] = 0.5
@@ -220,7 +225,7 @@ def test_a_planted_leak_of_the_decoder_is_found_and_nothing_else():
     assert excess[1, 1] == pytest.approx(1 - 0.5 / 6, abs=0.03)
     others = excess - np.diag(np.diagonal(excess))
     others[1, 2] = 0
-    # A smile widens the mouth of the true render, but not of a drawing from swapped blocks: that is no leak.
+    # A smile widens the mouth of the true render, but not of one decoded from swapped blocks: that is no leakage.
     np.testing.assert_allclose(others, 0, atol=1e-6)
     np.testing.assert_allclose([excess[i, i] for i in (0, 2, 3)], 1, atol=1e-6)
 
@@ -247,5 +252,5 @@ def test_probes_of_a_perfect_code_are_perfect():
     own = [found["excess"][i, i] for i in range(4)]
     assert own == pytest.approx([1] * 4, abs=0.02)
     assert found["model"][:4, found["columns"].index("identity")].max() < 0.05
-    # Lips are measured on the face, which smiles too: the truth itself says so, and it is no fault of the code.
+    # Lips are measured on the face, which smiles too: the true factors are related, and the code is not at fault.
     assert found["excess"][0, 3] < 0.02

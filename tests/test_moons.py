@@ -1,4 +1,4 @@
-"""The known result on the plane, small: with a condition plain optimal transport harms and an aware one helps."""
+"""The known result on the plane, small: with a condition, plain optimal transport harms and an aware one helps."""
 
 import numpy as np
 

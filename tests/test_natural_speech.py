@@ -1,4 +1,4 @@
-"""The measure of closed lips, forced alignment, and features for encoded clips."""
+"""The metric of lip closure, forced alignment, and features for encoded clips."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from demo_jax.media.files import write_atomically
 from demo_jax.sampling.pipeline import Options, Pipeline
 
 
-def test_closed_is_told_by_the_clips_own_measure_within_two_frames() -> None:
+def test_closed_is_relative_to_the_clip_and_within_two_frames() -> None:
     aperture = np.ones(50)
     aperture[20] = 0.2
     instants = np.array([17.5, 18.5, 20.5, 22.5, 23.5]) / FPS
@@ -31,22 +31,22 @@ def test_closed_is_told_by_the_clips_own_measure_within_two_frames() -> None:
     assert not natural_speech.closed(np.maximum(aperture, 0.3), instants).any()
 
 
-def test_lips_that_obey_close_and_lips_at_random_do_not() -> None:
+def test_lips_that_follow_speech_close_and_random_lips_do_not() -> None:
     rng = np.random.default_rng(0)
     times = np.cumsum(np.full(400, 0.08))[:, None] + np.array([0, 0.08])
     phones = np.where(rng.random(400) < 0.08, "B", "AH")
     when = natural_speech.instants(phones, times)
     frames = int(times[-1, 1] * FPS) + 1
-    obedient = np.ones(frames)
-    obedient[(when * FPS).astype(int)] = 0
-    found = natural_speech.closure([(obedient, when, times)])
+    following = np.ones(frames)
+    following[(when * FPS).astype(int)] = 0
+    found = natural_speech.closure([(following, when, times)])
     # Chance is what five frames around each of some 32 closures cover of 800: at most a fifth.
     assert found["closed"] == 1 and 0.1 < found["random"] < 0.25 and found["count"] == len(when)
-    moved = natural_speech.closure([(np.roll(obedient, 37), when, times)])
+    moved = natural_speech.closure([(np.roll(following, 37), when, times)])
     assert moved["closed"] < 0.45
 
 
-def test_sentences_of_grid_are_in_their_names() -> None:
+def test_grid_sentences_are_parsed_from_file_names() -> None:
     assert forced_alignment.grid_sentence("bbaf2n") == ["bin", "blue", "at", "f", "two", "now"]
     assert forced_alignment.grid_sentence("swwpzs") == ["set", "white", "with", "p", "zero", "soon"]
     for name in ("", "jfk", "LJ001", "xbaf2n", "bbaf2nn"):
@@ -54,7 +54,7 @@ def test_sentences_of_grid_are_in_their_names() -> None:
     assert forced_alignment.spoken_words("Don’t move, it's 9!") == ["don't", "move", "it's", "9"]
 
 
-def test_alignment_finds_the_sounds_of_synthetic_speech(tmp_path: Path) -> None:
+def test_alignment_finds_the_phones_of_synthetic_speech(tmp_path: Path) -> None:
     pytest.importorskip("pocketsphinx", reason="needs the bench extra")
     pytest.importorskip("espeakng_loader", reason="needs the puppet extra")
     from data_pipelines.puppet.speech.synthesis import synthesise
@@ -69,7 +69,7 @@ def test_alignment_finds_the_sounds_of_synthetic_speech(tmp_path: Path) -> None:
     found = natural_speech.instants(clip.phones, clip.times)
     true = 0.25 + natural_speech.instants([p[0].upper() for p in speech.phonemes], speech.times)
     assert not left_out and len(found) == len(true) == 8
-    # Within a frame. Not every word: the aligner knows people, and loses its place in a formant synthesiser's stops.
+    # Within a frame. Not every word: the aligner was trained on people and misplaces a formant synthesiser's stops.
     assert np.median(np.abs(found - true)) < 0.04
     (tmp_path / "transcripts.csv").write_text("file,text\na.wav,gloopy frumious words\n")
     assert "gloopy" in forced_alignment.read_aligned(tmp_path)[1]["a"]
@@ -89,7 +89,8 @@ def test_features_are_added_to_codes_without_touching_the_rest(tmp_path: Path) -
     np.testing.assert_array_equal(found.features["logmel"], record.features["logmel"])
     np.testing.assert_array_equal(found.codes, record.codes)
     info = json.loads((tmp_path / "new" / "codes.json").read_text())
-    assert info == {"encoder_fingerprint": "f", "features": {"phonetic": phonetic.version}}
+    clips = {"train": ["clip"], "test": ["clip"]}
+    assert info == {"encoder_fingerprint": "f", "features": {"phonetic": phonetic.version}, "clips": clips}
     with pytest.raises(InputError, match="give another folder"):
         add_features.add_features(str(tmp_path / "codes"), str(tmp_path / "codes"), phonetic)
     (tmp_path / "codes" / "codes.json").write_text(json.dumps({"encoder_fingerprint": "g"}))
@@ -97,7 +98,7 @@ def test_features_are_added_to_codes_without_touching_the_rest(tmp_path: Path) -
         add_features.add_features(str(tmp_path / "codes"), str(tmp_path / "new"), phonetic)
 
 
-def test_disguises_keep_sounds_in_place() -> None:
+def test_disguises_keep_phones_in_place() -> None:
     rng = np.random.default_rng(0)
     clicks = np.zeros(2 * SAMPLE_RATE)
     clicks[SAMPLE_RATE // 2] = 20_000
@@ -105,7 +106,7 @@ def test_disguises_keep_sounds_in_place() -> None:
         said = phonetic_corpus.Said(waveform=clicks, phonemes=("p",), times=np.array([[0.4, 0.6]]))
         waveform, times = phonetic_corpus.disguised(rng, said)
         loudest = np.abs(waveform.astype(float)).argmax() / SAMPLE_RATE
-        # A click stays in the middle of its sound: filters have no delay, and rooms let the direct sound come first.
+        # A click stays in the middle of its phone: filters have no delay, and in rooms the direct path comes first.
         assert abs(loudest - times.mean()) < 0.012
         kinds = phonetic_corpus.kinds_of(said, times, int(len(waveform) / 320))
         assert KINDS[kinds[int(times.mean() * 50)]].startswith("p") and kinds[0] == 0
@@ -113,8 +114,8 @@ def test_disguises_keep_sounds_in_place() -> None:
         phonetic_corpus.speakers(["parrot"])
 
 
-def test_the_network_learns_what_can_be_heard() -> None:
-    """Two kinds of sound that differ in their bands: after a few steps they are told apart."""
+def test_the_network_learns_a_difference_of_bands() -> None:
+    """Two kinds of phone that differ in their bands are separated after a few steps."""
     rng = np.random.default_rng(0)
     kinds = np.repeat(rng.integers(0, 2, 100), 8).astype(np.int32)
     bands = rng.normal(-0.5, 0.1, (1600, 40))
@@ -128,11 +129,11 @@ def test_the_network_learns_what_can_be_heard() -> None:
     assert (guessed[100:] == kinds[100:]).mean() > 0.9
 
 
-def test_sounds_cut_between_pieces_are_one(tmp_path: Path) -> None:
+def test_phones_cut_between_segments_are_one(tmp_path: Path) -> None:
     spoken = (("a", "m"), ((1.0, 2.4), (2.4, 2.56))), (("m", "b"), ((0.0, 0.1), (0.5, 0.7)))
-    for piece, (phonemes, times) in enumerate(spoken):
+    for segment, (phonemes, times) in enumerate(spoken):
         record = synthetic.clip(
-            "clip", piece, 64, phonemes=phonemes, phoneme_times=np.array(times, np.float32), speaker_id="speaker"
+            "clip", segment, 64, phonemes=phonemes, phoneme_times=np.array(times, np.float32), speaker_id="speaker"
         )
         write_clip(tmp_path / "puppets" / "test", record)
     write_atomically(tmp_path / "codes" / "test" / "codes" / "clip.npz", pack(synthetic.codes("clip", 128)))

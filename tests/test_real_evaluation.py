@@ -1,4 +1,4 @@
-"""Poses of real video, measured by MediaPipe on a photograph that is turned in the picture's plane."""
+"""Poses of real video, measured by MediaPipe on a photograph that is turned in the image plane."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def photograph() -> Image.Image:
 
 
 def turned(roll: float) -> np.ndarray:
-    """Roll > 0: the head's top goes to image left, as the picture turned counter-clockwise."""
+    """Roll > 0: the head's top goes to image left, as in an image turned counter-clockwise."""
     return np.asarray(photograph().rotate(roll, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
 
 
 class Turner:
-    """An auto-encoder whose pictures are known by their roll, and which turns only half as far."""
+    """An auto-encoder that recognises images by their roll, and turns only half as far."""
 
     size, layout = SIZE, LAYOUT
 
     def __init__(self, rolls: np.ndarray) -> None:
         self.known = {turned(r).tobytes()[:3000]: r for r in rolls}
 
-    def encode(self, pictures: np.ndarray) -> np.ndarray:
-        codes = np.zeros((len(pictures), LAYOUT.size), np.float32)
-        codes[:, LAYOUT.slices["pose"].start + 2] = [self.known[p.tobytes()[:3000]] for p in pictures]
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        codes = np.zeros((len(images), LAYOUT.size), np.float32)
+        codes[:, LAYOUT.slices["pose"].start + 2] = [self.known[image.tobytes()[:3000]] for image in images]
         return codes
 
-    def source(self, picture: np.ndarray) -> None:
-        del picture
+    def source(self, image: np.ndarray) -> None:
+        del image
 
     def decode(self, source: None, codes: np.ndarray) -> np.ndarray:
         return np.stack([turned(c[LAYOUT.slices["pose"].start + 2] / 2) for c in codes])
@@ -65,32 +65,32 @@ def clip(rolls: np.ndarray, yaw_spread: float = 6.0) -> SimpleNamespace:
 
 def test_half_a_roll_is_measured_as_half(monkeypatch):
     rolls = np.array([0.0, -14, -7, 7, 14, 10])
-    # Pictures come from JPEG files; the turner knows them before that.
+    # Frames are decoded from JPEG; the turner knows the images before compression.
     monkeypatch.setattr(real, "decode_frame", lambda data, size: turned(rolls[record.frames.index(data)]))
     record = clip(rolls)
     found = real.pose(Turner(rolls), [record])
     roll = found["poses"]["roll"]
     assert found["frames"] == 5 and found["face_found"] == 1
     assert roll["gain"] == pytest.approx(0.5, abs=0.06)  # the landmarker's own degree of noise over 28 degrees
-    wanted = np.abs(rolls[1:])
-    assert roll["mae"] == pytest.approx(wanted.mean() / 2, rel=0.15)
-    assert roll["mae_constant"] == pytest.approx(wanted.mean(), rel=0.15)
-    leaks = real.leakage(Turner(rolls), [record], seed=0, each=6)
-    assert leaks["rows"] == ["lip", "pose", "gaze"] and leaks["columns"] == ["pose", "lip"]
-    assert leaks["model"][0, 0] == leaks["model"][2, 0] == 0  # a swap of lip or gaze moves nothing here
+    truth = np.abs(rolls[1:])
+    assert roll["mae"] == pytest.approx(truth.mean() / 2, rel=0.15)
+    assert roll["mae_constant"] == pytest.approx(truth.mean(), rel=0.15)
+    leakage = real.leakage(Turner(rolls), [record], seed=0, each=6)
+    assert leakage["rows"] == ["lip", "pose", "gaze"] and leakage["columns"] == ["pose", "lip"]
+    assert leakage["model"][0, 0] == leakage["model"][2, 0] == 0  # a swap of lip or gaze moves nothing here
 
 
 class Noise(Turner):
-    """An auto-encoder that has learned nothing: its pictures show no face."""
+    """An untrained auto-encoder: its images show no face."""
 
-    def encode(self, pictures: np.ndarray) -> np.ndarray:
-        return np.zeros((len(pictures), LAYOUT.size), np.float32)
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        return np.zeros((len(images), LAYOUT.size), np.float32)
 
     def decode(self, source: None, codes: np.ndarray) -> np.ndarray:
         return np.random.default_rng(0).integers(0, 256, (len(codes), SIZE, SIZE, 3)).astype(np.uint8)
 
 
-def test_pictures_without_a_face_give_a_report_of_what_is_no_number():
+def test_images_without_a_face_are_reported_as_not_measured():
     record, reenactor = clip(np.array([0.0, -14, -7, 7, 14, 10])), Noise(np.zeros(0))
     results = {
         "real_pose": real.pose(reenactor, [record]),
@@ -99,7 +99,7 @@ def test_pictures_without_a_face_give_a_report_of_what_is_no_number():
     assert results["real_pose"]["face_found"] == 0 and results["real_pose"]["frames"] == 0
     figures = [value for row in results["real_pose"]["poses"].values() for value in row.values()]
     assert len(figures) == 25 and np.isnan(figures).all() and np.isnan(results["real_leakage"]["model"]).all()
-    results = json.loads(json.dumps(build.plain(results), allow_nan=False))  # as the report keeps them
+    results = json.loads(json.dumps(build.plain(results), allow_nan=False))  # as the report caches them
     summary = targets(results)
     assert len(summary) == 7 and all(t.reached is None for t in summary)
     about = {"checkpoint": "noise", "kind": "auto-encoder", "size": SIZE, "corpus": "real", "split": "test", "seed": 0}

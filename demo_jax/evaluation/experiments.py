@@ -1,8 +1,8 @@
-"""Experiments on an auto-encoder with puppets, whose truth can be drawn: what separates, what leaks, what controls do.
+"""Experiments on an auto-encoder with puppets, whose truth can be rendered: probes, leakage, controls, reenactment.
 
 Each takes a Reenactor, the Judge and probe frames and returns a dict of numbers, lists and matrices fit for JSON. A
-judged figure stands beside the judge's own on true renders of the same motion ("truth") and what the model adds
-("excess").
+figure estimated by the judge comes with the judge's figure on true renders of the same motion ("truth") and with what
+the model adds ("excess").
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from demo_jax.factors import (
 Result = dict[str, Any]
 
 CALIBRATED_OF = {"lip": slice(0, 3), "pose": slice(3, 9), "gaze": slice(9, 13)}  # within the 13
-NEAR = 1e-3  # an expression that moves less (standard deviation) is not there to be read
+NEAR = 1e-3  # an expression of smaller standard deviation is not measured
 
-# Control -> (values of its grid, what counts as right). Lips and openings are asked for through expressions, whose
-# measured values differ from person to person.
+# Control -> (values of its grid, tolerance). Lips and openings are set through expressions, whose measured values
+# differ between people.
 GRIDS: dict[str, tuple[np.ndarray, float]] = {
     "yaw": (np.linspace(-25, 25, 11), 1.0),
     "pitch": (np.linspace(-15, 15, 7), 1.0),
@@ -55,28 +55,32 @@ GRIDS: dict[str, tuple[np.ndarray, float]] = {
 
 
 def factor_truths(probes: Probes) -> dict[str, np.ndarray]:
-    """Factor -> what is true of it in each frame: calibrated coordinates, for residual expressions; and identity."""
+    """Returns the truth of each factor by frame: calibrated coordinates, expressions for the residual; and identity."""
     truths = {name: probes.calibrated[:, part] for name, part in CALIBRATED_OF.items()}
     residual = probes.motion.expression[:, columns_of("residual")]
     return {**truths, "residual": residual[:, residual.std(0) > NEAR], "identity": probes.shape}
 
 
 def readable_residual(judge: Judge) -> np.ndarray:
-    """Indices into EXPRESSION_NAMES of the residual's expressions that the judge can read."""
+    """Returns the indices into EXPRESSION_NAMES of the residual's expressions that the judge can read."""
     return np.array([i for i in judge.readable() if FACTOR_OF[EXPRESSION_NAMES[i]] == "residual"], np.int64)
 
 
 def factor_readings(read: Readings, residual: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what the judge read of each factor; `residual` are indices into EXPRESSION_NAMES."""
     return {n: read.calibrated[:, part] for n, part in CALIBRATED_OF.items()} | {
         "residual": read.expression[:, residual]
     }
 
 
 def probe(reenactor: Reenactor, probes: Probes) -> Result:
-    """What each block of the code, alone, tells of each factor of people it was not fitted to: ridge R2. Beside it the
-    same for the true factors themselves, since a smile does widen the mouth; the identity row is the person's shape.
-    The ceiling is what a block of its size could tell of its own factor: ten coordinates cannot hold 17 expressions."""
-    codes, truths = reenactor.encode(probes.pictures), factor_truths(probes)
+    """Returns how well each block of the code alone predicts each factor, as ridge R2 on people it was not fitted to.
+
+    "truth" is the same for the true factors themselves, which are related: a smile widens the mouth. The identity row
+    is the person's shape. "ceiling" is what a block of its size can predict of its own factor: ten coordinates cannot
+    represent 17 expressions.
+    """
+    codes, truths = reenactor.encode(probes.images), factor_truths(probes)
     rows = reenactor.blocks(codes) | {"identity": probes.shape}
     perfect = {
         "lip": np.concatenate([truths["lip"], probes.motion.expression[:, columns_of("lip")]], 1),
@@ -102,8 +106,8 @@ def probe(reenactor: Reenactor, probes: Probes) -> Result:
 
 
 def code_statistics(reenactor: Reenactor, probes: Probes) -> Result:
-    """Cross-covariance, CKA and the paper's distances between the blocks of the codes of the probe frames."""
-    codes = reenactor.encode(probes.pictures)
+    """Returns cross-covariance, CKA and the paper's distances between the blocks of the probe frames' codes."""
+    codes = reenactor.encode(probes.images)
     blocks = reenactor.blocks(codes)
     distance, cosine = disentanglement.paper_distances(reenactor.latents(codes - codes.mean(0)))
     return {
@@ -118,8 +122,11 @@ def code_statistics(reenactor: Reenactor, probes: Probes) -> Result:
 
 
 def leakage(reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 8) -> Result:
-    """One factor of a motion is redrawn; its block alone is taken over from the picture of the redrawn motion. What the
-    judge sees move in the output, per factor, over what was asked for; in standard deviations of the probe frames."""
+    """Returns the leakage [factor swapped, factor measured], in standard deviations of the probe frames.
+
+    One factor of a motion is swapped; of the code, its block alone is taken from the factor-swapped render. The entry
+    is the change of each factor that the judge reads from the output, over the requested change.
+    """
     generator = np.random.default_rng([seed, 12])
     residual = readable_residual(judge)
     truths = factor_truths(probes)
@@ -127,13 +134,13 @@ def leakage(reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes
     columns = np.array([ARKIT_INDEX[EXPRESSION_NAMES[i]] for i in residual], np.int64)
     truths["residual"] = probes.motion.expression[:, columns]
     scale = {f: truths[f].std(0) for f in names}
-    asked: dict[str, list] = {f: [] for f in names}
+    requested: dict[str, list] = {f: [] for f in names}
     found: dict[str, dict[tuple[str, str], list]] = {kind: {} for kind in ("model", "truth")}
     for speaker in tqdm(probes.speakers, desc="leakage", unit="person"):
         rows = probes.of(speaker)
         base = take(probes.motion, generator.choice(rows, each))
         other = take(probes.motion, generator.choice(len(probes.speaker), each))
-        source = reenactor.source(probes.pictures[rows[0]])
+        source = reenactor.source(probes.images[rows[0]])
         motions = {"base": base} | {f: redraw(base, other, f) for f in names}
         true = {k: puppets.render(speaker, m) for k, m in motions.items()}
         codes = {k: reenactor.encode(p) for k, p in true.items()}
@@ -142,15 +149,15 @@ def leakage(reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes
             f: reenactor.decode(source, swapped(codes["base"], codes[f], reenactor.layout.slices[f])) for f in names
         }
         known = {k: _truth(puppets.calibrated(speaker, m), m, columns) for k, m in motions.items()}
-        for kind, pictures in (("model", made), ("truth", true)):
-            read = {k: factor_readings(judge.read(p), residual) for k, p in pictures.items()}
+        for kind, images in (("model", made), ("truth", true)):
+            read = {k: factor_readings(judge.read(p), residual) for k, p in images.items()}
             for i, j in itertools.product(names, names):
                 change = disentanglement.response(read[i][j], read["base"][j], scale[j])
                 found[kind].setdefault((i, j), []).append(change)
         for f in names:
-            asked[f].append(disentanglement.response(known[f][f], known["base"][f], scale[f]))
-    names = [f for f in names if np.concatenate(asked[f]).size]  # residual: only if the judge reads any of it
-    shifts = {f: np.concatenate(asked[f]) for f in names}
+            requested[f].append(disentanglement.response(known[f][f], known["base"][f], scale[f]))
+    names = [f for f in names if np.concatenate(requested[f]).size]  # residual: only if the judge reads any of it
+    shifts = {f: np.concatenate(requested[f]) for f in names}
     model, truth = (
         disentanglement.leakage_matrix(
             {i: {j: np.concatenate(found[kind][i, j]) for j in names} for i in names}, shifts
@@ -174,7 +181,7 @@ def _truth(calibrated: np.ndarray, motion: Motion, columns: np.ndarray) -> dict[
 
 
 def neutral(frames: int) -> Motion:
-    """A head at rest, looking into the camera."""
+    """Returns the motion of a head at rest that looks into the camera."""
     return Motion(
         pose=np.tile(REST_POSE, (frames, 1)).astype(np.float32),
         eyes=np.zeros((frames, 3), np.float32),
@@ -183,7 +190,7 @@ def neutral(frames: int) -> Motion:
 
 
 def control_motion(name: str) -> Motion:
-    """The true motion behind a control's grid: everything else at rest."""
+    """Returns the true motion behind a control's grid, with everything else at rest."""
     grid, _ = GRIDS[name]
     motion = neutral(len(grid))
     if name in POSE_NAMES:
@@ -204,12 +211,13 @@ def control_motion(name: str) -> Motion:
 
 
 def control_precision(reenactor: Reenactor, judge: Judge, puppets: Puppets, people: list[str]) -> Result:
-    """Each calibrated coordinate set to the values of a grid on a resting portrait, and read in the picture.
+    """Returns the precision of each calibrated coordinate, set to a grid of values on a resting portrait.
 
-    Lips are set together (aperture, width and pucker of a mouth that exists) and each read on its own grid. Side
-    effect: RMS change of what the judge reads of other factors, in its standard deviations, per one of the control.
+    The lips are set together (aperture, width and pucker of a possible mouth) and each is measured on its own grid. The
+    side effect is the RMS change of other factors that the judge reads, in standard deviations per standard deviation
+    of the control.
     """
-    rows: dict[str, dict[str, list]] = {n: {"asked": [], "model": [], "truth": [], "side": []} for n in GRIDS}
+    rows: dict[str, dict[str, list]] = {n: {"requested": [], "model": [], "truth": [], "side": []} for n in GRIDS}
     std = np.maximum(np.array(judge.config.calibrated_std), 1e-6)
     for speaker in tqdm(people, desc="control", unit="person"):
         portrait = puppets.render(speaker, neutral(1))[0]
@@ -233,7 +241,7 @@ def control_precision(reenactor: Reenactor, judge: Judge, puppets: Puppets, peop
         for name, motion in motions.items():
             part, at = slice(start, start + motion.frames), CALIBRATED_NAMES.index(name)
             start = part.stop
-            rows[name]["asked"].append(calibrated[part, at])
+            rows[name]["requested"].append(calibrated[part, at])
             rows[name]["model"].append(read[part, at])
             rows[name]["truth"].append(true[part, at])
             others = np.array([_factor_of(n) != _factor_of(name) for n in CALIBRATED_NAMES])
@@ -243,12 +251,12 @@ def control_precision(reenactor: Reenactor, judge: Judge, puppets: Puppets, peop
 
 
 def _control_figures(name: str, rows: dict[str, list]) -> Result:
-    asked, model, truth = (np.array(rows[k]) for k in ("asked", "model", "truth"))
-    order = np.argsort(asked.mean(0))
-    asked, model, truth = asked[:, order], model[:, order], truth[:, order]
+    requested, model, truth = (np.array(rows[k]) for k in ("requested", "model", "truth"))
+    order = np.argsort(requested.mean(0))
+    requested, model, truth = requested[:, order], model[:, order], truth[:, order]
     tolerance = GRIDS[name][1]
-    made, judged = control.precision(asked, model), control.precision(asked, truth)
-    low, high = control.usable_range(asked.mean(0), np.abs(model - asked).mean(0), tolerance)
+    made, judged = control.precision(requested, model), control.precision(requested, truth)
+    low, high = control.usable_range(requested.mean(0), np.abs(model - requested).mean(0), tolerance)
     return {
         "model": made,
         "truth": judged,
@@ -257,12 +265,12 @@ def _control_figures(name: str, rows: dict[str, list]) -> Result:
         "tolerance": tolerance,
         "usable_low": low,
         "usable_high": high,
-        "asked_low": float(asked.mean(0)[0]),
-        "asked_high": float(asked.mean(0)[-1]),
+        "asked_low": float(requested.mean(0)[0]),
+        "asked_high": float(requested.mean(0)[-1]),
         "side_effect": float(np.mean(rows["side"])),
-        "curve": {"asked": asked.mean(0), "model": model.mean(0), "truth": truth.mean(0),
+        "curve": {"asked": requested.mean(0), "model": model.mean(0), "truth": truth.mean(0),
                   "model_std": model.std(0), "truth_std": truth.std(0)},
-        "people": len(asked),
+        "people": len(requested),
     }  # fmt: skip
 
 
@@ -273,14 +281,18 @@ def _factor_of(name: str) -> str:
 def reenactment(
     reenactor: Reenactor, judge: Judge, puppets: Puppets, probes: Probes, seed: int, each: int = 6
 ) -> Result:
-    """Motion of the same person and of another on a portrait, against true renders of the portrait's person with that
-    motion: identity (judge's nearest of all people, by true frames not used otherwise), pose, gaze, lips, pictures."""
+    """Returns how motion of the same person ("self") and of another ("cross") looks on a portrait, against true renders
+    of the portrait's person with that motion.
+
+    Identity (share of frames whose embedding is nearest to that person's, by reference frames not used otherwise),
+    errors of pose, gaze and lips, PSNR and SSIM.
+    """
     people = probes.speakers
     if len(people) < 2:
         return {"people": len(people), "skipped": "one person only"}
     shares = {s: probes.of(s) for s in people}
-    known = [probes.pictures[rows[1 : 1 + max(1, len(rows) // 2)]] for rows in shares.values()]
-    references = np.stack([judge.read(pictures).embedding.mean(0) for pictures in known])
+    known = [probes.images[rows[1 : 1 + max(1, len(rows) // 2)]] for rows in shares.values()]
+    references = np.stack([judge.read(images).embedding.mean(0) for images in known])
     generator = np.random.default_rng([seed, 13])
     out: Result = {"people": len(people), "frames": each * len(people)}
     for case in ("self", "cross"):
@@ -295,15 +307,15 @@ def reenactment(
             chosen = generator.choice(late if len(late) else shares[driver], each)
             motion = take(probes.motion, chosen)
             made = reenactor.decode(
-                reenactor.source(probes.pictures[shares[speaker][0]]), reenactor.encode(probes.pictures[chosen])
+                reenactor.source(probes.images[shares[speaker][0]]), reenactor.encode(probes.images[chosen])
             )
             true = puppets.render(speaker, motion)
-            wanted = puppets.calibrated(speaker, motion)
-            for kind, pictures in (("model", made), ("truth", true)):
-                read = judge.read(pictures)
+            expected = puppets.calibrated(speaker, motion)
+            for kind, images in (("model", made), ("truth", true)):
+                read = judge.read(images)
                 rows.setdefault(f"{kind}/identity_percent", []).append(100 * (nearest(read.embedding, references) == i))
                 for at, name in enumerate(CALIBRATED_NAMES):
-                    rows.setdefault(f"{kind}/mae_{name}", []).append(np.abs(read.calibrated[:, at] - wanted[:, at]))
+                    rows.setdefault(f"{kind}/mae_{name}", []).append(np.abs(read.calibrated[:, at] - expected[:, at]))
             rows.setdefault("model/psnr", []).append([psnr(a, b) for a, b in zip(made, true, strict=True)])
             rows.setdefault("model/ssim", []).append([ssim(a, b) for a, b in zip(made, true, strict=True)])
         means = {name: float(np.mean(values)) for name, values in rows.items()}
@@ -313,12 +325,13 @@ def reenactment(
 
 
 def jacobian_angles(reenactor: Reenactor, probes: Probes, portraits: int = 4) -> Result:
-    """Principal angles between what the blocks of the code change in the picture: 90 degrees is no overlap."""
+    """Returns the principal angles between the image changes that two blocks of the code cause: 90 degrees is no
+    overlap."""
     names = [f for f in FACTORS if reenactor.layout.slices[f].stop > reenactor.layout.slices[f].start]
     smallest, mean = (np.zeros((portraits, len(names), len(names))) for _ in range(2))
-    rows = np.linspace(0, len(probes.pictures) - 1, portraits).astype(int)
+    rows = np.linspace(0, len(probes.images) - 1, portraits).astype(int)
     for k, row in enumerate(tqdm(rows, desc="image Jacobians", unit="portrait")):
-        jacobian = reenactor.jacobian(probes.pictures[row], reenactor.encode(probes.pictures[row : row + 1])[0])
+        jacobian = reenactor.jacobian(probes.images[row], reenactor.encode(probes.images[row : row + 1])[0])
         for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
             angles = disentanglement.principal_angles(
                 jacobian[:, reenactor.layout.slices[a]], jacobian[:, reenactor.layout.slices[b]]

@@ -1,7 +1,8 @@
-"""Experiments on what stage 2 generates: each takes a pipeline and held-out codes, and returns numbers by name.
+"""Generation metrics: experiments on what stage 2 generates.
 
-Every number comes with what it must beat (shuffled speech, everything generated) and what bounds it (the auto-encoder's
-own reading of true frames).
+Each takes a pipeline and held-out code records and returns mean, standard error and count by name. Every number comes
+with its baseline (shuffled speech, everything generated) and its ceiling (the auto-encoder's estimate from true
+frames). The values that a checkpoint should reach are in `demo_jax.evaluation.report.thresholds`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from demo_jax.constants import SAMPLES_PER_FRAME
 from demo_jax.evaluation.metrics.motion import (
     RIGID_LANDMARKS,
     best_lag,
+    contains_speech,
     correlation,
     mean_and_error,
-    somebody_speaks,
     spread,
 )
 from demo_jax.factors import CALIBRATED_NAMES
@@ -32,18 +33,18 @@ APERTURE = CALIBRATED_NAMES.index("aperture")
 
 
 def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options = DEFAULTS) -> Table:
-    """Aperture made from speech against the truth of the same recording, with the speech of another as control.
+    """Returns how the aperture generated from speech follows the true one, with another recording's speech as baseline.
 
-    Records in which nobody speaks do not count. The ceiling is the encoder's reading of the true frames. Lag > 0 means
-    that the lips are late.
+    Records without speech do not count. The ceiling is the encoder's estimate from the true frames. Lag > 0 means that
+    the lips are late.
     """
     found: dict[str, list[float]] = {}
-    records = [record for record in records if somebody_speaks(record.waveform)]
+    records = [record for record in records if contains_speech(record.waveform)]
     coordinate = int(pipeline.layout.calibrated[APERTURE])
     for i, record in enumerate(tqdm(records, desc="lip sync", unit="clip")):
-        truth, read = record.truth[:, APERTURE], record.codes[:, coordinate]
+        truth, encoded = record.truth[:, APERTURE], record.codes[:, coordinate]
         source = record.codes[0]
-        # Of a single recording the control is its own sound, half of it later.
+        # With a single recording the baseline is its own audio, shifted by half its length.
         other = (
             records[(i + 1) % len(records)].waveform
             if len(records) > 1
@@ -58,7 +59,7 @@ def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options
         row = {
             "aperture_correlation": correlation(made, truth),
             "aperture_correlation_shuffled": correlation(shuffled, truth),
-            "aperture_correlation_encoder": correlation(read, truth),
+            "aperture_correlation_encoder": correlation(encoded, truth),
             "aperture_lag_frames": float(lag),
             "aperture_spread_ratio": float(made.std() / max(truth.std(), 1e-6)),
         }
@@ -68,12 +69,12 @@ def lip_sync(pipeline: Pipeline, records: Sequence[CodeRecord], options: Options
 
 
 def holding(pipeline: Pipeline, records: Sequence[CodeRecord], seconds: float = 4.0) -> Table:
-    """Whether a held factor holds still in the rendered frames, as MediaPipe's landmarks see them (`prepare` extra).
+    """Returns how still frozen factors are in the rendered frames, measured by MediaPipe's landmarks (`prepare` extra).
 
-    Pose: spread of the rigid landmarks in hundredths of the face width, with everything generated and with pose held.
-    Lip and gaze: standard deviation of the inner-lip gap and of the left lid gap, in the same unit, with pose held (so
-    that a turning head does not move them) and with lip or gaze held beside it. What is left when a factor is held is
-    the landmarker's own noise and what other factors do to these points; with all held the frames are equal.
+    Pose: spread of the rigid landmarks in hundredths of the face width, with everything generated and with pose frozen.
+    Lip and gaze: standard deviation of the inner-lip gap and of the left lid gap, in the same unit, with pose frozen
+    (so that a turning head does not move them) and with lip or gaze frozen too. What remains when a factor is frozen is
+    the landmarker's noise and the effect of other factors on these points; with all frozen the frames are equal.
     """
     from demo_jax.faces.landmarker import FaceFinder
 
@@ -90,7 +91,7 @@ def holding(pipeline: Pipeline, records: Sequence[CodeRecord], seconds: float = 
             portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
             speech = record.waveform[: int(seconds * 25) * SAMPLES_PER_FRAME]
             for case, controls in cases.items():
-                frames = np.stack([picture for picture, _ in pipeline.frames(portrait, speech, controls)])
+                frames = np.stack([image for image, _ in pipeline.frames(portrait, speech, controls)])
                 points = _landmarks(frames, finder)
                 if points is None:
                     continue
@@ -101,23 +102,24 @@ def holding(pipeline: Pipeline, records: Sequence[CodeRecord], seconds: float = 
 
 
 def control_response(pipeline: Pipeline, records: Sequence[CodeRecord]) -> Table:
-    """Gain of +10 degrees of yaw and pitch, measured by MediaPipe's fitted pose on the rendered frames: 1 is exact."""
+    """Returns the gain of +10 degrees of yaw, pitch and roll, by MediaPipe's fitted pose of the rendered frames: 1 is
+    exact."""
     from demo_jax.faces.landmarker import FaceFinder, canonical_face, find_model
     from demo_jax.faces.measures import fit_rigid
     from demo_jax.factors import euler_angles
 
     canonical = canonical_face(find_model())
     found: dict[str, list[float]] = {}
-    held = "lip,gaze,residual,pose"
+    frozen = "lip,gaze,residual,pose"
     with FaceFinder(most=1) as finder:
         for record in tqdm(records, desc="control", unit="clip"):
             portrait = decode_frame(record.portrait.tobytes(), pipeline.size)
             speech = record.waveform[:SAMPLES_PER_FRAME]
             angles = {}
             for name, settings in {"0": [], "yaw": ["yaw=+10"], "pitch": ["pitch=+10"], "roll": ["roll=+10"]}.items():
-                controls = Controls.parse(hold=[held], set=settings)
-                picture = next(iter(pipeline.frames(portrait, speech, controls)))[0]
-                faces = finder(_enlarged(picture))
+                controls = Controls.parse(hold=[frozen], set=settings)
+                image = next(iter(pipeline.frames(portrait, speech, controls)))[0]
+                faces = finder(_enlarged(image))
                 if faces:
                     rotation = fit_rigid(faces[0].points[None], canonical)[1]
                     angles[name] = np.ravel(euler_angles(rotation))
@@ -128,6 +130,7 @@ def control_response(pipeline: Pipeline, records: Sequence[CodeRecord]) -> Table
 
 
 def _landmarks(frames: np.ndarray, finder) -> dict[str, float] | None:
+    """Returns the spreads of `holding` in one clip, or None if a face was found in less than 80 % of its frames."""
     from demo_jax.faces.measures import LANDMARKS_68
 
     points = []
@@ -135,7 +138,7 @@ def _landmarks(frames: np.ndarray, finder) -> dict[str, float] | None:
         faces = finder(_enlarged(frame))
         if faces:
             points.append(faces[0].points[list(LANDMARKS_68)][:, :2] / faces[0].width)
-    if len(points) < 0.8 * len(frames):  # a clip in which the landmarker sees no face says nothing
+    if len(points) < 0.8 * len(frames):  # too few faces found in this clip to measure it
         return None
     array = np.stack(points)
     gap = np.linalg.norm(array[:, 62] - array[:, 66], axis=-1)
@@ -147,8 +150,8 @@ def _landmarks(frames: np.ndarray, finder) -> dict[str, float] | None:
     }
 
 
-def _enlarged(picture: np.ndarray, size: int = 256) -> np.ndarray:
-    """To the size the landmarker was made for."""
+def _enlarged(image: np.ndarray, size: int = 256) -> np.ndarray:
+    """Returns the image at the size the landmarker was made for."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))

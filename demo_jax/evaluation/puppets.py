@@ -1,7 +1,7 @@
-"""The people of a puppet corpus, drawn again at will: true renders of any motion, and independent-factor probe frames.
+"""The people of a puppet corpus: true renders of any motion, and probe frames with independent factors.
 
-Needs the `puppet` extra. The corpus must have been made by this version's generator, or the renders would show other
-people than its frames do.
+Needs the `puppet` extra. The corpus must come from this version of the generator; otherwise the renders would show
+other people than its frames.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probes:
-    """Frames of known motion: pictures [N, S, S, 3] uint8 at the model's size, their motion (N frames), calibrated
+    """Frames of known motion: images [N, S, S, 3] uint8 at the model's size, their motion (N frames), calibrated
     [N, 13] (record units), shape [N, I] and speaker [N] text."""
 
-    pictures: np.ndarray
+    images: np.ndarray
     motion: Motion
     calibrated: np.ndarray
     shape: np.ndarray
     speaker: np.ndarray
-    independent: bool  # whether every frame's factors were drawn on their own, or only every take's
+    independent: bool  # whether factors were sampled independently in every frame, or only in every take
 
     def of(self, speaker: str) -> np.ndarray:
-        """The rows of one person."""
+        """Returns the rows of one person."""
         return np.flatnonzero(self.speaker == speaker)
 
     @functools.cached_property
@@ -50,7 +50,8 @@ class Probes:
 
 
 class Puppets:
-    """Draws the people of the corpus in `data` at `size`."""
+    """Renders the people of the corpus in `data` at `size` pixels. Raises InputError if that corpus cannot be
+    rendered."""
 
     def __init__(self, data: str, split: str, size: int) -> None:
         path = epath.Path(data) / "corpus.json"
@@ -67,23 +68,23 @@ class Puppets:
                 f"{data} was made by another version of the generator, whose people look different; build it again."
             )
 
-    @functools.lru_cache(maxsize=32)  # noqa: B019  (one object for a report; renderers are large)
+    @functools.lru_cache(maxsize=32)  # noqa: B019  (one object per report; renderers are large)
     def _renderer(self, speaker: str) -> Renderer:
         from data_pipelines.puppet.render.renderer import Renderer
 
         return Renderer(self.identity(speaker), self.parameters.size)
 
     def identity(self, speaker: str) -> Identity:
-        """By the speaker_id of a record, which ends in the person's number."""
+        """Returns the identity of a record's speaker_id, which ends in the person's number."""
         return person(self.parameters.seed, self.split, int(speaker.rsplit("-", 1)[-1]))
 
     def render(self, speaker: str, motion: Motion) -> np.ndarray:
-        """uint8 [T, S, S, 3], drawn at the size of the corpus and resampled as its frames are."""
+        """Returns uint8 [T, S, S, 3], rendered at the size of the corpus and resampled as its frames are."""
         frames = self._renderer(speaker).render(motion.pose, motion.expression, motion.eyes)
         return np.stack([fit_size(f, self.size) for f in frames])
 
     def calibrated(self, speaker: str, motion: Motion) -> np.ndarray:
-        """[T, 13]: what a record of this motion says, in its units."""
+        """Returns the calibrated values [T, 13] of a record of this motion, in its units."""
         from data_pipelines.puppet.render.renderer import measure  # numba: not for reports on real video
 
         found = measure(self.identity(speaker), motion.pose, motion.expression, motion.eyes, self.size)
@@ -91,7 +92,7 @@ class Puppets:
 
 
 def motion_of(record: ClipRecord) -> Motion:
-    """The motion a record was rendered with. Vergence is read back from the eyeLook coefficients."""
+    """Returns the motion that a record was rendered with. Vergence is recovered from the eyeLook coefficients."""
 
     def look(name: str, side: str) -> np.ndarray:
         return record.expression[:, ARKIT_INDEX[f"eyeLook{name}{side}"]]
@@ -107,26 +108,30 @@ def motion_of(record: ClipRecord) -> Motion:
 
 
 def take(motion: Motion, rows: np.ndarray | slice) -> Motion:
-    """Some frames of a motion."""
+    """Returns some frames of a motion."""
     return Motion(pose=motion.pose[rows], eyes=motion.eyes[rows], expression=motion.expression[rows])
 
 
 def join(motions: list[Motion]) -> Motion:
+    """Returns motions one after another, as one."""
     return Motion(**{f.name: np.concatenate([getattr(m, f.name) for m in motions]) for f in dataclasses.fields(Motion)})
 
 
 def read_probes(data: str, split: str, size: int, frames: int, people: int, seed: int) -> Probes:
-    """About `frames` frames of at most `people` people, equally many of each: from probe takes, or if the corpus has
-    none from the bases of sets, whose factors are drawn independently of each other but change smoothly.
+    """Returns about `frames` frames of at most `people` people, equally many of each.
 
-    Raises InputError if there is neither.
+    They come from probe takes or, if the corpus has none, from the base takes of paired groups, whose factors are
+    independent of each other but change smoothly.
+
+    Raises:
+      InputError: the split has neither.
     """
     records = open_records(data, split)
     by_variant = {v: [i for i, p in enumerate(records.pieces) if p.variant == v] for v in ("probe", "base")}
     variant = "probe" if by_variant["probe"] else "base"
     if not by_variant[variant]:
         raise InputError(
-            f"{data}, {split}: there are no takes with independent factors; only a puppet corpus has them."
+            f"{data}, {split}: there are no takes with independent factors; only puppet corpora have them."
         )
     by_speaker: dict[str, list[int]] = {}
     for i in by_variant[variant]:
@@ -135,19 +140,19 @@ def read_probes(data: str, split: str, size: int, frames: int, people: int, seed
     names = sorted(by_speaker)
     chosen = sorted(names[i] for i in generator.permutation(len(names))[:people])
     each = max(2, frames // len(chosen))
-    pictures, motions, calibrated, shapes, speakers = [], [], [], [], []
+    images, motions, calibrated, shapes, speakers = [], [], [], [], []
     for name in chosen:
         found = [records[i] for i in by_speaker[name][:8]]
         places = [(r, t) for r in found for t in range(r.length)]
         for k in sorted(generator.permutation(len(places))[:each].tolist()):
             record, t = places[k]
-            pictures.append(decode_frame(record.frames[t], size))
+            images.append(decode_frame(record.frames[t], size))
             motions.append(take(motion_of(record), slice(t, t + 1)))
             calibrated.append(np.concatenate([record.lips[t], record.pose[t], record.gaze[t]]))
             shapes.append(record.identity)
             speakers.append(name)
     return Probes(
-        pictures=np.stack(pictures),
+        images=np.stack(images),
         motion=join(motions),
         calibrated=np.stack(calibrated),
         shape=np.stack(shapes),

@@ -1,6 +1,7 @@
-"""Experiments on real video, where nothing can be rendered again: MediaPipe is the judge (the `prepare` extra).
+"""Experiments on real video, for which there are no true renders: MediaPipe measures (the `prepare` extra).
 
-Its reading of redrawn frames is compared with its reading of the true ones. Half a degree of yaw is its own noise.
+Its estimate from reconstructed frames is compared with its estimate from the true ones. Its noise is half a degree of
+yaw.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from demo_jax.evaluation.metrics import disentanglement
 from demo_jax.evaluation.reenactor import Reenactor, swapped
 from demo_jax.factors import FACTORS
 
-LEAST_YAW = 4.0  # degrees, standard deviation within a clip; less says nothing of a model's poses
-LEAST_FRAMES = 3  # in which a face was found; of fewer nothing is fitted
-LOOKED_AT = 256  # px, what the landmarker was made for
+LEAST_YAW = 4.0  # degrees, standard deviation within a clip; with less, poses cannot be measured
+LEAST_FRAMES = 3  # with a face; nothing is fitted to fewer
+LANDMARKER_SIZE = 256  # px, what the landmarker was made for
 NAMES = ("yaw", "pitch", "roll", "aperture", "width")
 FACTOR = {"pose": slice(0, 3), "lip": slice(3, 5)}  # of NAMES
 
 
-def read_faces(pictures: np.ndarray, finder, canonical: np.ndarray) -> np.ndarray:
-    """[T, S, S, 3] -> NAMES [T, 5] (degrees; over the eye span), picture by picture; NaN where no face was found."""
+def read_faces(images: np.ndarray, finder, canonical: np.ndarray) -> np.ndarray:
+    """Returns NAMES [T, 5] of images [T, S, S, 3], each on its own: degrees, and gaps over the eye span; NaN where no
+    face was found."""
     from demo_jax.faces.measures import fit_rigid
     from demo_jax.factors import euler_angles
 
-    out = np.full((len(pictures), len(NAMES)), np.nan)
-    for t, picture in enumerate(pictures):
-        large = np.asarray(Image.fromarray(picture).resize((LOOKED_AT, LOOKED_AT), Image.Resampling.BICUBIC))
+    out = np.full((len(images), len(NAMES)), np.nan)
+    for t, image in enumerate(images):
+        large = np.asarray(Image.fromarray(image).resize((LANDMARKER_SIZE, LANDMARKER_SIZE), Image.Resampling.BICUBIC))
         faces = finder(large)
         if not faces:
             continue
@@ -46,7 +48,7 @@ def read_faces(pictures: np.ndarray, finder, canonical: np.ndarray) -> np.ndarra
 
 
 def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
-    """Those whose yaw varies enough. Raises InputError if none does."""
+    """Returns the clips whose yaw varies enough. Raises InputError if there is none."""
     found = [r for r in records if r.length > 4 and float(r.pose[:, 0].std()) >= LEAST_YAW]
     if not found:
         raise InputError(
@@ -57,8 +59,8 @@ def turning_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
 
 
 def pose(reenactor: Reenactor, records: Sequence[ClipRecord]) -> dict[str, Any]:
-    """Gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own as baseline; NaN
-    where MediaPipe finds no face in the redrawn frames, as of a model that has learned nothing."""
+    """Returns gain, R2 and error of pose and lips over all frames of the turning clips, with the source's own values as
+    baseline. NaN where MediaPipe finds no face in the reconstructed frames, as with an untrained model."""
     from demo_jax.faces.landmarker import FaceFinder, canonical_face
 
     clips = turning_clips(records)
@@ -67,19 +69,19 @@ def pose(reenactor: Reenactor, records: Sequence[ClipRecord]) -> dict[str, Any]:
         canonical = canonical_face(finder.model)
         for record in tqdm(clips, desc="real pose", unit="clip"):
             frames = np.stack([decode_frame(f, reenactor.size) for f in record.frames])
-            drawn = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames))
-            a, b = (read_faces(x, finder, canonical) for x in (frames, drawn))
+            reconstructed = reenactor.decode(reenactor.source(frames[0]), reenactor.encode(frames))
+            a, b = (read_faces(x, finder, canonical) for x in (frames, reconstructed))
             true.append(a[1:])
             made.append(b[1:])
             still.append(np.repeat(a[:1], len(a) - 1, 0))
     a, b, c = (np.concatenate(x) for x in (true, made, still))
-    seen = np.isfinite(a).all(1) & np.isfinite(b).all(1) & np.isfinite(c).all(1)
-    share = float(seen.mean())
-    a, b, c = a[seen], b[seen], c[seen]
+    known = np.isfinite(a).all(1) & np.isfinite(b).all(1) & np.isfinite(c).all(1)
+    share = float(known.mean())
+    a, b, c = a[known], b[known], c[known]
     figures = ("gain", "r2", "mae", "mae_constant", "r2_constant")
-    poses = {name: dict.fromkeys(figures, float("nan")) for name in NAMES}  # of pictures that show no face
+    poses = {name: dict.fromkeys(figures, float("nan")) for name in NAMES}  # if no face is found
     if len(a) < LEAST_FRAMES:
-        return {"poses": poses, "clips": len(clips), "frames": int(seen.sum()), "face_found": share}
+        return {"poses": poses, "clips": len(clips), "frames": int(known.sum()), "face_found": share}
     for i, name in enumerate(NAMES):
         centred = a[:, i] - a[:, i].mean()
         spread = max(float((centred**2).sum()), 1e-12)
@@ -90,11 +92,12 @@ def pose(reenactor: Reenactor, records: Sequence[ClipRecord]) -> dict[str, Any]:
             "mae_constant": float(np.abs(c[:, i] - a[:, i]).mean()),
             "r2_constant": float(1 - ((c[:, i] - a[:, i]) ** 2).sum() / spread),
         }
-    return {"poses": poses, "clips": len(clips), "frames": int(seen.sum()), "face_found": share}
+    return {"poses": poses, "clips": len(clips), "frames": int(known.sum()), "face_found": share}
 
 
 def leakage(reenactor: Reenactor, records: Sequence[ClipRecord], seed: int, each: int = 8) -> dict[str, Any]:
-    """[block swapped, factor read] for pose and lip read by MediaPipe; every block of the code is swapped."""
+    """Returns leakage [block swapped, factor measured]: MediaPipe measures pose and lip; every block of the code is
+    swapped."""
     from demo_jax.faces.landmarker import FaceFinder, canonical_face
 
     clips, generator = turning_clips(records), np.random.default_rng([seed, 21])
@@ -125,15 +128,15 @@ def leakage(reenactor: Reenactor, records: Sequence[ClipRecord], seed: int, each
     for i, row in enumerate(rows):
         for j, (factor, part) in enumerate(FACTOR.items()):
             change = np.concatenate(changes[row, factor]) / scale[part]
-            asked = np.concatenate(shifts[row]) / scale[FACTOR[row]] if row in FACTOR else np.ones_like(change)
-            seen = np.isfinite(change).all(1) & np.isfinite(asked).all(1)
-            if not seen.any():
+            requested = np.concatenate(shifts[row]) / scale[FACTOR[row]] if row in FACTOR else np.ones_like(change)
+            known = np.isfinite(change).all(1) & np.isfinite(requested).all(1)
+            if not known.any():
                 continue
             if row == factor:
-                model[i, j] = disentanglement.gain(change[seen], asked[seen])
+                model[i, j] = disentanglement.gain(change[known], requested[known])
             else:
-                # A swap of blocks that MediaPipe does not read: two frames differ by sqrt(2) deviations on average.
-                size = disentanglement.rms(asked[seen]) if row in FACTOR else 2**0.5
-                model[i, j] = disentanglement.rms(change[seen]) / max(size, 1e-9)
+                # A block that MediaPipe does not measure: two frames differ by sqrt(2) deviations on average.
+                size = disentanglement.rms(requested[known]) if row in FACTOR else 2**0.5
+                model[i, j] = disentanglement.rms(change[known]) / max(size, 1e-9)
     return {"rows": rows, "columns": list(FACTOR), "model": model, "excess": model, "clips": len(clips),
             "pairs": each * len(clips)}  # fmt: skip

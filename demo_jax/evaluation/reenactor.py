@@ -1,4 +1,4 @@
-"""A loaded auto-encoder as plain functions on numpy pictures and codes, compiled once and run in chunks of one size."""
+"""A loaded auto-encoder as plain functions on NumPy images and codes, compiled once and run in chunks of one size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from demo_jax.factors import FactorLayout
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.models.motion_encoder import orthonormal
 
-CHUNK = 16  # pictures at once
+CHUNK = 16  # images at once
 
 
 class Reenactor:
-    """`encode`, `source` and `decode` of one checkpoint. Pictures are uint8 [N, S, S, 3], codes float32 [N, K]."""
+    """`encode`, `source` and `decode` of one checkpoint. Images are uint8 [N, S, S, 3], codes float32 [N, K]."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.size: int = model.autoencoder.model.size
@@ -33,21 +33,21 @@ class Reenactor:
         self._source = jax.jit(lambda v, x: net.apply(v, to_float(x), method=AutoEncoder.encode_source))
         self._decode = jax.jit(decode)
 
-    def encode(self, pictures: np.ndarray) -> np.ndarray:
-        """[N, S, S, 3] -> motion codes [N, K]."""
-        rows = [self._encode(self._variables, part)[:count] for part, count in _chunks(pictures)]
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Returns the motion codes [N, K] of images [N, S, S, 3]."""
+        rows = [self._encode(self._variables, part)[:count] for part, count in _chunks(images)]
         return np.concatenate([np.asarray(r) for r in rows])
 
-    def source(self, picture: np.ndarray) -> tuple[PyTree, np.ndarray]:
-        """A portrait [S, S, 3] -> what `decode` needs of it."""
-        return self._source(self._variables, picture[None]), self.encode(picture[None])
+    def source(self, image: np.ndarray) -> tuple[PyTree, np.ndarray]:
+        """Returns what `decode` needs of a portrait [S, S, 3]: its feature pyramid and its motion code [1, K]."""
+        return self._source(self._variables, image[None]), self.encode(image[None])
 
     def decode(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
-        """The portrait of `source` with the motion of codes [N, K] -> uint8 [N, S, S, 3]."""
+        """Returns the portrait of `source` with the motion of codes [N, K], uint8 [N, S, S, 3]."""
         return np.concatenate([np.asarray(to_uint8(x))[:n] for x, n in self._float_chunks(source, codes)])
 
     def decode_float(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
-        """The same before rounding: float32, about -1..1."""
+        """Returns what `decode` does before rounding: float32, about -1..1."""
         return np.concatenate([np.asarray(x)[:n] for x, n in self._float_chunks(source, codes)])
 
     def _float_chunks(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> list[tuple[jax.Array, int]]:
@@ -58,33 +58,35 @@ class Reenactor:
         ]
 
     def blocks(self, codes: np.ndarray) -> dict[str, np.ndarray]:
-        """Codes [N, K] -> each factor's block [N, .]."""
+        """Returns each factor's block [N, .] of codes [N, K]."""
         return {name: codes[:, part] for name, part in self.layout.slices.items() if part.stop > part.start}
 
     def latents(self, codes: np.ndarray) -> dict[str, np.ndarray]:
-        """Codes [N, K] -> each factor's share of the motion latent, [N, D]."""
+        """Returns each factor's share [N, D] of the motion latent of codes [N, K]."""
         basis = np.asarray(orthonormal(self._variables["params"]["basis"]["free"]))
         return {name: block @ basis[:, self.layout.slices[name]].T for name, block in self.blocks(codes).items()}
 
-    def jacobian(self, picture: np.ndarray, code: np.ndarray, step: float = 0.1) -> np.ndarray:
-        """How pixels change with each coordinate of the code [K] at a portrait: [S * S * 3, K], central differences.
+    def jacobian(self, image: np.ndarray, code: np.ndarray, step: float = 0.1) -> np.ndarray:
+        """Returns the change of a portrait's pixels with each coordinate of its code [K], [S * S * 3, K], by central
+        differences.
 
-        Not jvp: the decoder's warps have a rule of their own for reverse differentiation only."""
-        source = self.source(picture)
+        Not by jvp: the decoder's warps define reverse differentiation only.
+        """
+        source = self.source(image)
         moves = step * np.eye(len(code), dtype=np.float32)
         made = self.decode_float(source, np.concatenate([code + moves, code - moves]))
         return ((made[: len(code)] - made[len(code) :]) / (2 * step)).reshape(len(code), -1).T
 
 
 def swapped(code: np.ndarray, other: np.ndarray, part: slice) -> np.ndarray:
-    """Codes [N, K] with the block `part` of others [N, K]."""
+    """Returns codes [N, K] with the block `part` of `other` [N, K]."""
     out = np.array(code, np.float32)
     out[:, part] = other[:, part]
     return out
 
 
 def _chunks(rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
-    """Pieces of CHUNK rows, the last filled up by repetition, and how many rows of each are meant."""
+    """Returns chunks of CHUNK rows, the last filled up by repetition, and how many rows of each count."""
     out = []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]

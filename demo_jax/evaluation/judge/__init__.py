@@ -1,4 +1,4 @@
-"""The judge: an independent attribute regressor for rendered puppets, bundled, and its training.
+"""The judge: an independent attribute regressor for puppet images, bundled with the package, and its training.
 
-`python -m demo_jax.evaluation.judge.train` trains it. It never shares weights with a model that it measures.
+`python -m demo_jax.evaluation.judge.train` trains it. It shares no weights with the models that it measures.
 """

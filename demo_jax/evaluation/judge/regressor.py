@@ -1,9 +1,9 @@
-"""The judge: a small frozen regressor from a picture to what it shows, to measure models that draw puppets.
+"""The judge: a small frozen attribute regressor for puppet images, to measure models that render puppets.
 
-It shares no network code with the models it judges. A coarse branch sees the whole picture at 64 px and finds the head;
-three fine branches see patches cut at full resolution from where the coarse branch found face, eyes and mouth, turned
-upright and scaled to the face, because a degree of gaze is a tenth of a pixel at 128 px. Boxes come from the picture
-alone. Its errors are known: every judged figure is shown beside the judge's figure on true renders.
+It shares no network code with the models it measures. A coarse branch takes the whole image at 64 px and locates the
+head; three fine branches take patches cut at full resolution where the coarse branch located face, eyes and mouth,
+turned upright and scaled to the face, because a degree of gaze is a tenth of a pixel at 128 px. Boxes come from the
+image alone. Its errors are known: every figure it gives is shown beside its figure on true renders.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from demo_jax.factors import ARKIT_INDEX, ARKIT_NAMES, CALIBRATED_NAMES, FACTOR_
 from demo_jax.paths import ASSETS
 from demo_jax.pytrees import leaf_name
 
-SIZE = 128  # px that the judge looks at; other sizes are resampled
+SIZE = 128  # px of the input; other sizes are resampled
 BUNDLED_JUDGE = ASSETS / "judge"
 VERSION = 1  # of the architecture
 
-# What the coarse branch finds: the six of pose, then the middle of the eyes and of the mouth (crop widths, y up).
+# What the coarse branch estimates: the six of pose, then the middle of the eyes and of the mouth (crop widths, y up).
 COARSE = 10
 EXPRESSION_NAMES = tuple(n for n in ARKIT_NAMES if FACTOR_OF[n] in ("lip", "residual"))
 EXPRESSION_COLUMNS = np.array([ARKIT_INDEX[n] for n in EXPRESSION_NAMES])
 _POSE = slice(3, 9)  # within the 13 calibrated coordinates
-_CHUNK = 64  # pictures read at once
+_CHUNK = 64  # images at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,9 @@ FACE, EYES, MOUTH = JudgeCrop(rows=48, columns=48, width=1.2), JudgeCrop(rows=24
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """What a set of weights needs beside them. Means and deviations are of the corpus it was trained on.
+    """Configuration stored with a set of weights. Means and deviations are of the corpus it was trained on.
 
-    calibrated_* [13], coarse_* [10], expression_* [E] (EXPRESSION_NAMES); a deviation of 0 marks what never moved.
+    calibrated_* [13], coarse_* [10], expression_* [E] (EXPRESSION_NAMES); a deviation of 0 marks a constant.
     """
 
     version: int = VERSION
@@ -90,7 +90,7 @@ class Readings:
 
 
 class _Branch(nn.Module):
-    """[B, H, W, 3] -> [B, out]: 2 x 2 pixels to channels, then convolutions; each stride of 2 halves the picture."""
+    """[B, H, W, 3] -> [B, out]: 2 x 2 pixels to channels, then convolutions; each stride of 2 halves the size."""
 
     layers: tuple[tuple[int, int], ...]  # (channels, stride)
     out: int
@@ -105,20 +105,20 @@ class _Branch(nn.Module):
 
 
 class JudgeNet(nn.Module):
-    """Pictures [B, 128, 128, 3] in 0-1 -> standardised coarse [B, 10], calibrated [B, 13], expression [B, E], and
-    embedding [B, D]. `boxes` turns the standardised coarse guess into what the patches are cut by (`found_boxes`)."""
+    """Images [B, 128, 128, 3] in 0-1 -> standardised coarse [B, 10], calibrated [B, 13], expression [B, E], and
+    embedding [B, D]. `boxes` turns the standardised coarse estimate into the place of the patches (`found_boxes`)."""
 
     embedding: int
 
     @nn.compact
-    def __call__(self, pictures: jax.Array, boxes: Callable[[jax.Array], jax.Array]) -> dict[str, jax.Array]:
-        b = pictures.shape[0]
-        small = pictures.reshape(b, SIZE // 2, 2, SIZE // 2, 2, 3).mean((2, 4)) * 2 - 1
+    def __call__(self, images: jax.Array, boxes: Callable[[jax.Array], jax.Array]) -> dict[str, jax.Array]:
+        b = images.shape[0]
+        small = images.reshape(b, SIZE // 2, 2, SIZE // 2, 2, 3).mean((2, 4)) * 2 - 1
         coarse_layers = ((32, 1), (48, 2), (48, 1), (96, 2), (96, 1), (64, 2))
         whole = _Branch(coarse_layers, 192, name="whole")(small)
         coarse = nn.Dense(COARSE, name="coarse")(whole)
         place = jax.lax.stop_gradient(boxes(coarse))
-        pixels = jax.lax.stop_gradient(pictures) * 2 - 1
+        pixels = jax.lax.stop_gradient(images) * 2 - 1
         face_layers = ((32, 1), (64, 2), (64, 1), (96, 2), (96, 1), (96, 2))
         fine_layers = ((32, 1), (32, 1), (64, 2), (64, 1), (64, 2))
         face = _Branch(face_layers, 192, name="face")(cut(pixels, place, place[:, 3:5], FACE))
@@ -139,8 +139,13 @@ class JudgeNet(nn.Module):
 
 
 def cut(pixels: jax.Array, place: jax.Array, centre: jax.Array, patch: JudgeCrop) -> jax.Array:
-    """Pictures [B, S, S, 3] -> upright patches [B, rows, columns, 3] around `centre` [B, 2] (crop widths from the
-    picture's centre, y up), scaled by the face width and turned by the roll in `place` [B, 10]. Bilinear; edges repeat.
+    """Returns upright patches [B, rows, columns, 3] of images [B, S, S, 3]. Bilinear; edges repeat.
+
+    Args:
+      pixels: [B, S, S, 3].
+      place: [B, 10], the coarse estimate: its face width scales the patch and its roll turns it.
+      centre: [B, 2], crop widths from the image's centre, y up.
+      patch: size in pixels and in face widths.
     """
     size = pixels.shape[1]
     step = patch.width / patch.columns
@@ -165,7 +170,8 @@ def cut(pixels: jax.Array, place: jax.Array, centre: jax.Array, patch: JudgeCrop
 
 
 def found_boxes(config: JudgeConfig) -> Callable[[jax.Array], jax.Array]:
-    """Standardised coarse guess -> physical units, kept within what a picture can show."""
+    """Returns the function from a standardised coarse estimate to physical units, clipped to face sizes that an image
+    can show."""
     mean, std = jnp.asarray(config.coarse_mean), jnp.asarray(config.coarse_std)
 
     def boxes(coarse: jax.Array) -> jax.Array:
@@ -175,27 +181,28 @@ def found_boxes(config: JudgeConfig) -> Callable[[jax.Array], jax.Array]:
     return boxes
 
 
-def fit_size(picture: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """uint8 [S, S, 3] -> [size, size, 3]: larger ones are averaged over areas, smaller ones enlarged bicubically."""
-    if picture.ndim != 3 or picture.shape[0] != picture.shape[1] or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise InputError(f"a picture is {picture.dtype}{picture.shape}; the judge looks at uint8 [S, S, 3].")
-    if picture.shape[0] == size:
-        return picture
-    kind = Image.Resampling.BOX if picture.shape[0] > size else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize((size, size), kind))
+def fit_size(image: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Returns a uint8 image [S, S, 3] as [size, size, 3]: larger ones are averaged over areas, smaller ones enlarged
+    bicubically. Raises InputError for other types and shapes."""
+    if image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"an image is {image.dtype}{image.shape}; the judge takes uint8 [S, S, 3].")
+    if image.shape[0] == size:
+        return image
+    kind = Image.Resampling.BOX if image.shape[0] > size else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(image).resize((size, size), kind))
 
 
 class Judge:
-    """Weights with their config, compiled once. `read` takes any number of uint8 pictures of any square size."""
+    """Weights with their config, compiled once. `read` takes any number of uint8 images of any square size."""
 
     def __init__(self, params: PyTree, config: JudgeConfig) -> None:
         self.params, self.config = params, config
         net, boxes = JudgeNet(config.embedding), found_boxes(config)
         self._apply = jax.jit(lambda params, x: net.apply({"params": params}, x.astype(jnp.float32) / 255, boxes))
 
-    def read(self, pictures: np.ndarray) -> Readings:
-        """uint8 [N, S, S, 3] -> Readings of N rows."""
-        parts = list(self._chunks(pictures))
+    def read(self, images: np.ndarray) -> Readings:
+        """Returns the Readings, N rows, of images uint8 [N, S, S, 3]."""
+        parts = list(self._chunks(images))
         join = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         c = self.config
         return Readings(
@@ -205,15 +212,15 @@ class Judge:
         )
 
     def readable(self, least: float = 0.5) -> np.ndarray:
-        """Indices into EXPRESSION_NAMES of what the judge reads with at least this R2 on held-out people."""
+        """Returns the indices into EXPRESSION_NAMES that the judge reads with at least this R2 on held-out people."""
         r2 = self.config.accuracy.get("expression_r2", {})
         return np.array([i for i, n in enumerate(EXPRESSION_NAMES) if r2.get(n, 0.0) >= least], np.int64)
 
-    def _chunks(self, pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        if len(pictures) == 0:
-            raise InputError("the judge was given no picture.")
-        for start in range(0, len(pictures), _CHUNK):
-            rows = np.stack([fit_size(p) for p in pictures[start : start + _CHUNK]])
+    def _chunks(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        if len(images) == 0:
+            raise InputError("the judge got no image.")
+        for start in range(0, len(images), _CHUNK):
+            rows = np.stack([fit_size(image) for image in images[start : start + _CHUNK]])
             padded = np.pad(rows, ((0, _CHUNK - len(rows)), (0, 0), (0, 0), (0, 0)))
             made = jax.device_get(self._apply(self.params, padded))
             yield {name: value[: len(rows)] for name, value in made.items()}
@@ -224,13 +231,13 @@ def _row(values: tuple[float, ...]) -> np.ndarray:
 
 
 def nearest(embedding: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """[N, D] and reference embeddings [P, D] -> [N] int: the reference of largest cosine."""
+    """Returns for each embedding [N, D] the index [N] of the reference [people, D] of largest cosine."""
     unit = [a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-9) for a in (embedding, references)]
     return np.argmax(unit[0] @ unit[1].T, -1)
 
 
 def abstract_params(embedding: int) -> PyTree:
-    """Shapes of the parameters."""
+    """Returns the shapes of the parameters."""
     net = JudgeNet(embedding)
 
     def init(key: jax.Array) -> PyTree:
@@ -240,7 +247,7 @@ def abstract_params(embedding: int) -> PyTree:
 
 
 def save_judge(folder: Path, params: PyTree, config: JudgeConfig) -> None:
-    """Writes judge.npz (float16) and judge.json. The json comes last: with it the judge is complete."""
+    """Writes judge.npz (float16) and judge.json into `folder`. The json is written last: it completes the judge."""
     from demo_jax.media.files import write_atomically
 
     buffer = io.BytesIO()
@@ -251,7 +258,7 @@ def save_judge(folder: Path, params: PyTree, config: JudgeConfig) -> None:
 
 
 def load_judge(folder: Path = BUNDLED_JUDGE) -> Judge:
-    """The judge of a folder, float32. Raises InputError if there is none, or it is damaged or of another version."""
+    """Returns the judge of a folder, in float32. Raises InputError if it is missing, damaged or of another version."""
     try:
         values = json.loads((folder / "judge.json").read_text())
         known = {f.name for f in dataclasses.fields(JudgeConfig)}
@@ -262,22 +269,22 @@ def load_judge(folder: Path = BUNDLED_JUDGE) -> Judge:
         shapes = abstract_params(config.embedding)
         with np.load(folder / "judge.npz") as file:
             stored = {name: np.asarray(file[name], np.float32) for name in file.files}
-        wanted = flat_names(shapes)
-        if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in wanted.items()}:
-            raise InputError(f"{folder}/judge.npz does not hold the parameters of this judge. Train it again.")
+        expected = flat_names(shapes)
+        if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in expected.items()}:
+            raise InputError(f"{folder}/judge.npz does not contain the parameters of this judge. Train it again.")
     except FileNotFoundError as error:
         raise InputError(
-            f"{folder} holds no judge (judge.json and judge.npz); run python -m demo_jax.evaluation.judge.train."
+            f"{folder} contains no judge (judge.json and judge.npz); run python -m demo_jax.evaluation.judge.train."
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{folder} holds a damaged judge ({error}); train it again.") from error
+        raise InputError(f"{folder} contains a damaged judge ({error}); train it again.") from error
     paths, structure = jax.tree_util.tree_flatten_with_path(shapes)
     leaves = [jnp.asarray(stored[leaf_name(path)]) for path, _ in paths]
     return Judge(jax.tree_util.tree_unflatten(structure, leaves), config)
 
 
 def flat_names(tree: PyTree) -> dict:
-    """A tree of dicts -> {"a/b/c": leaf}."""
+    """Returns the leaves of a tree of dicts as {"a/b/c": leaf}."""
     return {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}

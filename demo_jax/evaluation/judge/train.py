@@ -1,14 +1,14 @@
 """`python -m demo_jax.evaluation.judge.train --data DIR --out DIR`: trains the judge on true puppet renders.
 
-Frames of speech, sets and probes of the train split, half of them from takes whose factors are independent where there
-are such; scored on the people of the val split. A batch is a pure function of (seed, step), so a stopped run goes on
-where it was. On one core a step of 32 pictures takes about half a second.
+It trains on frames of speech, paired groups and probes of the train split, half of them from takes with independent
+factors if there are any, and is scored on the people of the val split. A batch is a pure function of (seed, step), so
+the same command resumes an interrupted run. On one core a step of 32 images takes about half a second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ import numpy as np
 import optax
 import simplejpeg
 from jaxtyping import PyTree
-from tqdm import tqdm
 
 from data_pipelines.records.catalog import corpus_name, data_fingerprint, open_records
 from data_pipelines.records.sources import Records
 from demo_jax import rng
+from demo_jax.checkpoint.save import RunCheckpoints
 from demo_jax.cli import CommandParser, cli_main
+from demo_jax.config import OptimizerConfig
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.evaluation.judge.regressor import (
@@ -35,23 +36,23 @@ from demo_jax.evaluation.judge.regressor import (
     JudgeConfig,
     JudgeNet,
     fit_size,
-    flat_names,
     found_boxes,
     nearest,
     save_judge,
 )
 from demo_jax.factors import CALIBRATED_NAMES
-from demo_jax.media.files import write_atomically
+from demo_jax.training.state import TrainState, apply_gradients, create, from_parts, to_parts
+from demo_jax.training.writers import MetricWriter
 
 Batch = dict[str, np.ndarray]
-FRAMES_A_RECORD = 2  # of one record in a batch: reading it costs about as much as decoding two frames
-SEEN_AT_64 = 0.25  # share of pictures seen at 64 px and enlarged, as those of a small model are
-NOT_MOVING = 0.01  # standard deviation of an expression below which the judge does not try
-RARE = 0.05  # the least that an expression is divided by: what hardly ever moves should not rule the loss
+FRAMES_A_RECORD = 2  # of one record in a batch: reading a record costs about as much as decoding two frames
+SHARE_AT_64 = 0.25  # of the images, reduced to 64 px and enlarged, as the images of a small model are
+NOT_MOVING = 0.01  # standard deviation of an expression below which it is not trained
+RARE = 0.05  # the least that an expression is divided by, so that rare ones do not dominate the loss
 BOX_TOLERANCE = 0.06  # crop widths by which the patches of training may lie beside the truth
 SAVE_EVERY = 250
 LOG_EVERY = 20
-EMA = 0.995
+AVERAGE = OptimizerConfig(ema_decay=0.995)  # of it, only the decay of the averaged parameters is used
 WEIGHTS = {"coarse": 1.0, "calibrated": 2.0, "expression": 0.5, "identity": 0.1}
 COSINE_SCALE = 16.0  # of the identity classifier
 
@@ -59,7 +60,7 @@ _TRUTH = ("pose", "gaze", "lips", "expression", "landmarks", "speaker_id", "fram
 
 
 def truths(arrays: dict[str, np.ndarray], frame_size: int) -> Batch:
-    """Record arrays of T frames -> calibrated [T, 13], coarse [T, 10], expression [T, E]."""
+    """Returns calibrated [T, 13], coarse [T, 10] and expression [T, E] of record arrays of T frames."""
     points = arrays["landmarks"] / frame_size - 0.5
     middle = np.concatenate([points[:, 36:48].mean(1), points[:, 48:68].mean(1)], -1) * (1, -1, 1, -1)
     return {
@@ -71,46 +72,46 @@ def truths(arrays: dict[str, np.ndarray], frame_size: int) -> Batch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Examples:
-    """The frames of a split, drawn by step."""
+    """The frames of a split, sampled by step."""
 
     records: Records
     speakers: dict[str, int]
-    pools: tuple[np.ndarray, ...]  # record numbers: speech, and takes of independent factors; each drawn equally often
+    pools: tuple[np.ndarray, ...]  # record numbers: speech, and takes with independent factors; sampled equally often
 
     def draw(self, generator: np.random.Generator, count: int) -> Batch:
-        """`count` pictures [count, 128, 128, 3] uint8 with truth and `who` [count] int."""
+        """Returns `count` images [count, 128, 128, 3] uint8 with their truths and `who` [count] int, the speaker."""
         rows: dict[str, list[np.ndarray]] = {}
         for k in range(count // FRAMES_A_RECORD):
             pool = self.pools[k % len(self.pools)]
             arrays = self.records.read(int(generator.choice(pool)), _TRUTH)
             length = len(arrays["pose"])
             at = generator.choice(length, FRAMES_A_RECORD, replace=length < FRAMES_A_RECORD)
-            pictures, frame_size = _pictures(arrays, at)
-            if generator.random() < SEEN_AT_64:
-                pictures = [fit_size(fit_size(p, SIZE // 2)) for p in pictures]
+            images, frame_size = _decode(arrays, at)
+            if generator.random() < SHARE_AT_64:
+                images = [fit_size(fit_size(image, SIZE // 2)) for image in images]
             part = {k: v[at] for k, v in truths(arrays, frame_size).items()}
             part["who"] = np.full(len(at), self.speakers.get(str(arrays["speaker_id"]), 0), np.int32)
-            part["pictures"] = np.stack(pictures)
+            part["images"] = np.stack(images)
             for name, value in part.items():
                 rows.setdefault(name, []).append(value)
         return {name: np.concatenate(value) for name, value in rows.items()}
 
 
-def _pictures(arrays: dict[str, np.ndarray], at: np.ndarray) -> tuple[list[np.ndarray], int]:
-    """Frames `at` of a record at the judge's size, and the size they had."""
-    made, size = [], SIZE
+def _decode(arrays: dict[str, np.ndarray], at: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Returns the frames `at` of a record at the judge's size, and the size they had."""
+    images, size = [], SIZE
     for t in at:
         start, end = arrays["frame_offsets"][t : t + 2]
-        picture = simplejpeg.decode_jpeg(arrays["frame_bytes"][start:end].tobytes(), colorspace="RGB")
-        size = picture.shape[0]
-        made.append(fit_size(picture))
-    return made, size
+        image = simplejpeg.decode_jpeg(arrays["frame_bytes"][start:end].tobytes(), colorspace="RGB")
+        size = image.shape[0]
+        images.append(fit_size(image))
+    return images, size
 
 
 def open_examples(data: str, split: str) -> Examples:
-    """Raises InputError when the data are not puppets or the split is missing."""
+    """Returns the examples of a split. Raises InputError if the data are not puppets or the split is missing."""
     if corpus_name(data, split) != "puppet":
-        raise InputError(f"{data}, {split}: the judge learns from true renders; give a puppet corpus.")
+        raise InputError(f"{data}, {split}: the judge is trained on true renders; give a puppet corpus.")
     records = open_records(data, split)
     names = sorted({str(records.read(i, ("speaker_id",))["speaker_id"]) for i in range(len(records))})
     plain = np.array([i for i, p in enumerate(records.pieces) if not p.variant], np.int64)
@@ -120,13 +121,14 @@ def open_examples(data: str, split: str) -> Examples:
 
 
 def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, Any]:
-    """Means and deviations of the truths over at most `most` records of both pools."""
+    """Returns means and deviations of the truths over at most `most` records of both pools, as fields of
+    JudgeConfig."""
     generator = np.random.default_rng([seed, 1])
     chosen = np.concatenate([generator.permutation(p)[: most // len(examples.pools)] for p in examples.pools])
     found: dict[str, list[np.ndarray]] = {}
     for i in chosen:
         arrays = examples.records.read(int(i), _TRUTH)
-        for name, value in truths(arrays, _pictures(arrays, np.array([0]))[1]).items():
+        for name, value in truths(arrays, _decode(arrays, np.array([0]))[1]).items():
             found.setdefault(name, []).append(value)
     out: dict[str, Any] = {}
     for name, values in found.items():
@@ -137,37 +139,37 @@ def statistics(examples: Examples, seed: int, most: int = 400) -> dict[str, Any]
     return out
 
 
-def augment(pictures: jax.Array, key: jax.Array) -> jax.Array:
-    """uint8 [B, S, S, 3] -> 0-1 float32, a little brighter or darker, tinted, blurred, noisy: a decoder's softness
-    must not be read as motion."""
+def augment(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Returns uint8 images [B, S, S, 3] as float32 in 0-1, slightly brighter or darker, tinted, blurred and noisy, so
+    that a decoder's softness does not change the readings."""
     keys = jax.random.split(key, 5)
-    shape = (len(pictures), 1, 1, 1)
-    x = pictures.astype(jnp.float32) / 255
-    gain = 1 + 0.1 * jax.random.normal(keys[0], shape) + 0.03 * jax.random.normal(keys[1], (len(pictures), 1, 1, 3))
+    shape = (len(images), 1, 1, 1)
+    x = images.astype(jnp.float32) / 255
+    gain = 1 + 0.1 * jax.random.normal(keys[0], shape) + 0.03 * jax.random.normal(keys[1], (len(images), 1, 1, 3))
     x = (x - 0.5) * gain + 0.5 + 0.04 * jax.random.normal(keys[2], shape)
     soft = x
     for axis in (1, 2):
         soft = (2 * soft + jnp.roll(soft, 1, axis) + jnp.roll(soft, -1, axis)) / 4
-    amount = jnp.maximum(1.5 * jax.random.uniform(keys[3], shape) - 0.5, 0)  # a third of the pictures stay sharp
+    amount = jnp.maximum(1.5 * jax.random.uniform(keys[3], shape) - 0.5, 0)  # a third of the images stay sharp
     x = x + amount * (soft - x)
     return jnp.clip(x + 0.01 * jax.random.normal(keys[4], x.shape), 0, 1)
 
 
 def losses(params: PyTree, config: JudgeConfig, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
-    """The four terms of a batch (unweighted)."""
+    """Returns the four terms of a batch, unweighted."""
     standard = {
         name: (batch[name] - jnp.asarray(getattr(config, f"{name}_mean"))[None])
         / jnp.maximum(jnp.asarray(getattr(config, f"{name}_std")), 1e-6)[None]
         for name in ("coarse", "calibrated", "expression")
     }
-    guess = found_boxes(config)
+    estimate = found_boxes(config)
 
     def boxes(coarse: jax.Array) -> jax.Array:
-        # Early guesses are wild; patches are cut where they would be, but never far beside the truth.
+        # Early estimates are far off: patches are cut where they say, but never far from the truth.
         limit = jnp.array([30.0, 30.0, 8.0, *[BOX_TOLERANCE] * 2, 0.15, *[BOX_TOLERANCE] * 4])[None]
-        return batch["coarse"] + jnp.clip(guess(coarse) - batch["coarse"], -limit, limit)
+        return batch["coarse"] + jnp.clip(estimate(coarse) - batch["coarse"], -limit, limit)
 
-    out = JudgeNet(config.embedding).apply({"params": params["net"]}, augment(batch["pictures"], key), boxes)
+    out = JudgeNet(config.embedding).apply({"params": params["net"]}, augment(batch["images"], key), boxes)
     moving = jnp.asarray(np.asarray(config.expression_std) > 0)[None]
     error = jnp.where(moving, optax.huber_loss(out["expression"], standard["expression"]), 0)
     prototypes = params["prototypes"] / jnp.linalg.norm(params["prototypes"], axis=-1, keepdims=True)
@@ -189,67 +191,61 @@ class JudgeTrainingSettings:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < FRAMES_A_RECORD or self.batch % FRAMES_A_RECORD:
-            raise InputError(
-                f"steps {self.steps}, batch {self.batch}: at least one step and an even number of pictures."
-            )
+            raise InputError(f"steps {self.steps}, batch {self.batch}: at least one step and an even number of images.")
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformation:
         warmup = min(100, self.steps // 10 + 1)
         rate = optax.warmup_cosine_decay_schedule(0, self.learning_rate, warmup, self.steps, self.learning_rate / 50)
         return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-3))
 
 
-def init_state(settings: JudgeTrainingSettings, config: JudgeConfig, people: int) -> PyTree:
-    """Parameters, their average and the optimiser's state."""
+def init_state(settings: JudgeTrainingSettings, config: JudgeConfig, people: int) -> TrainState:
+    """Returns the initial state; its parameters are the network ("net") and a prototype for each person."""
     keys = jax.random.split(rng.stream(settings.seed, "judge"), 2)
     net = JudgeNet(config.embedding).init(keys[0], jnp.zeros((1, SIZE, SIZE, 3)), found_boxes(config))["params"]
     params = {"net": net, "prototypes": jax.random.normal(keys[1], (people, config.embedding))}
-    return {"params": params, "ema": jax.tree.map(jnp.copy, net), "optimiser": settings.optimiser.init(params)}
+    return create(params, settings.optimizer)
 
 
 def make_step(settings: JudgeTrainingSettings, config: JudgeConfig):
-    """(state, batch, step) -> state, weighted loss and terms. Compiled, the state donated."""
+    """Returns the train step (state, batch) -> (state, metrics), compiled, with the state donated."""
 
-    def step(state: PyTree, batch: dict[str, jax.Array], number: jax.Array):
-        key = rng.stream(settings.seed, "judge pictures", number)
+    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = rng.stream(settings.seed, "judge pictures", state.step)
 
         def total(params: PyTree):
             terms = losses(params, config, batch, key)
             return sum(WEIGHTS[name] * value for name, value in terms.items()), terms
 
-        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(state["params"])
-        updates, optimiser = settings.optimiser.update(gradients, state["optimiser"], state["params"])
-        params = optax.apply_updates(state["params"], updates)
-        decay = jnp.minimum(EMA, (number + 1) / (number + 10))
-        ema = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state["ema"], params["net"])
-        return {"params": params, "ema": ema, "optimiser": optimiser}, loss, terms
+        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(state.params)
+        return apply_gradients(state, gradients, settings.optimizer, AVERAGE), {"loss": loss, **terms}
 
     return jax.jit(step, donate_argnums=0)
 
 
-def score(judge: Judge, examples: Examples, seed: int, pictures: int = 1024) -> dict:
-    """R2 and mean absolute error by name on people it has never seen, and nearest-of-N identity.
+def score(judge: Judge, examples: Examples, seed: int, images: int = 1024) -> dict:
+    """Returns R2 and mean absolute error by name on held-out people, and nearest-of-N identity.
 
     References are the mean embeddings of 8 other frames of each person.
     """
-    batch = examples.draw(np.random.default_rng([seed, 2]), pictures)
-    read = judge.read(batch["pictures"])
-    wanted, made = batch["calibrated"], read.calibrated
-    r2 = 1 - ((made - wanted) ** 2).mean(0) / np.maximum(wanted.var(0), 1e-9)
-    expected = batch["expression"]
-    variance = expected.var(0)
-    expression_r2 = 1 - ((read.expression - expected) ** 2).mean(0) / np.maximum(variance, 1e-9)
-    half = np.arange(len(expected)) % (2 * FRAMES_A_RECORD) < FRAMES_A_RECORD  # of other records than the rest
+    batch = examples.draw(np.random.default_rng([seed, 2]), images)
+    read = judge.read(batch["images"])
+    truth, estimate = batch["calibrated"], read.calibrated
+    r2 = 1 - ((estimate - truth) ** 2).mean(0) / np.maximum(truth.var(0), 1e-9)
+    expression = batch["expression"]
+    variance = expression.var(0)
+    expression_r2 = 1 - ((read.expression - expression) ** 2).mean(0) / np.maximum(variance, 1e-9)
+    half = np.arange(len(expression)) % (2 * FRAMES_A_RECORD) < FRAMES_A_RECORD  # of other records than the rest
     people = [p for p in np.unique(batch["who"]) if (half & (batch["who"] == p)).any()]
     references = np.stack([read.embedding[half & (batch["who"] == p)].mean(0) for p in people])
-    asked = ~half & np.isin(batch["who"], people)
-    right = np.array(people)[nearest(read.embedding[asked], references)] == batch["who"][asked]
+    queries = ~half & np.isin(batch["who"], people)
+    right = np.array(people)[nearest(read.embedding[queries], references)] == batch["who"][queries]
     return {
-        "pictures": len(expected),
+        "pictures": len(expression),
         "people": len(people),
         "r2": {n: float(v) for n, v in zip(CALIBRATED_NAMES, r2, strict=True)},
-        "mae": {n: float(v) for n, v in zip(CALIBRATED_NAMES, np.abs(made - wanted).mean(0), strict=True)},
+        "mae": {n: float(v) for n, v in zip(CALIBRATED_NAMES, np.abs(estimate - truth).mean(0), strict=True)},
         "expression_r2": {
             n: float(v) for n, v, s in zip(EXPRESSION_NAMES, expression_r2, variance, strict=True) if s > NOT_MOVING**2
         },
@@ -258,50 +254,52 @@ def score(judge: Judge, examples: Examples, seed: int, pictures: int = 1024) -> 
 
 
 def train(data: str, out: Path, settings: JudgeTrainingSettings) -> Judge:
-    """Trains to settings.steps, from out/state.npz if that run has the same settings, and writes the judge to `out`."""
+    """Trains to settings.steps and writes the judge to `out`; resumes from out/judge_run if that run has the same
+    settings.
+
+    Raises:
+      InputError: the data are not puppets, out/judge_run has other settings or data, or the loss is not finite.
+    """
     examples = open_examples(data, "train")
     held_out = open_examples(data, "val")
     config = JudgeConfig(**statistics(examples, settings.seed), corpus=data_fingerprint(data, "train"))
-    name = f"{settings} {config.corpus}"
-    state, first = _resume(out / "state.npz", init_state(settings, config, len(examples.speakers)), name)
-    step = make_step(settings, config)
-    started, bar = time.perf_counter(), tqdm(total=settings.steps, initial=first, desc="judge", unit="step")
-    with bar:
-        for number in range(first, settings.steps):
-            batch = examples.draw(np.random.default_rng([settings.seed, 0, number]), settings.batch)
-            state, loss, terms = step(state, batch, jnp.int32(number))
-            bar.update()
-            if number % LOG_EVERY == 0:
-                if not np.isfinite(loss):
-                    raise InputError(f"step {number}: the loss is {loss}; use a smaller --learning-rate.")
-                bar.set_postfix({k: f"{float(v):.3f}" for k, v in terms.items()})
-            if (number + 1) % SAVE_EVERY == 0:
-                _save(out / "state.npz", state, number + 1, name)
-    judge = Judge(jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), state["ema"]), config)
+    step, state = make_step(settings, config), init_state(settings, config, len(examples.speakers))
+    meta, started = {"run": f"{settings} {config.corpus}"}, time.perf_counter()
+    with RunCheckpoints(out / "judge_run", keep=1) as checkpoints:
+        state = resume(checkpoints, state, meta, out)
+        start = int(state.step)
+        with contextlib.closing(MetricWriter(out / "judge_run", start, settings.steps, ("loss", *WEIGHTS))) as writer:
+            for number in range(start, settings.steps):
+                batch = examples.draw(np.random.default_rng([settings.seed, 0, number]), settings.batch)
+                state, metrics = step(state, batch)
+                writer.step(number + 1)
+                if number % LOG_EVERY == 0:
+                    if not np.isfinite(loss := metrics["loss"]):
+                        raise InputError(f"step {number}: the loss is {loss}; use a smaller --learning-rate.")
+                    writer.scalars(number, {name: float(value) for name, value in metrics.items()})
+                if (number + 1) % SAVE_EVERY == 0:
+                    checkpoints.save(number + 1, to_parts(state), meta)
+    net = state.ema["net"]
+    judge = Judge(jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), net), config)
     about = dataclasses.asdict(settings) | {"people": len(examples.speakers), "jax": jax.__version__}
     about["seconds"] = round(time.perf_counter() - started)  # since it was last resumed
     config = dataclasses.replace(config, accuracy=score(judge, held_out, settings.seed), training=about)
-    save_judge(out, state["ema"], config)
-    (out / "state.npz").unlink(missing_ok=True)
+    save_judge(out, net, config)
     return Judge(judge.params, config)
 
 
-def _save(path: Path, state: PyTree, step: int, name: str) -> None:
-    buffer = io.BytesIO()
-    leaves: dict[str, Any] = {k: np.asarray(v) for k, v in flat_names(state).items()}
-    np.savez(buffer, **(leaves | {"": np.array([str(step), name])}))
-    write_atomically(path, buffer.getvalue())
+def resume(checkpoints: RunCheckpoints, state: TrainState, meta: dict[str, str], out: Path) -> TrainState:
+    """Returns the state of the newest checkpoint, or `state` if there is none. Raises InputError for another run's."""
 
+    def check_same_run(found: dict[str, Any]) -> None:
+        if found.get("run") != meta["run"]:
+            raise InputError(
+                f"{out}/judge_run is of a run with other settings or data; choose another --out or remove it."
+            )
 
-def _resume(path: Path, state: PyTree, name: str) -> tuple[PyTree, int]:
-    if not path.exists():
-        return state, 0
-    with np.load(path) as file:
-        step, whose = file[""]
-        if whose != name:
-            raise InputError(f"{path} is of a run with other settings or data; choose another --out or remove it.")
-        leaves = [jnp.asarray(file[k]) for k in flat_names(state)]
-    return jax.tree.unflatten(jax.tree.structure(state), leaves), int(step)
+    if checkpoints.latest() is None:
+        return state
+    return from_parts(checkpoints.restore(to_parts(state), check_same_run, print))
 
 
 @cli_main
@@ -309,9 +307,9 @@ def main(argv: list[str] | None = None) -> None:
     defaults = JudgeTrainingSettings()
     parser = CommandParser(prog="python -m demo_jax.evaluation.judge.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", required=True, help="puppet corpus of clip records, at least 128 px")
-    parser.add_argument("--out", required=True, help="folder for judge.npz, judge.json and the state of the run")
+    parser.add_argument("--out", required=True, help="folder for judge.npz, judge.json and the run")
     parser.add_argument("--steps", type=int, default=defaults.steps, help=f"({defaults.steps})")
-    parser.add_argument("--batch", type=int, default=defaults.batch, help=f"pictures in a step ({defaults.batch})")
+    parser.add_argument("--batch", type=int, default=defaults.batch, help=f"images in a step ({defaults.batch})")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)

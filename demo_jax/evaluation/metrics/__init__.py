@@ -1,1 +1,1 @@
-"""Measures as pure functions of arrays: pictures, motion, controls, how separate factors are. No weights, no I/O."""
+"""Metrics as pure functions of arrays: images, motion, controls, couplings, disentanglement. No weights and no I/O."""

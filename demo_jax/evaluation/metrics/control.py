@@ -1,4 +1,4 @@
-"""How exactly a control does what it says: asked values against values read in the picture."""
+"""Precision of controls: requested values against values read from the image."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import numpy as np
 from demo_jax.evaluation.metrics.motion import correlation
 
 
-def precision(asked: np.ndarray, read: np.ndarray) -> dict[str, float]:
-    """asked, read [P, G] (people, values of the grid) -> gain (slope over all), offset (read - asked at the middle of
-    the grid), mae, correlation. NaN entries are left out."""
-    seen = np.isfinite(asked) & np.isfinite(read)
-    x, y = np.asarray(asked, np.float64)[seen], np.asarray(read, np.float64)[seen]
+def precision(requested: np.ndarray, read: np.ndarray) -> dict[str, float]:
+    """Returns gain, offset, mae and correlation of the values read on the values requested.
+
+    Args:
+      requested, read: [people, values of the grid], in the control's unit. NaN entries are left out.
+
+    Returns:
+      gain (slope over all), offset (read - requested at the middle of the grid), mae and correlation; all NaN where
+      fewer than two values are known or all are equal.
+    """
+    known = np.isfinite(requested) & np.isfinite(read)
+    x, y = np.asarray(requested, np.float64)[known], np.asarray(read, np.float64)[known]
     if len(x) < 2 or np.ptp(x) < 1e-9:
         return dict.fromkeys(("gain", "offset", "mae", "correlation"), float("nan"))
     middle = (x.min() + x.max()) / 2
@@ -25,8 +32,16 @@ def precision(asked: np.ndarray, read: np.ndarray) -> dict[str, float]:
 
 
 def usable_range(grid: np.ndarray, error: np.ndarray, tolerance: float) -> tuple[float, float]:
-    """The widest run of neighbouring values [G], ascending, around the smallest error whose mean absolute error [G] is
-    within `tolerance`; (nan, nan) if there is none."""
+    """Returns the ends of the widest run of neighbouring grid values around the smallest error that are within
+    tolerance.
+
+    Args:
+      grid, error: ascending values of a control and the mean absolute error at each, both [values of the grid].
+      tolerance: largest error, in the control's unit.
+
+    Returns:
+      (low, high); (nan, nan) if no value is within tolerance.
+    """
     within = np.asarray(error) <= tolerance
     if not within.any():
         return float("nan"), float("nan")

@@ -1,4 +1,4 @@
-"""How far two sets of frames are apart as distributions. Numpy, float64."""
+"""Distances between two sets of frames as distributions. NumPy, float64."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets [N, n], [M, n] as Gaussians: |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^1/2)."""
+    """Returns the Frechet distance of a [N, n] and b [M, n] as Gaussians: |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a
+    C_b)^1/2)."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     values, vectors = np.linalg.eigh(first)
@@ -21,12 +22,13 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 def frechet_to_truth(
     made: Sequence[np.ndarray], truth: Sequence[np.ndarray], frames: int = 2000, splits: int = 20, seed: int = 0
 ) -> dict[str, float]:
-    """The Frechet distance of generated clips [T, n] from the true ones of the same recordings, on equal terms.
+    """Returns the Frechet distance of generated clips [T, n] from the true ones of the same recordings.
 
     In each split the clips are halved at random; `frames` frames are drawn from one half of the truth, and as many from
-    the other half of what was generated, of the truth (the floor), and of the truth's own mean frame (a still face,
-    with so little noise that the distance is defined). `relative` = (distance - floor) / (still - floor): 0 is as good
-    as other true clips, 1 as bad as a mask. Means over splits; `error` is relative's standard deviation over them.
+    the other half of the generated clips, of the truth (the floor), and of the truth's own mean frame (a still face,
+    with just enough noise that the distance is defined). `relative` = (distance - floor) / (still - floor): 0 is as
+    good as other true clips, 1 as bad as a still face. Values are means over splits; `error` is the standard deviation
+    of `relative` over them.
     """
     generator = np.random.default_rng(seed)
     rows: list[tuple[float, float, float]] = []

@@ -1,4 +1,4 @@
-"""How things move over time. Numpy, float64, one clip at a time."""
+"""Metrics of motion over time: correlation, lag, spread, jitter. NumPy, float64, one clip at a time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ RIGID_LANDMARKS = (36, 39, 42, 45, 27, 28, 29)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson correlation of two series [T]; 0 if either does not move."""
+    """Returns the Pearson correlation of two series [T]; 0 if either is constant."""
     a, b = np.asarray(a, np.float64) - np.mean(a), np.asarray(b, np.float64) - np.mean(b)
     scale = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / scale) if scale > 1e-12 else 0.0
 
 
-def somebody_speaks(waveform: np.ndarray) -> bool:
-    """Whether an int16 waveform is louder than a quiet room (-56 dB of full scale): lips can be judged by it."""
+def contains_speech(waveform: np.ndarray) -> bool:
+    """Returns whether an int16 waveform is louder than a quiet room (-56 dB of full scale). Lip sync is measured on
+    such clips only."""
     return float(np.std(waveform, dtype=np.float64)) > 50
 
 
 def best_lag(made: np.ndarray, truth: np.ndarray, most: int = FPS // 2) -> tuple[int, float]:
-    """The shift in frames at which made [T] correlates best with truth [T], and that correlation; > 0: made is late."""
+    """Returns the shift in frames at which made [T] correlates best with truth [T], and that correlation. A shift > 0
+    means that `made` is late; at most `most` frames are tried."""
     found: dict[int, float] = {}
     for lag in range(-most, most + 1):
         a, b = (made[lag:], truth[: len(truth) - lag]) if lag >= 0 else (made[:lag], truth[-lag:])
@@ -33,26 +35,31 @@ def best_lag(made: np.ndarray, truth: np.ndarray, most: int = FPS // 2) -> tuple
 
 
 def spread(landmarks: np.ndarray, which: tuple[int, ...] = RIGID_LANDMARKS) -> float:
-    """How far landmarks [T, 68, 2] move over a clip: root mean square distance from their own mean, in their unit."""
+    """Returns how far landmarks [T, 68, 2] move over a clip: the root mean square distance from their mean position, in
+    their unit."""
     points = np.asarray(landmarks, np.float64)[:, list(which)]
     return float(np.sqrt(np.mean(np.sum((points - points.mean(0)) ** 2, -1))))
 
 
 def mean_and_error(values: list[float]) -> dict[str, float]:
-    """Mean, standard error and count of independent values, for a table."""
+    """Returns the mean, standard error and count of independent values."""
     array = np.asarray(values, np.float64)
     error = float(array.std(ddof=1)) / len(array) ** 0.5 if len(array) > 1 else float("nan")
     return {"mean": float(array.mean()), "error": float(error), "count": len(array)}
 
 
 def jitter(clip: np.ndarray) -> float:
-    """Root mean square of the second difference [T, n] -> one number, in the unit of the columns per frame^2."""
+    """Returns the root mean square of the second difference of a clip [T, n], in the unit of the columns per
+    frame^2."""
     return float(np.sqrt(np.mean(np.square(np.diff(np.asarray(clip, np.float64), 2, axis=0)))))
 
 
 def boundary_jump(clip: np.ndarray, hop: int) -> float:
-    """Velocity at window borders over velocity elsewhere: mean |x_t - x_{t-1}| [T, n] where t is a multiple of `hop`,
-    over the mean where it is not. 1: nothing shows where windows were joined."""
+    """Returns the velocity at window borders over the velocity elsewhere, of a clip [T, n].
+
+    That is the mean |x_t - x_{t-1}| where t is a multiple of `hop`, over the mean where it is not. 1: borders do not
+    show.
+    """
     speed = np.linalg.norm(np.diff(np.asarray(clip, np.float64), axis=0), axis=1)
     border = np.arange(1, len(speed) + 1) % hop == 0
     return float(speed[border].mean() / speed[~border].mean()) if border.any() and not border.all() else float("nan")

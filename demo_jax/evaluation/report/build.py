@@ -1,9 +1,9 @@
 """`python -m demo_jax.evaluation.report`: the figures of a checkpoint on held-out data: report.json, tables.csv, and
 report.html to read.
 
-Auto-encoders and stage-2 checkpoints, puppets and real video: what can be measured of a checkpoint on these data is.
-Each section is kept in OUT/parts under a name made of everything it depends on, so that a stopped report goes on where
-it was. The split is `test` unless said otherwise; nothing is tuned on it.
+Takes auto-encoders and stage-2 checkpoints, puppets and real video, and measures all that they allow. Each section is
+cached in OUT/parts under a name made of everything it depends on, so that an interrupted report resumes. The default
+split is `test`; nothing is tuned on it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from demo_jax.evaluation.judge.regressor import BUNDLED_JUDGE, Judge, load_judge
 from demo_jax.evaluation.puppets import Probes, Puppets, read_probes
 from demo_jax.evaluation.reconstruction import reconstruction
 from demo_jax.evaluation.reenactor import Reenactor
-from demo_jax.evaluation.report import examples as showing
+from demo_jax.evaluation.report import examples as report_examples
 from demo_jax.evaluation.report.page import page
 from demo_jax.evaluation.report.thresholds import targets
 from demo_jax.media.files import write_atomically
 from demo_jax.paths import resolve
 from demo_jax.sampling.pipeline import Pipeline
 
-VERSION = 1  # of the sections: raised when a figure changes its meaning
+VERSION = 1  # of the sections: raised when the meaning of a figure changes
 PUPPET = (
     "reconstruction", "probe_reconstruction", "probe", "codes", "leakage", "control", "reenactment", "jacobians",
 )  # fmt: skip
@@ -54,13 +54,13 @@ CLIPS_SHOWN = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportSettings:
-    """What decides the samples. Raises InputError for impossible counts."""
+    """The settings that decide which samples are measured. Raises InputError for counts below 1."""
 
     data: str
     split: str = "test"
-    clips: int = 40  # most pieces of speech or real video, and clips of generated motion
+    clips: int = 40  # most segments of speech or real video, and clips of generated motion
     people: int = 50  # most people of the probes
-    frames: int = 1500  # of the probes, about
+    frames: int = 1500  # approximate number of probe frames
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,29 +70,30 @@ class ReportSettings:
 
 
 def choose(count: int, most: int, seed: int = 0) -> list[int]:
-    """At most `most` of `count` indices, the same ones every time."""
+    """Returns at most `most` of `count` indices, the same ones for the same seed, ascending."""
     return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())
 
 
 def clip_records(data: str, split: str, most: int, variants: tuple[str, ...] = ("",)) -> list[ClipRecord]:
-    """Pieces of some kinds of takes; speech, without the takes of puppet sets, unless said otherwise."""
+    """Returns segments of takes of these variants; by default speech, without the takes of paired groups."""
     records = open_records(data, split)
-    plain = [i for i, piece in enumerate(records.pieces) if piece.variant in variants]
+    plain = [i for i, segment in enumerate(records.pieces) if segment.variant in variants]
     return [records[plain[i]] for i in choose(len(plain), most)]
 
 
 def independent_takes(data: str, split: str, most: int) -> list[ClipRecord]:
-    """Probes, or in a corpus without them the bases of its sets."""
+    """Returns probe takes or, in a corpus without them, the base takes of its paired groups."""
     return clip_records(data, split, most, (PROBE,)) or clip_records(data, split, most, ("base",))
 
 
 def code_records(codes: str, split: str, most: int) -> list[CodeRecord]:
+    """Returns at most `most` code records of a split."""
     paths = code_paths(codes, split)
     return [read_codes(paths[i]) for i in choose(len(paths), most)]
 
 
 class _Measurer:
-    """Opens what the sections need, once and only if one needs it."""
+    """Measures sections. What they share is opened once, when the first of them needs it."""
 
     def __init__(self, model: LoadedModel, settings: ReportSettings, judge: Path, codes: str | None) -> None:
         self.model, self.settings, self.reenactor = model, settings, Reenactor(model)
@@ -130,29 +131,30 @@ class _Measurer:
         return self._once("spoken", lambda: code_records(self._codes or "", s.split, s.clips))
 
     def run(self, name: str) -> Any:
-        s, draw = self.settings, self.reenactor
-        few = max(1, s.clips // 5)  # frames are rendered and searched for faces: dear
+        """Returns the result of one section."""
+        s, reenactor = self.settings, self.reenactor
+        few = max(1, s.clips // 5)  # rendering frames and finding faces in them is expensive
         match name:
             case "reconstruction" | "real_reconstruction":
-                return reconstruction(draw, clip_records(s.data, s.split, s.clips))
+                return reconstruction(reenactor, clip_records(s.data, s.split, s.clips))
             case "probe_reconstruction":
-                return reconstruction(draw, independent_takes(s.data, s.split, s.clips))
+                return reconstruction(reenactor, independent_takes(s.data, s.split, s.clips))
             case "probe":
-                return experiments.probe(draw, self.probes)
+                return experiments.probe(reenactor, self.probes)
             case "codes":
-                return experiments.code_statistics(draw, self.probes)
+                return experiments.code_statistics(reenactor, self.probes)
             case "leakage":
-                return experiments.leakage(draw, self.judge, self.puppets, self.probes, s.seed)
+                return experiments.leakage(reenactor, self.judge, self.puppets, self.probes, s.seed)
             case "control":
-                return experiments.control_precision(draw, self.judge, self.puppets, self.probes.speakers)
+                return experiments.control_precision(reenactor, self.judge, self.puppets, self.probes.speakers)
             case "reenactment":
-                return experiments.reenactment(draw, self.judge, self.puppets, self.probes, s.seed)
+                return experiments.reenactment(reenactor, self.judge, self.puppets, self.probes, s.seed)
             case "jacobians":
-                return experiments.jacobian_angles(draw, self.probes)
+                return experiments.jacobian_angles(reenactor, self.probes)
             case "real_pose":
-                return real.pose(draw, clip_records(s.data, s.split, s.clips))
+                return real.pose(reenactor, clip_records(s.data, s.split, s.clips))
             case "real_leakage":
-                return real.leakage(draw, clip_records(s.data, s.split, s.clips), s.seed)
+                return real.leakage(reenactor, clip_records(s.data, s.split, s.clips), s.seed)
             case "lip_sync":
                 return generation.lip_sync(self.pipeline, self.spoken)
             case "holding":
@@ -163,7 +165,7 @@ class _Measurer:
 
 
 def plain(value: Any) -> Any:
-    """Arrays become lists; what is not a number (not measured) becomes None."""
+    """Returns a result fit for JSON: arrays become lists, and numbers that are not finite (not measured) None."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
@@ -176,7 +178,8 @@ def plain(value: Any) -> Any:
 
 
 def rows_of(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Results as (path, number) for the table; matrices by the names of their rows and columns."""
+    """Returns the numbers of a result as (path, number) for the table; matrices by the names of their rows and
+    columns."""
     if isinstance(value, dict):
         rows, columns = value.get("rows"), value.get("columns")
         out: list[tuple[str, Any]] = []
@@ -191,26 +194,27 @@ def rows_of(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def sections(model: LoadedModel, corpus: str, codes: str | None) -> tuple[str, ...]:
-    """What can be measured of this checkpoint on these data."""
+    """Returns the sections that can be measured of this checkpoint on these data."""
     generated = GENERATED if model.flow is not None and codes else ()
     return (*(PUPPET if corpus == "puppet" else REAL), *generated)
 
 
-def examples(measurer: _Measurer, corpus: str, wanted: list[str]) -> list[showing.Example]:
-    """The strips and clips of the page; those with true renders if a section had to render too."""
-    s, draw = measurer.settings, measurer.reenactor
+def examples(measurer: _Measurer, corpus: str, names: list[str]) -> list[report_examples.Example]:
+    """Returns the strips and clips of the page; with true renders only if one of the sections `names` rendered too."""
+    s, reenactor = measurer.settings, measurer.reenactor
     spoken = clip_records(s.data, s.split, CLIPS_SHOWN)
-    out = [showing.strip(draw, record) for record in spoken]
+    out = [report_examples.strip(reenactor, record) for record in spoken]
     if corpus == "puppet":
-        out += [showing.strip(draw, record) for record in independent_takes(s.data, s.split, CLIPS_SHOWN)]
-    if set(wanted) & set(JUDGED):
-        out.append(showing.cross_strip(draw, measurer.puppets, measurer.probes))
-        out.append(showing.control_clip(draw, measurer.puppets, measurer.probes.speakers[0]))
-    return out + [showing.speech_clip(draw, record) for record in spoken]
+        out += [report_examples.strip(reenactor, record) for record in independent_takes(s.data, s.split, CLIPS_SHOWN)]
+    if set(names) & set(JUDGED):
+        out.append(report_examples.cross_strip(reenactor, measurer.puppets, measurer.probes))
+        out.append(report_examples.control_clip(reenactor, measurer.puppets, measurer.probes.speakers[0]))
+    return out + [report_examples.speech_clip(reenactor, record) for record in spoken]
 
 
 def about(model: LoadedModel, name: str, settings: ReportSettings, corpus: str, judge: Path) -> dict[str, Any]:
-    said = judge / "judge.json"
+    """Returns what the report depends on: checkpoint, data, judge, settings, versions and machine."""
+    description = judge / "judge.json"
     versions = {p: importlib.metadata.version(p) for p in ("jax", "flax", "numpy")}
     return {
         "checkpoint": name,
@@ -220,7 +224,7 @@ def about(model: LoadedModel, name: str, settings: ReportSettings, corpus: str, 
         "corpus": corpus,
         "data_fingerprint": data_fingerprint(settings.data, settings.split)[:16],
         "trained_on": str(model.meta.get("data_fingerprint", ""))[:16],
-        "judge": hashlib.sha256((judge / "judge.npz").read_bytes()).hexdigest()[:16] if said.exists() else "",
+        "judge": hashlib.sha256((judge / "judge.npz").read_bytes()).hexdigest()[:16] if description.exists() else "",
         **{k: v for k, v in dataclasses.asdict(settings).items() if k != "data"},
         **versions,
         "python": platform.python_version(),
@@ -232,21 +236,21 @@ def about(model: LoadedModel, name: str, settings: ReportSettings, corpus: str, 
 def write_report(
     checkpoint: str, settings: ReportSettings, out: Path, judge: Path, codes: str | None, only: list[str] | None
 ) -> dict[str, Any]:
-    """Measures what is not in `out` yet and writes the three files. Returns what report.json holds."""
+    """Measures what `out` does not have yet and writes the three files. Returns the contents of report.json."""
     model = load_any(checkpoint)
     corpus = corpus_name(settings.data, settings.split)
     possible = sections(model, corpus, codes)
-    wanted = [name for name in possible if not only or name in only]
-    if lost := [name for name in only or () if name not in possible]:
+    names = [name for name in possible if not only or name in only]
+    if unavailable := [name for name in only or () if name not in possible]:
         raise InputError(
-            f"--only {lost[0]}: cannot be measured here; of this checkpoint on {corpus} data can be: "
+            f"--only {unavailable[0]}: cannot be measured here. This checkpoint on {corpus} data allows: "
             f"{', '.join(possible)}. {', '.join(GENERATED)} need a stage-2 checkpoint and --codes."
         )
-    if set(wanted) & set(JUDGED):
-        load_judge(judge)  # a missing judge is said before the first hour, not after
+    if set(names) & set(JUDGED):
+        load_judge(judge)  # a missing judge is reported before the first hour, not after
     measurer = _Measurer(model, settings, judge, codes)
     facts = about(model, Path(checkpoint).name, settings, corpus, judge)
-    results = {name: _kept(out / "parts", name, facts, codes, measurer) for name in wanted}
+    results = {name: _kept(out / "parts", name, facts, codes, measurer) for name in names}
     report: dict[str, Any] = {"about": facts, "results": results}
     summary = targets(results)
     report["targets"] = [plain(dataclasses.asdict(t)) | {"reached": t.reached} for t in summary]
@@ -255,12 +259,12 @@ def write_report(
     writer = csv.writer(table)
     writer.writerows([("figure", "value"), *rows_of(results)])
     write_atomically(out / "tables.csv", table.getvalue().encode())
-    write_atomically(out / "report.html", page(report, summary, examples(measurer, corpus, wanted)).encode())
+    write_atomically(out / "report.html", page(report, summary, examples(measurer, corpus, names)).encode())
     return report
 
 
 def _kept(folder: Path, name: str, facts: dict[str, Any], codes: str | None, measurer: _Measurer) -> Any:
-    """The section's result, from `folder` if it was measured there before on the same checkpoint, data and judge."""
+    """Returns the section's result, from `folder` if it has that of the same checkpoint, data and judge."""
     depends = {k: facts[k] for k in ("autoencoder_fingerprint", "data_fingerprint", "split", "clips", "people",
                                      "frames", "seed")}  # fmt: skip
     if name in JUDGED:
@@ -282,7 +286,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         prog="python -m demo_jax.evaluation.report",
         description="Measures a checkpoint on held-out data and writes report.json, tables.csv and report.html: "
-        "pictures, what each factor's code knows, what leaks, what controls do, identity. Real video, holding and "
+        "image quality, probes of the code, leakage, precision of controls, identity. Real video, holding and "
         "response need the prepare extra.",
         epilog="Example: python -m demo_jax.evaluation.report --data data/puppet --out out/report",
     )
@@ -293,17 +297,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--codes", help="codes of the same corpus by the checkpoint's auto-encoder: adds what stage 2 generates"
     )
-    parser.add_argument("--out", required=True, help="folder to write; what lies there of the same report is kept")
+    parser.add_argument(
+        "--out", required=True, help="folder to write; finished sections of the same report in it are kept"
+    )
     parser.add_argument("--judge", default=str(BUNDLED_JUDGE), help="folder of the judge (the bundled one)")
     defaults = ReportSettings(data="")
     parser.add_argument("--split", default=defaults.split)
     parser.add_argument(
-        "--clips", type=int, default=defaults.clips, help=f"most pieces of a section ({defaults.clips})"
+        "--clips", type=int, default=defaults.clips, help=f"most segments of a section ({defaults.clips})"
     )
     parser.add_argument(
         "--people", type=int, default=defaults.people, help=f"most people of the probes ({defaults.people})"
     )
-    parser.add_argument("--frames", type=int, default=defaults.frames, help=f"probe frames, about ({defaults.frames})")
+    parser.add_argument(
+        "--frames", type=int, default=defaults.frames, help=f"approximate number of probe frames ({defaults.frames})"
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--only", choices=every, action="append", help="measure only this; may be repeated")
     args = parser.parse_args(argv)

@@ -32,71 +32,73 @@ svg { max-width: 100%; height: auto; }
 EXPLAINED = {
     "reconstruction": (
         "Reconstruction of speech",
-        "One frame is the source; every other frame is drawn from it and the frame's own motion code. “Copy” shows the "
-        "source again instead: what has to be beaten.",
+        "One frame is the source; every other frame is rendered from it and the frame's own motion code. “Copy” shows "
+        "the source instead: the baseline.",
     ),
     "probe_reconstruction": (
         "Reconstruction of independent factors",
-        "The same on frames whose head, gaze, lips and brows were drawn independently over their whole range: the "
+        "The same on frames whose head, gaze, lips and brows were sampled independently over their whole range: the "
         "hardest case, and the one the targets are set for.",
     ),
     "real_reconstruction": ("Reconstruction of real video", "The same on held-out people in real video."),
     "probe": (
-        "What each block of the code knows",
-        "A linear probe reads each factor from each block of the code, on people it was not fitted to (R²: 1 knows it "
-        "exactly, 0 knows nothing). Own factor high, all others and identity low. The second map is the same for the "
-        "true factors, where a little is shared by nature: a smile widens the mouth.",
+        "What each block of the code predicts",
+        "A linear probe predicts each factor from each block of the code, on people it was not fitted to (R²: 1 is "
+        "exact, 0 is no better than the mean). The own factor should be high, all others and identity low. The second "
+        "map is the same for the true factors, which are related: a smile widens the mouth.",
     ),
     "codes": (
         "How alike the blocks are",
         "Correlation between coordinates of two blocks, their CKA (1: same information up to rotation), and the "
-        "distances the paper gives. Orthogonal bases make the latents' cosine small whatever the codes do, so "
-        "the first two say more.",
+        "distances the paper gives. Orthogonal bases make the latents' cosine small for any codes, so the first two "
+        "are more informative.",
     ),
     "leakage": (
-        "What leaks into the picture",
-        "One factor's block is replaced by that of a redrawn motion; the judge reads the output. Off the diagonal: how "
-        "far another factor moved, on it: the gain; in standard deviations. The excess takes off what the judge "
-        "sees in true renders of the same change.",
+        "Leakage in the image",
+        "One factor's block is replaced by that of a factor-swapped render; the judge reads the output. Off the "
+        "diagonal: how far another factor moved; on it: the gain; in standard deviations. The excess subtracts what "
+        "the judge reads from true renders of the same change.",
     ),
     "control": (
-        "Controls: asked and got",
-        "A control is set on a resting portrait and read in the picture. Grey is exact; orange is the judge on true "
+        "Controls: requested and measured",
+        "A control is set on a resting portrait and read from the image. Grey is exact; orange is the judge on true "
         "renders; blue is the model, with one standard deviation over people.",
     ),
     "reenactment": (
         "Another's motion, the same face",
         "Motion of the same person and of others on a portrait. Identity: the judge's nearest of all test people. "
-        "Errors are of the judged reading; beside them the judge's own on true renders.",
+        "Errors are of the judge's estimate; beside them its own on true renders.",
     ),
     "jacobians": (
         "Do blocks move the same pixels the same way?",
-        "Principal angles between the picture's derivatives by two blocks: 90° means no common direction. The smallest "
+        "Principal angles between the image's derivatives by two blocks: 90° means no common direction. The smallest "
         "angle is the worst direction.",
     ),
     "lip_sync": ("Lips from speech", "The aperture generated from speech against the recording's."),
-    "holding": ("Held factors", "How still a held factor holds in the output, as MediaPipe's landmarks see it."),
-    "response": ("Controls as MediaPipe sees them", "Gain of +10° of head angle in generated video; 1 is exact."),
+    "holding": ("Frozen factors", "How still a frozen factor stays in the output, measured by MediaPipe's landmarks."),
+    "response": ("Controls measured by MediaPipe", "Gain of +10° of head angle in generated video; 1 is exact."),
     "real_pose": (
         "Head pose on real video",
-        "MediaPipe's pose of redrawn frames against its pose of the true ones, on held-out clips whose yaw varies by "
-        "at least 4° (standard deviation). The baseline keeps the source's pose.",
+        "MediaPipe's pose of reconstructed frames against its pose of the true ones, on held-out clips whose yaw "
+        "varies by at least 4° (standard deviation). The baseline keeps the source's pose.",
     ),
     "real_leakage": (
         "Leakage on real video",
-        "A block of one frame's code is replaced by that of another frame of the clip; MediaPipe reads the change, in "
-        "standard deviations of the clips. Its own noise is in these numbers and is not taken off.",
+        "A block of one frame's code is replaced by that of another frame of the clip; MediaPipe measures the change, "
+        "in standard deviations of the clips. Its own noise is part of these numbers and is not subtracted.",
     ),
 }
 
 
 def page(report: dict[str, Any], summary: list[Target], shown: list[Example]) -> str:
-    """report.json's contents, the targets and the pictures -> the page."""
+    """Returns the page of report.json's contents, the thresholds and the examples."""
     about = report["about"]
     parts = [f"<h1>{html.escape(str(about['checkpoint']))}</h1>", f'<p class="about">{_about(about)}</p>']
     if summary:
         parts.append(_summary(summary))
-    parts.append(_section("What it looks like", "Held-out people; grey where drawing and truth agree.", "", shown))
+    parts.append(
+        _section("What it looks like", "Held-out people; grey where rendered frame and truth agree.", "", shown)
+    )
     for name, result in report["results"].items():
         if name in EXPLAINED:
             heading, text = EXPLAINED[name]
@@ -121,7 +123,7 @@ def _summary(summary: list[Target]) -> str:
         mark = {True: ("yes", "reached"), False: ("no", "missed"), None: ("none", "not measured")}[t.reached]
         rows.append(
             f'<tr><td>{html.escape(t.name)}</td><td class="n">{number(t.value, t.digits)}</td>'
-            f'<td>{html.escape(t.wanted)}</td><td><span class="pill {mark[0]}">{mark[1]}</span></td></tr>'
+            f'<td>{html.escape(t.threshold)}</td><td><span class="pill {mark[0]}">{mark[1]}</span></td></tr>'
         )
     reached, known = sum(t.reached is True for t in summary), sum(t.reached is not None for t in summary)
     head = f"<h2>{reached} of {known} targets reached</h2>"
@@ -131,8 +133,8 @@ def _summary(summary: list[Target]) -> str:
 
 def _section(heading: str, text: str, body: str, shown: Sequence[Example]) -> str:
     figures = "".join(
-        f'<figure><img src="{s.uri}" width="{s.width}" alt="{said}"><figcaption>{said}</figcaption></figure>'
-        for s, said in ((s, html.escape(s.caption)) for s in shown)
+        f'<figure><img src="{s.uri}" width="{s.width}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+        for s, caption in ((s, html.escape(s.caption)) for s in shown)
     )
     return f"<section><h2>{html.escape(heading)}</h2><p>{html.escape(text)}</p>{body}{figures}</section>"
 
@@ -140,24 +142,13 @@ def _section(heading: str, text: str, body: str, shown: Sequence[Example]) -> st
 def _body(name: str, result: dict[str, Any]) -> str:
     match name:
         case "probe" | "leakage" | "real_leakage":
-            maps = [k for k in ("model", "truth", "excess") if k in result]
-            names = {"model": "model", "truth": "truth", "excess": "excess"}
-            drawn = "".join(heat_map(result["rows"], result["columns"], result[k], title=names[k]) for k in maps)
-            return f'<div class="row">{drawn}</div>{_counts(result)}'
+            return _maps(result, {k: k for k in ("model", "truth", "excess") if k in result})
         case "codes":
-            kinds = (("cross_covariance", "correlation (RMS)"), ("cka", "CKA"), ("l2", "L2"), ("cosine", "cosine"))
-            drawn = "".join(
-                heat_map(result["rows"], result["columns"], result[k], title=title, diagonal_good=False)
-                for k, title in kinds
-            )
-            return f'<div class="row">{drawn}</div>{_counts(result)}'
+            titles = {"cross_covariance": "correlation (RMS)", "cka": "CKA", "l2": "L2", "cosine": "cosine"}
+            return _maps(result, titles, diagonal_good=False)
         case "jacobians":
-            drawn = "".join(
-                heat_map(result["rows"], result["columns"], result[k], title=f"{k} angle, degrees", high=90, digits=0,
-                         diagonal_good=False)
-                for k in ("smallest", "mean")
-            )  # fmt: skip
-            return f'<div class="row">{drawn}</div>{_counts(result)}'
+            titles = {k: f"{k} angle, degrees" for k in ("smallest", "mean")}
+            return _maps(result, titles, high=90, digits=0, diagonal_good=False)
         case "control":
             return _control(result)
         case "reenactment":
@@ -165,6 +156,12 @@ def _body(name: str, result: dict[str, Any]) -> str:
         case "real_pose":
             return _rows_table(result["poses"]) + _counts(result)
     return _table(result)
+
+
+def _maps(result: dict[str, Any], titles: dict[str, str], **options: Any) -> str:
+    """The heat maps of the matrices named in `titles`, in a row."""
+    maps = (heat_map(result["rows"], result["columns"], result[k], title=t, **options) for k, t in titles.items())
+    return f'<div class="row">{"".join(maps)}</div>{_counts(result)}'
 
 
 def _control(result: dict[str, Any]) -> str:
@@ -218,13 +215,13 @@ def _table(table: dict[str, dict[str, float]]) -> str:
 
 def _counts(result: dict[str, Any]) -> str:
     known = ("frames", "pairs", "people", "portraits", "clips")
-    said = ", ".join(f"{result[k]} {k}" for k in known if k in result)
+    text = ", ".join(f"{result[k]} {k}" for k in known if k in result)
     if "ceiling" in result:
         most = ", ".join(f"{number(v)} of {n}" for n, v in result["ceiling"].items())
-        said += f"; by its size a block can tell at most {most}"
+        text += f"; by its size a block can predict at most {most}"
     if result.get("independent_frames") is False:
-        said += "; frames of takes (the corpus has no independent frames)"
-    return f'<p class="note">{said}</p>' if said else ""
+        text += "; frames of takes (the corpus has no independent frames)"
+    return f'<p class="note">{text}</p>' if text else ""
 
 
 def _provenance(report: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Small drawings for the report as SVG text: heat maps and curves. No scripts, no fonts, no files."""
+"""Small figures for the report as SVG text: heat maps and curves. No scripts, no fonts, no files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GOOD, BAD, MODEL, TRUTH = (34, 139, 116), (201, 76, 60), "#2563c9", "#e0962c"
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A short number; "–" for what was not measured."""
+    """Returns a short number; "–" if it was not measured."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
@@ -34,8 +34,8 @@ def heat_map(
     diagonal_good: bool = True,
     digits: int = 2,
 ) -> str:
-    """A matrix [rows, columns] with its numbers. Cells on the diagonal (equal names) are green, others red, the deeper
-    the nearer `high`; with diagonal_good False all cells are blue."""
+    """Returns a matrix [rows, columns] with its numbers. Cells on the diagonal (equal names) are green, others red,
+    more saturated towards `high`; with diagonal_good False all cells are blue."""
     width, height = LABEL + CELL * len(columns) + 8, 2 * TOP + CELL * 0.62 * len(rows) + 8
     out = [_open(width, height, title), _text(4, 16, title, weight="600")]
     for j, name in enumerate(columns):
@@ -59,15 +59,16 @@ def heat_map(
 
 def control_curve(
     title: str,
-    asked: Sequence[float],
+    requested: Sequence[float],
     model: Sequence[float],
     truth: Sequence[float],
     model_std: Sequence[float],
     note: str = "",
 ) -> str:
-    """Asked against read: grey is exact, orange the judge on true renders, blue the model with one deviation."""
+    """Returns the values read against those requested: grey is exact, orange the judge on true renders, blue the model
+    with one standard deviation."""
     size, left, top = 150, 40, 24
-    values = [v for v in [*asked, *model, *truth] if v is not None and math.isfinite(v)]
+    values = [v for v in [*requested, *model, *truth] if v is not None and math.isfinite(v)]
     low, high = min(values), max(values)
     pad = 0.06 * max(high - low, 1e-9)
     low, high = low - pad, high + pad
@@ -76,10 +77,10 @@ def control_curve(
         return left + size * (x - low) / (high - low), top + size * (1 - (y - low) / (high - low))
 
     def path(ys: Sequence[float]) -> str:
-        return " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(a, b) for a, b in zip(asked, ys, strict=True)))
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(a, b) for a, b in zip(requested, ys, strict=True)))
 
-    band = [at(a, m + s) for a, m, s in zip(asked, model, model_std, strict=True)]
-    band += [at(a, m - s) for a, m, s in reversed(list(zip(asked, model, model_std, strict=True)))]
+    band = [at(a, m + s) for a, m, s in zip(requested, model, model_std, strict=True)]
+    band += [at(a, m - s) for a, m, s in reversed(list(zip(requested, model, model_std, strict=True)))]
     (x0, y0), (x1, y1) = at(low, low), at(high, high)
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in band)
     out = [

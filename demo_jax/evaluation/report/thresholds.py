@@ -1,4 +1,7 @@
-"""The figures that a checkpoint should reach, and where they stand in a report's results."""
+"""Acceptance thresholds: the values that a checkpoint should reach, by metric, and where a report's results have them.
+
+The metrics themselves are in `demo_jax.evaluation.metrics` and in the experiments beside them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Results = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """One line of the summary. `value` is None where it was not measured."""
+    """One metric with its threshold, a line of the summary. `value` is None if it was not measured."""
 
     name: str
     value: float | None
@@ -22,19 +25,21 @@ class Target:
 
     @property
     def reached(self) -> bool | None:
+        """Whether the value lies within the threshold; None if it was not measured."""
         if self.value is None or not np.isfinite(self.value):
             return None
         return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)
 
     @property
-    def wanted(self) -> str:
+    def threshold(self) -> str:
+        """The threshold in words."""
         if self.low is not None and self.high is not None:
             return f"{self.low:g} to {self.high:g}"
         return f"at least {self.low:g}" if self.low is not None else f"at most {self.high:g}"
 
 
 def targets(results: Results) -> list[Target]:
-    """The lines for whatever was measured."""
+    """Returns the summary: a line for each threshold whose section was measured."""
     out: list[Target] = []
     for section, where in (("probe_reconstruction", "independent factors"), ("real_reconstruction", "real video")):
         if table := results.get(section):
@@ -46,7 +51,7 @@ def targets(results: Results) -> list[Target]:
     if "probe" in results:
         out += _probe_targets(results["probe"])
         out.append(
-            Target(name="identity told by a code block, R² (largest)", value=_identity(results["probe"]), high=0.1)
+            Target(name="identity predicted by a code block, R² (largest)", value=_identity(results["probe"]), high=0.1)
         )
     if "leakage" in results:
         out += _matrix_targets(results["leakage"], "leakage", (0.9, 1.1), 0.05, words=("smallest gain", "largest gain"))
@@ -55,7 +60,7 @@ def targets(results: Results) -> list[Target]:
     cross = results.get("reenactment", {}).get("cross")
     if cross:
         value = cross["model"]["identity_percent"]
-        out.append(Target(name="identity kept, another's motion, % of frames", value=value, low=95, digits=1))
+        out.append(Target(name="identity preserved, cross-identity motion, % of frames", value=value, low=95, digits=1))
     if real := results.get("real_pose"):
         for name in ("yaw", "pitch", "roll"):
             if name in real["poses"]:
@@ -80,7 +85,8 @@ def _matrix_targets(
     off: float,
     words: tuple[str, str] = ("", ""),
 ) -> list[Target]:
-    """Of the excess: its diagonal's worst, and its largest other entry (the identity row and column apart)."""
+    """Returns the lines of a matrix of excesses: the worst of its diagonal, and its largest other entry, without the
+    identity row and column."""
     rows, columns, excess = result["rows"], result["columns"], np.array(result["excess"], np.float64)
     names = [n for n in rows if n in columns and n != "identity"]
     part = np.array([[excess[rows.index(a), columns.index(b)] for b in names] for a in names])
@@ -98,7 +104,7 @@ def _matrix_targets(
 
 
 def _probe_targets(result: Results) -> list[Target]:
-    """The residual has more expressions than coordinates: it is held against what its size allows."""
+    """The residual has more expressions than coordinates: it is compared with the ceiling of its size."""
     own = {n: result["model"][result["rows"].index(n)][result["columns"].index(n)] for n in result["ceiling"]}
     known = {n: np.nan if v is None else v for n, v in own.items()}
     read = np.array([v for n, v in known.items() if n != "residual"], np.float64)
