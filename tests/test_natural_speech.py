@@ -89,7 +89,8 @@ def test_features_are_added_to_codes_without_touching_the_rest(tmp_path: Path) -
     np.testing.assert_array_equal(found.features["logmel"], record.features["logmel"])
     np.testing.assert_array_equal(found.codes, record.codes)
     info = json.loads((tmp_path / "new" / "codes.json").read_text())
-    assert info == {"encoder_fingerprint": "f", "features": {"phonetic": phonetic.version}}
+    clips = {"train": ["clip"], "test": ["clip"]}
+    assert info == {"encoder_fingerprint": "f", "features": {"phonetic": phonetic.version}, "clips": clips}
     with pytest.raises(InputError, match="give another folder"):
         add_features.add_features(str(tmp_path / "codes"), str(tmp_path / "codes"), phonetic)
     (tmp_path / "codes" / "codes.json").write_text(json.dumps({"encoder_fingerprint": "g"}))
