@@ -1,9 +1,9 @@
 """`python -m data_pipelines.train_phonetic --out FILE.npz`: trains the network of the phonetic features.
 
 Speaks sentences with synthetic voices and disguises each utterance once
-(`data_pipelines.puppet.speech.phonetic_corpus`), then learns which kind of sound each step of 20 ms belongs to, with
-bands hidden, shifted and stretched anew in each batch. No recordings are needed. Takes about half an hour on one shared
-core, half of it for the speech.
+(`data_pipelines.puppet.speech.phonetic_corpus`), then trains the network to predict the phoneme class of each step of
+20 ms, with bands hidden, shifted and stretched anew in each batch. No recordings are needed. Takes about half an hour
+on one shared core, half of it for the speech.
 """
 
 from __future__ import annotations
@@ -23,34 +23,36 @@ from data_pipelines.puppet.speech import phonetic_corpus
 from demo_jax.audio.log_mel import MEL_BANDS, LogMel
 from demo_jax.audio.phonetic import COLUMNS, INPUTS, KINDS, TAPS, Parameters, levelled, network
 from demo_jax.cli import CommandParser, cli_main
+from demo_jax.config import OptimizerConfig
 from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.media.files import write_atomically
+from demo_jax.training.state import TrainState, apply_gradients, create
 
 CLIPS = {"espeak": 6000, "flite": 1600, "hibari": 1600}
 SHARES = {"espeak": 5, "flite": 4, "hibari": 3}  # of the excerpts of a batch of twelve
-EXCERPT, WARM_UP = 250, 50  # steps of an excerpt; those whose past is cut off do not count
+EXCERPT, WARM_UP = 250, 50  # steps of an excerpt, and those at its start that the loss ignores, as their past is cut
 WIDTH, SMOOTHING = 224, 0.05
-QUIETEST_SPEECH = -1.37  # as phonetic.levelled has it: which columns tell the usual colour of speech
+QUIETEST_SPEECH = -1.37  # as in phonetic.levelled: columns above it, relative to the peak, are speech
 
 Utterance = tuple[np.ndarray, np.ndarray]  # log-mel [C, 40] float16, kinds [C / 2] int32
 
 
 def utterances(name: str, speak: phonetic_corpus.Speaker, count: int, seed: int) -> list[Utterance]:
-    """`count` disguised utterances of a speaker."""
+    """Returns `count` disguised utterances of a speaker."""
     found = []
     for i in tqdm(range(count), desc=name, unit="clip"):
         rng = np.random.default_rng([seed, list(CLIPS).index(name), i])
-        said = speak(rng)
-        waveform, times = phonetic_corpus.disguised(rng, said)
+        spoken = speak(rng)
+        waveform, times = phonetic_corpus.disguised(rng, spoken)
         bands = LogMel()(waveform).reshape(-1, MEL_BANDS)
-        found.append((bands, phonetic_corpus.kinds_of(said, times, len(bands) // COLUMNS)))
+        found.append((bands, phonetic_corpus.kinds_of(spoken, times, len(bands) // COLUMNS)))
     return found
 
 
 def usual_colour(sources: Sequence[Sequence[Utterance]]) -> np.ndarray:
-    """[40] float32: mean of loud columns of log-mel below their peak, all speakers alike."""
-    nothing = np.zeros(MEL_BANDS, np.float32)
+    """Returns [40] float32, the mean of loud columns of log-mel relative to their peak, speakers weighted alike."""
+    silent = np.zeros(MEL_BANDS, np.float32)
     means = []
     for source in sources:
         columns = []
@@ -58,16 +60,16 @@ def usual_colour(sources: Sequence[Sequence[Utterance]]) -> np.ndarray:
             level = bands.astype(np.float32).mean(-1)
             loud = level > max(level.max(), -0.8) + QUIETEST_SPEECH
             columns.append(bands[loud].astype(np.float32) - max(level.max(), -0.8))
-        means.append(np.concatenate(columns).mean(0) if columns else nothing)
+        means.append(np.concatenate(columns).mean(0) if columns else silent)
     return np.mean(means, 0).astype(np.float32)
 
 
 def initial(key: jax.Array, width: int = WIDTH) -> Parameters:
-    """Random parameters of phonetic.network; the last layer is zero."""
+    """Returns random parameters of phonetic.network; the last layer is zero."""
     parameters, size = {}, INPUTS
     for i, taps in enumerate(TAPS):
         inputs = size * len(taps)
-        scale = np.sqrt((1 if i else 2) / inputs)  # the layers that add to others begin smaller
+        scale = np.sqrt((1 if i else 2) / inputs)  # residual layers begin smaller
         parameters[f"layer{i}"] = scale * jax.random.normal(jax.random.fold_in(key, i), (inputs, width))
         parameters[f"bias{i}"] = jnp.zeros(width)
         size = width
@@ -75,7 +77,7 @@ def initial(key: jax.Array, width: int = WIDTH) -> Parameters:
 
 
 def varied(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """Levelled steps [N, 82] of another microphone, contrast and vocal tract, with some bands hidden."""
+    """Returns levelled inputs [steps, 82] with another microphone, contrast and vocal tract, and some bands hidden."""
     columns = x.reshape(len(x), COLUMNS, MEL_BANDS + 1).astype(np.float32)
     bands = columns[..., :MEL_BANDS]
     bands += np.interp(np.arange(MEL_BANDS), np.linspace(0, MEL_BANDS - 1, 6), rng.normal(0, 0.15, 6))
@@ -95,10 +97,10 @@ def varied(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 def loss(parameters: Parameters, x: jax.Array, kinds: jax.Array) -> jax.Array:
-    """Cross entropy with smoothed labels; x [B, N, 82], kinds [B, N]."""
+    """Returns the cross entropy with smoothed labels of inputs [B, steps, 82] and kinds [B, steps]."""
     logits = network(jnp, parameters, x)[:, WARM_UP:]
-    wanted = jax.nn.one_hot(kinds[:, WARM_UP:], len(KINDS)) * (1 - SMOOTHING) + SMOOTHING / len(KINDS)
-    return -(jax.nn.log_softmax(logits) * wanted).sum(-1).mean()
+    target = jax.nn.one_hot(kinds[:, WARM_UP:], len(KINDS)) * (1 - SMOOTHING) + SMOOTHING / len(KINDS)
+    return -(jax.nn.log_softmax(logits) * target).sum(-1).mean()
 
 
 def train(
@@ -115,14 +117,12 @@ def train(
     schedule = optax.warmup_cosine_decay_schedule(0, 2e-3, min(100, steps // 2), steps, 1e-5)
     optimizer = optax.adamw(schedule, weight_decay=1e-2)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(parameters, state, x, kinds):
-        value, gradient = jax.value_and_grad(loss)(parameters, x, kinds)
-        updates, state = optimizer.update(gradient, state, parameters)
-        return optax.apply_updates(parameters, updates), state, value
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state: TrainState, x: jax.Array, kinds: jax.Array) -> tuple[TrainState, jax.Array]:
+        value, gradients = jax.value_and_grad(loss)(state.params, x, kinds)
+        return apply_gradients(state, gradients, optimizer, OptimizerConfig()), value  # the average is not used
 
-    parameters = initial(jax.random.key(seed), width)
-    state = optimizer.init(parameters)
+    state = create(initial(jax.random.key(seed), width), optimizer)
     bar = tqdm(range(steps), unit="step")
     for number in bar:
         rng = np.random.default_rng([seed, number])
@@ -132,10 +132,10 @@ def train(
             start = int(rng.integers(len(x) - EXCERPT))
             excerpts.append(varied(rng, x[start : start + EXCERPT]))
             labels.append(kinds[start : start + EXCERPT])
-        parameters, state, value = step(parameters, state, np.stack(excerpts), np.stack(labels))
+        state, value = step(state, np.stack(excerpts), np.stack(labels))
         if number % 100 == 0:
             bar.set_postfix(loss=float(value))
-    return {name: np.asarray(array) for name, array in parameters.items()}
+    return {name: np.asarray(array) for name, array in state.params.items()}
 
 
 @cli_main
@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def save(path: Path, parameters: Parameters, usual: np.ndarray) -> None:
-    """As phonetic.weights reads it: float16, which changes probabilities by less than a hundredth."""
+    """Writes what phonetic.weights reads: float16, which changes probabilities by less than a hundredth."""
     buffer = io.BytesIO()
     arrays = {name: array.astype(np.float16) for name, array in (parameters | {"usual": usual}).items()}
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
