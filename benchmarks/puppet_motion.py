@@ -43,12 +43,12 @@ def real_tracks(folder: Path) -> list[Track]:
     tracks = []
     for records in pieces.values():
         records.sort(key=lambda r: r.piece)
-        pose, gaze, lips, sound, sure = (
+        pose, gaze, lips, audio, sure = (
             np.concatenate([getattr(r, name) for r in records])
             for name in ("pose", "gaze", "lips", "waveform", "confidence")
         )
         if len(pose) >= SHORTEST and np.mean(sure > MEASURED_BADLY) > 0.95:
-            tracks.append(Track(person=records[0].speaker_id, pose=pose, gaze=gaze, lips=lips, waveform=sound))
+            tracks.append(Track(person=records[0].speaker_id, pose=pose, gaze=gaze, lips=lips, waveform=audio))
     return tracks
 
 
@@ -57,7 +57,7 @@ def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
     tracks = []
     for index in range(people * clips):
         take = speech_clip(seed, "train", index, people)
-        if not take.sound.phonemes:
+        if not take.audio.phonemes:
             continue  # the real clips are of people who talk
         moves = take.motion
         truth = measure(person(seed, "train", take.person), moves.pose, moves.expression, moves.eyes, 256)
@@ -66,7 +66,7 @@ def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
             pose=moves.pose.astype(np.float64),
             gaze=np.concatenate([moves.eyes[:, :2], truth.openings], 1).astype(np.float64),
             lips=truth.lips.astype(np.float64),
-            waveform=take.sound.waveform,
+            waveform=take.audio.waveform,
         )
         tracks.append(as_measured(track, np.random.default_rng([seed, index])))
     return tracks

@@ -1,7 +1,7 @@
 """What the puppet corpus proves, measured: python -m benchmarks.puppet_proof [--json OUT].
 
   closure    at the contact frame of every p, b and m of test clips, the measured lip aperture is that of a closed mouth
-  probes     a linear probe, on held-out people: each viseme against all other sounds; open against close vowels
+  probes     a linear probe, on held-out people: each viseme against all other phones; open against close vowels
              (aperture), rounded against spread ones (rounding). From lips [3] and their squares, from the lip
              factor's coefficients, and from the mouth's pixels
   landmarks  MediaPipe's landmarker finds the rendered head as a face, in frames of speech clips at 256 px
@@ -30,10 +30,10 @@ from demo_jax.media.files import write_atomically
 
 SEED = 0
 CLOSED = 0.01  # of the eye span; an open [a] is about 0.3
-MOUTH = (24, 16)  # pixels, width x height, of the probe's picture of the mouth
+MOUTH = (24, 16)  # pixels, width x height, of the probe's image of the mouth
 
 BILABIAL = "pbm"
-CONTRASTS = {  # first letters of the IPA symbols -> what they are told from, "" for every other sound
+CONTRASTS = {  # first letters of the IPA symbols -> what they are distinguished from, "" for every other phone
     "bilabial": (BILABIAL, ""), "labiodental": ("fvʋɱ", ""), "open vowel": ("aɑæʌɐ", ""), "spread vowel": ("iɪeɛ", ""),
     "rounded": ("uʊoɔyøœʏw", ""), "sibilant": ("szʃʒɕʑʂʐ", ""), "open against close vowels": ("aɑæ", "iɪuʊyʏɨʉ"),
     "rounded against spread vowels": ("uʊoɔyøœʏ", "iɪeɛ"),
@@ -41,10 +41,10 @@ CONTRASTS = {  # first letters of the IPA symbols -> what they are told from, ""
 
 
 def takes(split: str, number: int) -> list[Take]:
-    """The first speech clips of a split that have sound in them, with one person each as far as there are enough."""
+    """The first speech clips of a split that have speech in them, with one person each as far as there are enough."""
     people = Parameters().people_in(split)
     clips = (speech_clip(SEED, split, index, people) for index in range(2 * number))
-    return [take for take in clips if take.sound.phonemes][:number]
+    return [take for take in clips if take.audio.phonemes][:number]
 
 
 def closure(clips: list[Take], split: str) -> dict:
@@ -52,28 +52,28 @@ def closure(clips: list[Take], split: str) -> dict:
     for take in clips:
         moves = take.motion
         lips = measure(person(SEED, split, take.person), moves.pose, moves.expression, moves.eyes, 64).lips
-        for sound, (start, end) in zip(take.sound.phonemes, take.sound.times.tolist(), strict=True):
-            if sound[0] in BILABIAL:
+        for phone, (start, end) in zip(take.audio.phonemes, take.audio.times.tolist(), strict=True):
+            if phone[0] in BILABIAL:
                 contacts.append(lips[contact_frame(start, end, moves.frames), 0])
     return {"contacts": len(contacts), "closed": float(np.mean(np.array(contacts) < CLOSED)), "worst": max(contacts)}
 
 
 def samples(clips: list[Take], split: str, size: int = 128) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The middle frames of all sounds: features by name, each [N, .], and the sounds' first letters [N]."""
+    """The middle frames of all phones: features by name, each [N, .], and the phones' first letters [N]."""
     import cv2
 
     lips, coefficients, pixels, letters = [], [], [], []
     for take in clips:
         who, moves = person(SEED, split, take.person), take.motion
-        sounds = zip(take.sound.phonemes, take.sound.times.tolist(), strict=True)
-        labels = {contact_frame(*span, moves.frames): sound[0] for sound, span in sounds}
+        phones = zip(take.audio.phonemes, take.audio.times.tolist(), strict=True)
+        labels = {contact_frame(*span, moves.frames): phone[0] for phone, span in phones}
         frames = np.array(sorted(labels))
         part = (moves.pose[frames], moves.expression[frames], moves.eyes[frames])
         truth = measure(who, *part, size)
-        for picture, (x0, y0, x1, y1) in zip(Renderer(who, size).render(*part), truth.boxes[:, 0], strict=True):
+        for image, (x0, y0, x1, y1) in zip(Renderer(who, size).render(*part), truth.boxes[:, 0], strict=True):
             corners = np.array([[x0, y0], [x1, y0], [x0, y1]], np.float32)
             at = np.array([[0, 0], [MOUTH[0], 0], [0, MOUTH[1]]], np.float32)
-            patch = cv2.warpAffine(picture, cv2.getAffineTransform(corners, at), MOUTH, flags=cv2.INTER_AREA)
+            patch = cv2.warpAffine(image, cv2.getAffineTransform(corners, at), MOUTH, flags=cv2.INTER_AREA)
             patch = patch.astype(np.float64).mean(-1)
             pixels.append(((patch - patch.mean()) / (patch.std() + 1e-6)).ravel())
         lips.append(np.c_[truth.lips, truth.lips**2])
@@ -101,7 +101,7 @@ def probe(train: np.ndarray, is_one: np.ndarray, test: np.ndarray, truth: np.nda
 def probes(train: list[Take], test: list[Take]) -> dict:
     (features, letters), (features_, letters_) = samples(train, "train"), samples(test, "test")
 
-    def told(ones: str, zeros: str) -> dict:
+    def scores(ones: str, zeros: str) -> dict:
         def sides(of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             is_one = np.isin(of, list(ones))
             return is_one, is_one | np.isin(of, list(zeros)) if zeros else np.ones(len(of), bool)
@@ -109,7 +109,7 @@ def probes(train: list[Take], test: list[Take]) -> dict:
         (one, used), (one_, used_) = sides(letters), sides(letters_)
         return {name: probe(x[used], one[used], features_[name][used_], one_[used_]) for name, x in features.items()}
 
-    return {name: told(*contrast) for name, contrast in CONTRASTS.items()}
+    return {name: scores(*contrast) for name, contrast in CONTRASTS.items()}
 
 
 def landmarker(clips: list[Take], split: str, each: int, size: int = 256) -> dict:
@@ -119,8 +119,8 @@ def landmarker(clips: list[Take], split: str, each: int, size: int = 256) -> dic
         for take in clips:
             who, moves = person(SEED, split, take.person), take.motion
             frames = np.linspace(0, moves.frames - 1, each).astype(int)
-            for picture in Renderer(who, size).render(moves.pose[frames], moves.expression[frames], moves.eyes[frames]):
-                hit = len(finder(picture)) > 0
+            for image in Renderer(who, size).render(moves.pose[frames], moves.expression[frames], moves.eyes[frames]):
+                hit = len(finder(image)) > 0
                 found, expected = found + hit, expected + 1
                 missed[str(take.person)] = missed.get(str(take.person), 0) + (not hit)
     people = {name: count for name, count in missed.items() if count}

@@ -56,12 +56,12 @@ def test_clips_are_as_long_and_as_many_tongued_as_planned():
     assert seconds.min() >= 4 and seconds.max() <= 12.1
     # Of 64 clips with a standard deviation of 1.7 s, the mean is within 0.7 s of the planned one.
     assert seconds.mean() * 25 == pytest.approx(parameters.jobs()[0].frames(parameters), abs=0.7 * 25)
-    assert {t.sound.language for t in takes} == {"en", "de", "fr", "es", "it", "pt", "pl", "nl", ""}
-    silent = [t for t in takes if not t.sound.phonemes]
+    assert {t.audio.language for t in takes} == {"en", "de", "fr", "es", "it", "pt", "pl", "nl", ""}
+    silent = [t for t in takes if not t.audio.phonemes]
     assert len(silent) == 2 and all(t.motion.expression[:, ARKIT_INDEX["jawOpen"]].max() < 0.2 for t in silent)
-    gaps = [np.diff(t.sound.times.reshape(-1))[1::2].max() for t in takes if t.sound.phonemes]
+    gaps = [np.diff(t.audio.times.reshape(-1))[1::2].max() for t in takes if t.audio.phonemes]
     assert np.mean(np.array(gaps) > 0.25) > 0.5  # most clips have a pause
-    assert all((t.sound.times[1:, 0] >= t.sound.times[:-1, 1] - 1e-4).all() for t in takes)
+    assert all((t.audio.times[1:, 0] >= t.audio.times[:-1, 1] - 1e-4).all() for t in takes)
 
 
 def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean_sound(monkeypatch):
@@ -71,14 +71,14 @@ def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean
     assert np.mean(drawn) == pytest.approx(AUGMENTED_SHARE, abs=0.08)  # 3 sigma of 400 draws, less the idle ones
     assert not any(is_augmented(0, split, index) for split in ("val", "test") for index in range(100))
     index = drawn.index(True)
-    heard = speech_clip(0, "train", index, 4)
+    augmented = speech_clip(0, "train", index, 4)
     monkeypatch.setattr(clips, "is_augmented", lambda *_: False)
     clean = speech_clip(0, "train", index, 4)
-    assert heard.sound.waveform.tobytes() != clean.sound.waveform.tobytes() == clean.context.tobytes()
-    assert heard.context.tobytes() == heard.sound.waveform.tobytes()  # what the features are made of
+    assert augmented.audio.waveform.tobytes() != clean.audio.waveform.tobytes() == clean.context.tobytes()
+    assert augmented.context.tobytes() == augmented.audio.waveform.tobytes()  # what the features are made of
     for name in ("pose", "eyes", "expression"):
-        assert getattr(heard.motion, name).tobytes() == getattr(clean.motion, name).tobytes()
-    assert heard.sound.times.tobytes() == clean.sound.times.tobytes()
+        assert getattr(augmented.motion, name).tobytes() == getattr(clean.motion, name).tobytes()
+    assert augmented.audio.times.tobytes() == clean.audio.times.tobytes()
 
 
 _SCRIPT = """
@@ -170,7 +170,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(builder, "run_all", interrupted)
     assert main(["--out", str(tmp_path), "--hours", "0.001", "--people", "1,1,1"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: the same command goes on")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: run the same command again to resume")
 
 
 def test_no_workers_are_refused(tmp_path):

@@ -60,11 +60,11 @@ def test_a_clip_is_its_pieces(corpus):
         for name in ("pose", "expression"):
             whole = np.concatenate([getattr(p, name) for p in pieces])
             assert whole.tobytes() == getattr(take.motion, name).tobytes()
-        assert np.concatenate([p.waveform for p in pieces]).tobytes() == take.sound.waveform.tobytes()
+        assert np.concatenate([p.waveform for p in pieces]).tobytes() == take.audio.waveform.tobytes()
         assert np.concatenate([p.features["logmel"] for p in pieces]).shape[0] == take.motion.frames
         # A phoneme that a cut divides is in both pieces: together they last as long as in the whole.
         lasted = sum(float(np.diff(p.phoneme_times).sum()) for p in pieces)
-        assert lasted == pytest.approx(float(np.diff(take.sound.times).sum()), abs=1e-3)
+        assert lasted == pytest.approx(float(np.diff(take.audio.times).sum()), abs=1e-3)
 
 
 def test_features_are_those_of_the_whole_clip(corpus):
@@ -98,7 +98,7 @@ def test_every_bilabial_closes_the_measured_lips():
             open_mouth.append(lips[:, 0].max())
             contacts += [
                 lips[contact_frame(start, end, moves.frames), 0]
-                for phoneme, (start, end) in zip(take.sound.phonemes, take.sound.times, strict=True)
+                for phoneme, (start, end) in zip(take.audio.phonemes, take.audio.times, strict=True)
                 if phoneme in ("p", "b", "m")
             ]
     assert len(contacts) > 60
@@ -145,11 +145,11 @@ def test_splits_share_no_identity(corpus):
         assert not people[first] & people[second] and not names[first] & names[second]
 
 
-def test_tracks_and_sound_depend_on_the_seed_alone():
+def test_tracks_and_audio_depend_on_the_seed_alone():
     def digest(seed: int) -> list[bytes]:
         takes = [speech_clip(seed, "val", 3, 4), *probe_set(seed, "val", 1, 4, 8)]
         return [
-            b"".join(a.tobytes() for a in (t.motion.pose, t.motion.eyes, t.motion.expression, t.sound.waveform))
+            b"".join(a.tobytes() for a in (t.motion.pose, t.motion.eyes, t.motion.expression, t.audio.waveform))
             for t in takes
         ]
 
@@ -190,14 +190,14 @@ def test_another_corpus_is_not_mixed_in(corpus):
 
 
 def test_cut_keeps_phonemes_in_time():
-    sound = speech_clip(0, "val", 0, 1).sound
-    part = cut(sound, 30, 20)
+    audio = speech_clip(0, "val", 0, 1).audio
+    part = cut(audio, 30, 20)
     assert len(part.waveform) == 20 * SAMPLES_PER_FRAME
     assert part.times.min() >= 0 and part.times.max() <= 20 / FPS + 1e-6
-    first = next(i for i, t in enumerate(sound.times) if t[1] > 30 / FPS + 1e-6)
-    assert part.phonemes == sound.phonemes[first : first + len(part.phonemes)]
+    first = next(i for i, t in enumerate(audio.times) if t[1] > 30 / FPS + 1e-6)
+    assert part.phonemes == audio.phonemes[first : first + len(part.phonemes)]
     np.testing.assert_allclose(
-        part.times[1:-1], sound.times[first + 1 : first + len(part.phonemes) - 1] - 1.2, atol=1e-5
+        part.times[1:-1], audio.times[first + 1 : first + len(part.phonemes) - 1] - 1.2, atol=1e-5
     )
 
 

@@ -12,7 +12,7 @@ from data_pipelines.puppet.dress.accessories import glasses
 from data_pipelines.puppet.dress.backdrop import BACKDROPS, background
 from data_pipelines.puppet.dress.beard import BEARDS, beard, density
 from data_pipelines.puppet.dress.hair import CUTS, hair
-from data_pipelines.puppet.dress.outfit import dressed
+from data_pipelines.puppet.dress.outfit import outfit_mesh
 from data_pipelines.puppet.person import identity_sampling
 from data_pipelines.puppet.person.deform import deformed_heads, neutral_head
 from data_pipelines.puppet.person.head import Region, puppet_head
@@ -35,7 +35,7 @@ def turned(yaw: float, pitch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def seen(identity: Identity, poses: np.ndarray, *groups: tuple[Region, ...], jaw: float = 0.0) -> list[np.ndarray]:
     """For each group of the head's regions [2, T]: pixels that show it, without and with what is worn.
 
-    It is painted white in a black picture; without what is worn, its triangles and the body's are left out.
+    It is painted white in a black image; without what is worn, its triangles and the body's are left out.
     """
     head = puppet_head()
     renderer = Renderer(identity, 80, 2)
@@ -45,15 +45,15 @@ def seen(identity: Identity, poses: np.ndarray, *groups: tuple[Region, ...], jaw
     expression[:, ARKIT_INDEX["jawOpen"]] = jaw
     motion = poses, expression, np.zeros((len(poses), 3))
 
-    def picture(regions: tuple[Region, ...]) -> np.ndarray:
+    def image(regions: tuple[Region, ...]) -> np.ndarray:
         renderer.albedo = np.zeros_like(renderer.albedo)
         renderer.albedo[renderer.region == Region.GLASS] = 1.0  # clear
         renderer.albedo[: len(head.mean)][np.isin(head.region, regions)] = 1.0
         return renderer.render(*motion).astype(int).sum(-1)
 
     def pixels() -> list[np.ndarray]:
-        black = picture(())
-        return [(picture(group) - black > 40).sum((1, 2)) for group in groups]
+        black = image(())
+        return [(image(group) - black > 40).sum((1, 2)) for group in groups]
 
     covered = pixels()
     keep = (renderer.triangles < len(head.mean)).all(-1)
@@ -73,7 +73,7 @@ def test_an_aspect_does_not_depend_on_how_much_another_draws(monkeypatch: pytest
     before = [drawn(seed) for seed in range(6)]
     plain = identity_sampling.clothes
 
-    def wasteful(rng: np.random.Generator, who: identity_sampling.Person) -> dict:
+    def wasteful(rng: np.random.Generator, who: identity_sampling.Traits) -> dict:
         rng.uniform(size=17)
         return plain(rng, who)
 
@@ -131,7 +131,7 @@ def test_parts_are_valid(crowd: list[Identity]) -> None:
     head = puppet_head()
     largest = 0
     for identity in crowd[:30]:
-        worn = dressed(identity)
+        worn = outfit_mesh(identity)
         number = len(worn.points)
         largest = max(largest, number)
         for values in (worn.region, worn.shade, worn.follow, worn.carrier):

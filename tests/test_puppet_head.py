@@ -127,7 +127,7 @@ def test_lips_seal_along_their_whole_line(seed: int) -> None:
 
 
 def coverage(identity: Identity, **values: float) -> np.ndarray:
-    """Rows of a 160 px frame in which an eyeball shows: painted white and black, the difference of the two pictures."""
+    """Rows of a 160 px frame in which an eyeball shows: painted white and black, the difference of the two images."""
     painted = Renderer(identity, 160)
     balls, shown = np.concatenate(puppet_head().eyeballs), []
     pose = np.zeros((1, 6))

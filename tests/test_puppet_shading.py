@@ -130,8 +130,8 @@ def test_glass_tints_what_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> Non
         follow=np.ones(number),
         carrier=np.full(number, -1),
     )
-    dressed = outfit.dressed
-    monkeypatch.setattr(outfit, "dressed", lambda identity: join(dressed(identity), pane))
+    outfit_mesh = outfit.outfit_mesh
+    monkeypatch.setattr(outfit, "outfit_mesh", lambda identity: join(outfit_mesh(identity), pane))
     renderer = Renderer(drawn_identity(), 64)
     glass = renderer.region == Region.GLASS
     assert glass.sum() == number

@@ -27,7 +27,7 @@ def test_people_and_visemes_differ_from_cell_to_cell() -> None:
     assert people.shape == (64, 2 * 5 * 32 + 4, 3)
     visemes = contact_sheet.visemes(size=32, speakers=(0,))[14:]
     cells = [visemes[:, x : x + 32].astype(int) for x in range(0, visemes.shape[1], 32)]
-    closed, open_ = cells[0], cells[contact_sheet.SOUNDS.index("a")]
+    closed, open_ = cells[0], cells[contact_sheet.PHONES.index("a")]
     assert np.abs(closed - cells[1]).max() < 30 < np.abs(closed - open_).max()  # p looks like m, not like a
 
 
