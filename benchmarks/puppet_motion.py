@@ -19,7 +19,7 @@ from data_pipelines.puppet.corpus.clips import speech_clip
 from data_pipelines.puppet.render.renderer import measure
 from data_pipelines.records.schema import read_clip
 
-MEASURED_BADLY = 0.6  # confidence below which a frame says nothing
+MEASURED_BADLY = 0.6  # confidence below which a frame is ignored
 SHOWN = (
     "yaw speed, rms", "pitch speed, rms", "yaw range in 3 s", "roll range in 3 s", "x range in 3 s",
     "z range in 3 s", "head 3rd difference, rms", "blinks a minute", "blink length at half depth",
@@ -35,13 +35,13 @@ DISTRIBUTIONS = {  # name -> its values over a track's frames, and the edges of 
 
 
 def real_tracks(folder: Path) -> list[Track]:
-    """One track per clip of a folder of records, its pieces joined."""
-    pieces: dict[str, list] = {}
+    """One track per clip of a folder of records, its segments joined."""
+    records_of: dict[str, list] = {}
     for path in sorted(folder.rglob("clips/*.npz")):
         record = read_clip(path)
-        pieces.setdefault(record.clip_id, []).append(record)
+        records_of.setdefault(record.clip_id, []).append(record)
     tracks = []
-    for records in pieces.values():
+    for records in records_of.values():
         records.sort(key=lambda r: r.piece)
         pose, gaze, lips, audio, sure = (
             np.concatenate([getattr(r, name) for r in records])

@@ -1,4 +1,4 @@
-"""What the puppet corpus proves, measured: python -m benchmarks.puppet_proof [--json OUT].
+"""Measured properties of the puppet corpus: python -m benchmarks.puppet_proof [--json OUT].
 
   closure    at the contact frame of every p, b and m of test clips, the measured lip aperture is that of a closed mouth
   probes     a linear probe, on held-out people: each viseme against all other phones; open against close vowels
@@ -6,7 +6,7 @@
              factor's coefficients, and from the mouth's pixels
   landmarks  MediaPipe's landmarker finds the rendered head as a face, in frames of speech clips at 256 px
 
-Everything is drawn with the corpus's default seed; the probes are fitted on people and sentences of the train split and
+Everything uses the corpus's default seed; the probes are fitted on people and sentences of the train split and
 scored on those of the test split. Takes about three minutes on one core.
 """
 

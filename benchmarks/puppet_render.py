@@ -36,7 +36,7 @@ def cores() -> int:
 
 
 def motion(frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A head that turns, speaks and looks about: pose [T, 6], expression [T, 52], eyes [T, 3]."""
+    """Returns tracks of a head that turns, speaks and looks around: pose [T, 6], expression [T, 52], eyes [T, 3]."""
     rng = np.random.default_rng(0)
     pose = rng.normal(0.0, 8.0, (frames, 6)) * [1, 1, 0.5, 0.003, 0.003, 0.0] + [0, 0, 0, 0, 0, np.log(2.1)]
     return pose, rng.uniform(0.0, 0.3, (frames, 52)), rng.normal(0.0, 6.0, (frames, 3))
@@ -74,7 +74,7 @@ def measured(size: int, frames: int, repeats: int, workers: int) -> dict[str, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=24, help="drawn in one call (default: 24)")
+    parser.add_argument("--frames", type=int, default=24, help="frames rendered in one call (default: 24)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="JSON file to write as well")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Head, eyes, lids and emotions of the puppets: deterministic, within human limits, and doing what they say."""
+"""Head, eyes, lids and emotions of the puppets: deterministic, within human limits, and with the named effects."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_motion_is_a_pure_function_of_its_seed(speech):
     assert _speak(speech, 5).pose.tobytes() != _speak(speech).pose.tobytes()
 
 
-def test_a_person_keeps_a_manner_and_people_differ():
+def test_a_person_keeps_their_styles_and_people_differ():
     people = [person_styles(0, "train", n) for n in range(40)]
     assert people[3] == person_styles(0, "train", 3)
     assert len({style for style, _ in people}) == len({t for _, t in people}) == 40
@@ -270,7 +270,7 @@ def test_speech_motion_is_plausible(speech, emotion):
 
 
 @pytest.mark.parametrize("emotion", [e for e in FACES if e != "neutral"])
-def test_an_emotion_moves_what_it_names(speech, emotion):
+def test_an_emotion_has_the_named_effect(speech, emotion):
     shown, plain = (
         np.mean([_speak(speech, seed, name).expression.mean(0) for seed in range(6)], 0)
         for name in (emotion, "neutral")
@@ -296,7 +296,7 @@ def test_emotions_change_the_tempo():
     assert speed("sad") < 0.75 * speed("neutral") < speed("angry")
 
 
-def test_silence_is_alive_within_limits():
+def test_silent_people_move_within_limits():
     blinked, moved = 0, []
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -332,7 +332,7 @@ def test_blinks_are_as_frequent_and_short_as_in_people():
     assert 0.4 < intervals.std() / intervals.mean() < 1.2  # neither a clock nor bursts
 
 
-def test_lids_fall_faster_than_they_rise():
+def test_lids_close_faster_than_they_open():
     """One blink, sampled at many phases of the frames."""
     rise, fall = [], []
     for phase in np.linspace(0, 1 / FPS, 40, endpoint=False):
@@ -343,7 +343,7 @@ def test_lids_fall_faster_than_they_rise():
     assert 1.3 * np.mean(fall) < np.mean(rise) < 8
 
 
-def test_blinks_come_at_the_ends_of_phrases_and_with_large_jumps(speech):
+def test_blinks_come_at_the_ends_of_phrases_and_with_large_saccades(speech):
     frames = int(np.ceil(speech.seconds * FPS))
     found = prosody(speech.waveform, speech.times, speech.stressed, frames)
     jumps = np.array([[1.0, 25.0]])
@@ -356,7 +356,7 @@ def test_blinks_come_at_the_ends_of_phrases_and_with_large_jumps(speech):
     assert min(np.diff(t).min() for t in times if len(t) > 1) > 0.3
 
 
-def test_wide_motion_covers_its_range_and_redraw_changes_one_factor():
+def test_wide_motion_covers_its_range_and_a_swap_changes_one_factor():
     lips = np.zeros((24, 52), np.float32)
     drawn = [face_motion.wide_motion(np.random.default_rng(i), lips) for i in range(200)]
     pose = np.concatenate([d.pose for d in drawn]) - face_motion.REST_POSE

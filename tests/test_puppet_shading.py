@@ -69,7 +69,7 @@ def test_ambient_occlusion_between_plates_and_in_the_open() -> None:
     assert outside.min() > 0.97
 
 
-def test_light_comes_from_where_the_identity_says() -> None:
+def test_light_comes_from_the_identitys_direction() -> None:
     sides = []
     for x in (-0.6, 0.6):
         direction = np.array([x, 0.45, 0.66])

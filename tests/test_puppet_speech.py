@@ -34,7 +34,7 @@ def _level(speech: Speech, start: float, end: float) -> float:
     return float(np.sqrt(np.mean(samples**2)))
 
 
-def test_same_arguments_give_the_same_bytes_whatever_was_said_before(speech):
+def test_same_arguments_give_the_same_bytes_whatever_was_spoken_before(speech):
     synthesise("Something quite different, in another voice.", "en-gb-x-rp+f3", 210, 80)
     again = synthesise(TEXT, "en-us")
     assert again.waveform.tobytes() == speech.waveform.tobytes()
@@ -82,7 +82,7 @@ def test_a_voiceless_stop_is_a_closure_and_then_its_burst(language):
             level = np.sqrt((samples[: len(samples) // 16 * 16].reshape(-1, 16) ** 2).mean(1))  # a millisecond each
             closures.append(_level(said, start + 0.003, start + 0.018))
             bursts.append(int(np.argmax(level > 4e-3)) / (1000 * (end - start)))
-            # The phone before it goes on until 20 ms before the closure at the latest.
+            # The phone before it continues until 20 ms before the closure at the latest.
             assert _level(said, start - 0.02, start) > 1e-3
     assert len(bursts) >= 5
     assert np.mean(np.array(closures) < 2e-3) > 0.9
@@ -114,8 +114,8 @@ def test_every_voice_speaks_every_language():
 
 
 def test_no_voice_sounds_like_one_of_another_split():
-    """The mean spectra of the phonemes of one sentence tell the voices apart: by half the usual distance and more from
-    voices of another split. Variants that are copies of each other are at 0.02 to 0.16."""
+    """The mean spectra of the phonemes of one sentence separate the voices: voices of different splits differ by at
+    least half the usual distance. Variants that are copies of each other are at 0.02 to 0.16."""
     log_mel, spectra_of = LogMel(), {}
     for split, voice in ((s, v) for s in SPLITS for v in VARIANTS[s]):
         speech = synthesise(TEXT, f"en-us+{voice}")
@@ -148,7 +148,7 @@ def test_no_sentence_or_voice_is_in_two_splits():
     assert all(len(sentences(language, split)) >= 4 for language in languages() for split in SPLITS)
 
 
-def test_there_are_many_sentences_and_no_two_are_the_same():
+def test_sentences_are_many_and_distinct():
     said = {name: [_normal(t) for split in SPLITS for t in sentences(name, split)] for name in languages()}
     assert len(said["en"]) >= 300 and min(len(texts) for texts in said.values()) >= 40
     assert all(len(set(texts)) == len(texts) for texts in said.values())
