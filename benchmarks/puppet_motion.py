@@ -1,25 +1,25 @@
-"""Motion of people and of puppets: python -m benchmarks.puppet_motion [--real RECORDS] [--json F] [--figure F].
+"""How people move, and how puppets do: python -m benchmarks.puppet_motion [--real RECORDS] [--json F] [--figure F].
 
-RECORDS is a folder of `python -m data_pipelines.prepare`. Every person counts once, whatever their number of clips.
-Puppets are measured on their tracks, without rendering. The verdict of a statistic is whether the median puppet lies
-between the 10th and 90th percentile of the people.
+RECORDS is a folder of `python -m data_pipelines.prepare`. Every person counts once, however many clips show them.
+Puppets are measured on their tracks, without drawing a frame. The verdict of a statistic is whether the median puppet
+lies between the 10th and 90th percentile of the people.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import make_parser, write_json
 from benchmarks.motion_statistics import SHORTEST, Track, as_measured, noise_floor, spectrum, statistics
 from data_pipelines.puppet.corpus.build import person
 from data_pipelines.puppet.corpus.clips import speech_clip
 from data_pipelines.puppet.render.renderer import measure
 from data_pipelines.records.schema import read_clip
 
-LEAST_CONFIDENCE = 0.6  # of a frame that counts as measured
+MEASURED_BADLY = 0.6  # confidence below which a frame is ignored
 SHOWN = (
     "yaw speed, rms", "pitch speed, rms", "yaw range in 3 s", "roll range in 3 s", "x range in 3 s",
     "z range in 3 s", "head 3rd difference, rms", "blinks a minute", "blink length at half depth",
@@ -35,31 +35,30 @@ DISTRIBUTIONS = {  # name -> its values over a track's frames, and the edges of 
 
 
 def real_tracks(folder: Path) -> list[Track]:
-    """Returns one track per clip of a folder of records, its segments joined."""
-    segments: dict[str, list] = {}
+    """One track per clip of a folder of records, its segments joined."""
+    records_of: dict[str, list] = {}
     for path in sorted(folder.rglob("clips/*.npz")):
         record = read_clip(path)
-        segments.setdefault(record.clip_id, []).append(record)
+        records_of.setdefault(record.clip_id, []).append(record)
     tracks = []
-    for records in segments.values():
+    for records in records_of.values():
         records.sort(key=lambda r: r.piece)
-        pose, gaze, lips, waveform, confidence = (
+        pose, gaze, lips, audio, sure = (
             np.concatenate([getattr(r, name) for r in records])
             for name in ("pose", "gaze", "lips", "waveform", "confidence")
         )
-        if len(pose) >= SHORTEST and np.mean(confidence > LEAST_CONFIDENCE) > 0.95:
-            tracks.append(Track(person=records[0].speaker_id, pose=pose, gaze=gaze, lips=lips, waveform=waveform))
+        if len(pose) >= SHORTEST and np.mean(sure > MEASURED_BADLY) > 0.95:
+            tracks.append(Track(person=records[0].speaker_id, pose=pose, gaze=gaze, lips=lips, waveform=audio))
     return tracks
 
 
 def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
-    """Returns the tracks of `clips` clips with speech of each of `people` identities of the training split, as they
-    would be measured on video."""
+    """`clips` spoken clips of each of `people` identities of the training split, as video would measure them."""
     tracks = []
     for index in range(people * clips):
         take = speech_clip(seed, "train", index, people)
-        if not take.sound.phonemes:
-            continue  # the real clips are of people who speak
+        if not take.audio.phonemes:
+            continue  # the real clips are of people who talk
         moves = take.motion
         truth = measure(person(seed, "train", take.person), moves.pose, moves.expression, moves.eyes, 256)
         track = Track(
@@ -67,15 +66,15 @@ def puppet_tracks(people: int, clips: int, seed: int) -> list[Track]:
             pose=moves.pose.astype(np.float64),
             gaze=np.concatenate([moves.eyes[:, :2], truth.openings], 1).astype(np.float64),
             lips=truth.lips.astype(np.float64),
-            waveform=take.sound.waveform,
+            waveform=take.audio.waveform,
         )
         tracks.append(as_measured(track, np.random.default_rng([seed, index])))
     return tracks
 
 
 def of_people(tracks: list[Track]) -> dict:
-    """Returns statistics: name -> one value per person; spectrum: density [people, F, 3]; distributions: name ->
-    density [people, bins]; noise: name -> median person's."""
+    """statistics: name -> one value per person; spectrum: density [people, F, 3]; distributions: name -> density
+    [people, bins]; noise: name -> median person's."""
     groups: dict[str, list[Track]] = {}
     for track in tracks:
         groups.setdefault(track.person, []).append(track)
@@ -97,12 +96,12 @@ def of_people(tracks: list[Track]) -> dict:
 
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The share [bins] of the frames per unit; values beyond the edges count in the last bins."""
+    """[bins]: share of the frames per unit; what lies beyond the edges counts in the last bins."""
     return np.histogram(np.clip(values, edges[0], edges[-1] - 1e-9), edges, density=True)[0]
 
 
 def table(puppets: dict, real: dict | None) -> list[dict]:
-    """Returns one row per statistic: quantiles of the people and of the puppets, and the verdict."""
+    """One row per statistic: quantiles of the people and of the puppets, and the verdict."""
     rows = []
     for name, values in puppets["statistics"].items():
         row: dict = {"name": name, "puppets": [float(q) for q in np.nanpercentile(values, (25, 50, 75))]}
@@ -114,7 +113,6 @@ def table(puppets: dict, real: dict | None) -> list[dict]:
 
 
 def show(rows: list[dict]) -> None:
-    """Prints the table."""
     for row in rows:
         puppets = "{:8.3g} {:8.3g} {:8.3g}".format(*row["puppets"])
         real = "{:8.3g} {:8.3g} {:8.3g} {:8.3g} {:8.3g}".format(*row["real"]) if "real" in row else ""
@@ -123,7 +121,7 @@ def show(rows: list[dict]) -> None:
 
 
 def figure(path: Path, rows: list[dict], puppets: dict, real: dict) -> None:
-    """Plots spectra of head velocity, distributions over frames and, per statistic, over people."""
+    """Spectra of head velocity, distributions over frames and, per statistic, over people."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -174,13 +172,13 @@ def figure(path: Path, rows: list[dict], puppets: dict, real: dict) -> None:
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, help="clip records of real people")
     parser.add_argument("--people", type=int, default=40, help="puppets (default: 40)")
     parser.add_argument("--clips", type=int, default=4, help="clips of each (default: 4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file to write the table to")
-    parser.add_argument("--figure", type=Path, help="PNG to write, with --real")
+    parser.add_argument("--figure", type=Path, help="PNG to draw, with --real")
     args = parser.parse_args()
     puppets = of_people(puppet_tracks(args.people, args.clips, args.seed))
     real = of_people(real_tracks(args.real)) if args.real else None
@@ -196,7 +194,7 @@ def main() -> None:
         groups = {"puppets": puppets} | ({"real": real} if real is not None else {})
         sizes = {n: {k: g[k] for k in ("people", "clips", "minutes", "noise")} for n, g in groups.items()}
         rounded = json.loads(json.dumps({"rows": rows, **sizes}), parse_float=lambda text: float(f"{float(text):.4g}"))
-        write_json(args.json, rounded)
+        args.json.write_text(json.dumps(rounded, indent=1) + "\n")
     if args.figure and real is not None:
         figure(args.figure, rows, puppets, real)
 

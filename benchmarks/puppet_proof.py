@@ -1,22 +1,24 @@
-"""Checks of the puppet corpus: python -m benchmarks.puppet_proof [--json OUT].
+"""Measured properties of the puppet corpus: python -m benchmarks.puppet_proof [--json OUT].
 
   closure    at the contact frame of every p, b and m of test clips, the measured lip aperture is that of a closed mouth
   probes     a linear probe, on held-out people: each viseme against all other phones; open against close vowels
              (aperture), rounded against spread ones (rounding). From lips [3] and their squares, from the lip
              factor's coefficients, and from the mouth's pixels
-  landmarks  MediaPipe's landmarker finds a face in the rendered head, in frames of speech clips at 256 px
+  landmarks  MediaPipe's landmarker finds the rendered head as a face, in frames of speech clips at 256 px
 
-Everything is sampled with the corpus's default seed; the probes are fitted on people and sentences of the train split
-and scored on those of the test split. Takes about three minutes on one core.
+Everything uses the corpus's default seed; the probes are fitted on people and sentences of the train split and
+scored on those of the test split. Takes about three minutes on one core.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import make_parser, print_json, write_json
 from data_pipelines.puppet.corpus.build import person
 from data_pipelines.puppet.corpus.clips import Take, speech_clip
 from data_pipelines.puppet.corpus.plan import Parameters
@@ -24,13 +26,14 @@ from data_pipelines.puppet.motion.articulation import contact_frame
 from data_pipelines.puppet.render.renderer import Renderer, measure
 from demo_jax.faces.landmarker import FaceFinder
 from demo_jax.factors import columns_of
+from demo_jax.media.files import write_atomically
 
 SEED = 0
 CLOSED = 0.01  # of the eye span; an open [a] is about 0.3
-MOUTH = (24, 16)  # pixels, width x height, of the mouth's image for the probe
+MOUTH = (24, 16)  # pixels, width x height, of the probe's image of the mouth
 
 BILABIAL = "pbm"
-CONTRASTS = {  # first letters of the IPA symbols -> what they are separated from, "" for every other phone
+CONTRASTS = {  # first letters of the IPA symbols -> what they are distinguished from, "" for every other phone
     "bilabial": (BILABIAL, ""), "labiodental": ("fvʋɱ", ""), "open vowel": ("aɑæʌɐ", ""), "spread vowel": ("iɪeɛ", ""),
     "rounded": ("uʊoɔyøœʏw", ""), "sibilant": ("szʃʒɕʑʂʐ", ""), "open against close vowels": ("aɑæ", "iɪuʊyʏɨʉ"),
     "rounded against spread vowels": ("uʊoɔyøœʏ", "iɪeɛ"),
@@ -38,32 +41,31 @@ CONTRASTS = {  # first letters of the IPA symbols -> what they are separated fro
 
 
 def takes(split: str, number: int) -> list[Take]:
-    """Returns the first clips of a split with speech, one person each as far as there are enough."""
+    """The first speech clips of a split that have speech in them, with one person each as far as there are enough."""
     people = Parameters().people_in(split)
     clips = (speech_clip(SEED, split, index, people) for index in range(2 * number))
-    return [take for take in clips if take.sound.phonemes][:number]
+    return [take for take in clips if take.audio.phonemes][:number]
 
 
 def closure(clips: list[Take], split: str) -> dict:
-    """Returns the share of contact frames with closed lips, and the largest aperture at one."""
     contacts = []
     for take in clips:
         moves = take.motion
         lips = measure(person(SEED, split, take.person), moves.pose, moves.expression, moves.eyes, 64).lips
-        for phone, (start, end) in zip(take.sound.phonemes, take.sound.times.tolist(), strict=True):
+        for phone, (start, end) in zip(take.audio.phonemes, take.audio.times.tolist(), strict=True):
             if phone[0] in BILABIAL:
                 contacts.append(lips[contact_frame(start, end, moves.frames), 0])
     return {"contacts": len(contacts), "closed": float(np.mean(np.array(contacts) < CLOSED)), "worst": max(contacts)}
 
 
 def samples(clips: list[Take], split: str, size: int = 128) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Returns features by name, each [N, .], of the middle frames of all phones, and the phones' first letters [N]."""
+    """The middle frames of all phones: features by name, each [N, .], and the phones' first letters [N]."""
     import cv2
 
     lips, coefficients, pixels, letters = [], [], [], []
     for take in clips:
         who, moves = person(SEED, split, take.person), take.motion
-        phones = zip(take.sound.phonemes, take.sound.times.tolist(), strict=True)
+        phones = zip(take.audio.phonemes, take.audio.times.tolist(), strict=True)
         labels = {contact_frame(*span, moves.frames): phone[0] for phone, span in phones}
         frames = np.array(sorted(labels))
         part = (moves.pose[frames], moves.expression[frames], moves.eyes[frames])
@@ -82,8 +84,7 @@ def samples(clips: list[Take], split: str, size: int = 128) -> tuple[dict[str, n
 
 
 def probe(train: np.ndarray, is_one: np.ndarray, test: np.ndarray, truth: np.ndarray) -> dict:
-    """Returns area under the ROC curve and balanced accuracy of ridge regression on the label, with equal weight for
-    both classes."""
+    """Ridge regression on the label, both classes weighing the same -> area under the ROC curve, balanced accuracy."""
     mean, scale = train.mean(0), train.std(0) + 1e-9
     a, b = (np.c_[(x - mean) / scale, np.ones(len(x))] for x in (train, test))
     weight = np.where(is_one, 0.5 / is_one.mean(), 0.5 / (1 - is_one.mean()))[:, None]
@@ -98,10 +99,9 @@ def probe(train: np.ndarray, is_one: np.ndarray, test: np.ndarray, truth: np.nda
 
 
 def probes(train: list[Take], test: list[Take]) -> dict:
-    """Returns the probe's figures by contrast and feature."""
     (features, letters), (features_, letters_) = samples(train, "train"), samples(test, "test")
 
-    def separated(ones: str, zeros: str) -> dict:
+    def scores(ones: str, zeros: str) -> dict:
         def sides(of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             is_one = np.isin(of, list(ones))
             return is_one, is_one | np.isin(of, list(zeros)) if zeros else np.ones(len(of), bool)
@@ -109,11 +109,10 @@ def probes(train: list[Take], test: list[Take]) -> dict:
         (one, used), (one_, used_) = sides(letters), sides(letters_)
         return {name: probe(x[used], one[used], features_[name][used_], one_[used_]) for name, x in features.items()}
 
-    return {name: separated(*contrast) for name, contrast in CONTRASTS.items()}
+    return {name: scores(*contrast) for name, contrast in CONTRASTS.items()}
 
 
 def landmarker(clips: list[Take], split: str, each: int, size: int = 256) -> dict:
-    """Returns the share of `each` frames per clip in which a face is found, and the missed frames by person."""
     found, expected = 0, 0
     missed: dict[str, int] = {}
     with FaceFinder() as finder:
@@ -129,7 +128,7 @@ def landmarker(clips: list[Take], split: str, each: int, size: int = 256) -> dic
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=50, help="test clips; the probes are fitted on twice as many")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
@@ -141,9 +140,10 @@ def main() -> None:
         ("landmarker_256px", lambda: landmarker(test, "test", each=10)),
     ):
         result[name] = figures()
-        print_json(name, result[name])
+        sys.stdout.write(f"{name}: {json.dumps(result[name], indent=1, default=float)}\n")
+        sys.stdout.flush()
     if args.json:
-        write_json(args.json, result)
+        write_atomically(args.json, (json.dumps(result, indent=1, default=float) + "\n").encode())
 
 
 if __name__ == "__main__":

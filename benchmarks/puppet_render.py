@@ -1,11 +1,13 @@
-"""Puppet frames per second: python -m benchmarks.puppet_render [--out FILE.json] [--frames 24] [--repeats 5].
+"""Puppet frames a second: python -m benchmarks.puppet_render [--out FILE.json] [--frames 24] [--repeats 5].
 
-On one core, in processor time, which does not depend on other programs; and with one process per core, each rendering
-its own identity, in wall time. Medians over the repeats.
+On one core, by the processor's time, which other programs do not lengthen; and with one process per core, each drawing
+its own identity, by the clock. Medians over the repeats.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import multiprocessing
 import os
 import platform
@@ -15,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import make_parser, processor, write_json
 from data_pipelines.puppet.person.identity import random_identity
 from data_pipelines.puppet.render.renderer import Renderer
 
@@ -23,25 +24,26 @@ SIZES = (64, 128, 256, 512)
 
 
 def machine() -> str:
-    """Returns the processor's name and the number of its cores that this process may use."""
-    return f"{processor() or platform.processor()}, {cores()} cores, Python {platform.python_version()}"
+    """The processor's name and the number of its cores that this process may use."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {cores()} cores, Python {platform.python_version()}"
 
 
 def cores() -> int:
-    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def motion(frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns random motion of head, face and eyes: pose [T, 6], expression [T, 52], eyes [T, 3]."""
+    """Returns tracks of a head that turns, speaks and looks around: pose [T, 6], expression [T, 52], eyes [T, 3]."""
     rng = np.random.default_rng(0)
     pose = rng.normal(0.0, 8.0, (frames, 6)) * [1, 1, 0.5, 0.003, 0.003, 0.0] + [0, 0, 0, 0, 0, np.log(2.1)]
     return pose, rng.uniform(0.0, 0.3, (frames, 52)), rng.normal(0.0, 6.0, (frames, 3))
 
 
 def seconds(seed: int, size: int, frames: int, repeats: int, alone: bool) -> tuple[float, list[float]]:
-    """Returns the seconds to set up one identity's renderer, and those of rendering the frames in each repeat; compiled
-    code is loaded before."""
+    """Of setting up one identity's renderer, and of drawing the frames, each repeat; compiled code is loaded before."""
     clock = time.process_time if alone else time.perf_counter
     tracks = motion(frames)
     identity = random_identity(np.random.default_rng(seed))
@@ -58,8 +60,7 @@ def seconds(seed: int, size: int, frames: int, repeats: int, alone: bool) -> tup
 
 
 def measured(size: int, frames: int, repeats: int, workers: int) -> dict[str, float]:
-    """Returns the frames per second of `workers` processes together, and the milliseconds to set up a renderer;
-    medians."""
+    """Frames a second of `workers` processes together, medians; setting up a renderer, milliseconds."""
     jobs = [(seed, size, frames, repeats, workers == 1) for seed in range(workers)]
     if workers == 1:
         runs = [seconds(*jobs[0])]
@@ -72,8 +73,8 @@ def measured(size: int, frames: int, repeats: int, workers: int) -> dict[str, fl
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("--frames", type=int, default=24, help="rendered in one call (default: 24)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=24, help="frames rendered in one call (default: 24)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="JSON file to write as well")
     args = parser.parse_args()
@@ -87,7 +88,7 @@ def main() -> None:
                 f"{size} px, {workers} processes: {result['frames_per_second']} frames/s, setup {result['setup_ms']} ms"
             )
     if args.out:
-        write_json(args.out, {"machine": machine(), "results": results})
+        args.out.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

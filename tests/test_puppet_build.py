@@ -1,4 +1,4 @@
-"""The builder: what a corpus consists of, processes that die with their parent, resuming, refusals."""
+"""The builder: the plan of a corpus, workers that exit with their parent, resuming, invalid arguments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from demo_jax.factors import ARKIT_INDEX
 TINY = Parameters(hours=0.0015, size=32, people=(2, 1, 1), set_frames=2, set_share=0.1)
 
 
-def test_the_default_corpus_has_what_it_promises():
+def test_the_default_corpus_has_the_planned_frames_people_and_voices():
     parameters = Parameters()
     jobs = parameters.jobs()
     assert sum(parameters.people) >= 300 and parameters.people_in("test") == 50
@@ -49,36 +49,36 @@ def test_the_default_corpus_has_what_it_promises():
     assert all(len({(j.split, j.index % parameters.people_in(j.split)) for j in g}) == 1 for g in groups)
 
 
-def test_clips_are_as_long_and_as_many_tongued_as_planned():
+def test_clips_have_the_planned_lengths_and_languages():
     parameters = Parameters()
     takes = [speech_clip(0, "train", index, 230) for index in range(300, 364)]
     seconds = np.array([t.motion.frames / 25 for t in takes])
     assert seconds.min() >= 4 and seconds.max() <= 12.1
     # Of 64 clips with a standard deviation of 1.7 s, the mean is within 0.7 s of the planned one.
     assert seconds.mean() * 25 == pytest.approx(parameters.jobs()[0].frames(parameters), abs=0.7 * 25)
-    assert {t.sound.language for t in takes} == {"en", "de", "fr", "es", "it", "pt", "pl", "nl", ""}
-    silent = [t for t in takes if not t.sound.phonemes]
+    assert {t.audio.language for t in takes} == {"en", "de", "fr", "es", "it", "pt", "pl", "nl", ""}
+    silent = [t for t in takes if not t.audio.phonemes]
     assert len(silent) == 2 and all(t.motion.expression[:, ARKIT_INDEX["jawOpen"]].max() < 0.2 for t in silent)
-    gaps = [np.diff(t.sound.times.reshape(-1))[1::2].max() for t in takes if t.sound.phonemes]
+    gaps = [np.diff(t.audio.times.reshape(-1))[1::2].max() for t in takes if t.audio.phonemes]
     assert np.mean(np.array(gaps) > 0.25) > 0.5  # most clips have a pause
-    assert all((t.sound.times[1:, 0] >= t.sound.times[:-1, 1] - 1e-4).all() for t in takes)
+    assert all((t.audio.times[1:, 0] >= t.audio.times[:-1, 1] - 1e-4).all() for t in takes)
 
 
-def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean_sound(monkeypatch):
+def test_only_training_clips_are_augmented_and_their_motion_is_that_of_the_clean_audio(monkeypatch):
     from data_pipelines.puppet.corpus import clips
 
     drawn = [is_augmented(0, "train", index) for index in range(400)]
     assert np.mean(drawn) == pytest.approx(AUGMENTED_SHARE, abs=0.08)  # 3 sigma of 400 draws, less the idle ones
     assert not any(is_augmented(0, split, index) for split in ("val", "test") for index in range(100))
     index = drawn.index(True)
-    heard = speech_clip(0, "train", index, 4)
+    augmented = speech_clip(0, "train", index, 4)
     monkeypatch.setattr(clips, "is_augmented", lambda *_: False)
     clean = speech_clip(0, "train", index, 4)
-    assert heard.sound.waveform.tobytes() != clean.sound.waveform.tobytes() == clean.context.tobytes()
-    assert heard.context.tobytes() == heard.sound.waveform.tobytes()  # what the features are made of
+    assert augmented.audio.waveform.tobytes() != clean.audio.waveform.tobytes() == clean.context.tobytes()
+    assert augmented.context.tobytes() == augmented.audio.waveform.tobytes()  # what the features are made of
     for name in ("pose", "eyes", "expression"):
-        assert getattr(heard.motion, name).tobytes() == getattr(clean.motion, name).tobytes()
-    assert heard.sound.times.tobytes() == clean.sound.times.tobytes()
+        assert getattr(augmented.motion, name).tobytes() == getattr(clean.motion, name).tobytes()
+    assert augmented.audio.times.tobytes() == clean.audio.times.tobytes()
 
 
 _SCRIPT = """
@@ -127,7 +127,7 @@ def _contents(folder: Path) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_in_other_processes_it_is_the_same_corpus(tmp_path, capsys):
+def test_a_corpus_killed_and_resumed_in_other_processes_is_the_same(tmp_path, capsys):
     flags = ["--hours", "0.0015", "--size", "32", "--people", "2,1,1", "--set-frames", "2", "--set-share", "0.1"]
     folder, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "data_pipelines.puppet", "--out", folder, *flags, "--workers", "2"]
@@ -154,7 +154,7 @@ def test_killed_and_resumed_in_other_processes_it_is_the_same_corpus(tmp_path, c
     assert not list(folder.glob("*/clips/.*"))
 
 
-def test_a_full_disk_is_noticed_before_anything_is_made(tmp_path, capsys, monkeypatch):
+def test_a_full_disk_is_detected_before_anything_is_written(tmp_path, capsys, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(builder, "_trial", lambda parameters: (0.3, 0.02, 12_000.0))
     monkeypatch.setattr(builder.shutil, "disk_usage", lambda folder: usage(10**10, 10**10, 10**8))
@@ -170,7 +170,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(builder, "run_all", interrupted)
     assert main(["--out", str(tmp_path), "--hours", "0.001", "--people", "1,1,1"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: the same command goes on")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: run the same command again to resume")
 
 
 def test_no_workers_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""The puppet corpus as it lies on disk: records, sets, splits, resume, closure of the lips in the measured mouth."""
+"""The puppet corpus on disk: records, sets, splits, resume, closure of the lips in the measured mouth."""
 
 from __future__ import annotations
 
@@ -49,30 +49,30 @@ def _speech(folder: Path, split: str) -> dict[str, list[ClipRecord]]:
     return out
 
 
-def test_a_clip_is_its_pieces(corpus):
+def test_a_clip_is_the_join_of_its_segments(corpus):
     clips = _speech(corpus, "train")
     assert clips
-    for index, pieces in enumerate(clips.values()):
+    for index, segments in enumerate(clips.values()):
         take = speech_clip(SMALL.seed, "train", index, 3)
-        assert [p.piece for p in pieces] == list(range(len(pieces)))
-        assert 4 <= sum(p.length for p in pieces) / FPS <= 12.5
-        assert max(p.length for p in pieces) - min(p.length for p in pieces) <= 1
+        assert [p.piece for p in segments] == list(range(len(segments)))
+        assert 4 <= sum(p.length for p in segments) / FPS <= 12.5
+        assert max(p.length for p in segments) - min(p.length for p in segments) <= 1
         for name in ("pose", "expression"):
-            whole = np.concatenate([getattr(p, name) for p in pieces])
+            whole = np.concatenate([getattr(p, name) for p in segments])
             assert whole.tobytes() == getattr(take.motion, name).tobytes()
-        assert np.concatenate([p.waveform for p in pieces]).tobytes() == take.sound.waveform.tobytes()
-        assert np.concatenate([p.features["logmel"] for p in pieces]).shape[0] == take.motion.frames
-        # A phoneme that a cut divides is in both pieces: together they last as long as in the whole.
-        lasted = sum(float(np.diff(p.phoneme_times).sum()) for p in pieces)
-        assert lasted == pytest.approx(float(np.diff(take.sound.times).sum()), abs=1e-3)
+        assert np.concatenate([p.waveform for p in segments]).tobytes() == take.audio.waveform.tobytes()
+        assert np.concatenate([p.features["logmel"] for p in segments]).shape[0] == take.motion.frames
+        # A phoneme divided by a cut is in both segments: together they last as long as in the whole.
+        lasted = sum(float(np.diff(p.phoneme_times).sum()) for p in segments)
+        assert lasted == pytest.approx(float(np.diff(take.audio.times).sum()), abs=1e-3)
 
 
 def test_features_are_those_of_the_whole_clip(corpus):
     from demo_jax.audio.log_mel import LogMel
 
-    pieces = next(iter(_speech(corpus, "test").values()))
-    whole = LogMel()(np.concatenate([p.waveform for p in pieces]))
-    np.testing.assert_array_equal(np.concatenate([p.features["logmel"] for p in pieces]), whole)
+    segments = next(iter(_speech(corpus, "test").values()))
+    whole = LogMel()(np.concatenate([p.waveform for p in segments]))
+    np.testing.assert_array_equal(np.concatenate([p.features["logmel"] for p in segments]), whole)
 
 
 def test_gaze_agrees_with_eye_look_everywhere(corpus):
@@ -98,7 +98,7 @@ def test_every_bilabial_closes_the_measured_lips():
             open_mouth.append(lips[:, 0].max())
             contacts += [
                 lips[contact_frame(start, end, moves.frames), 0]
-                for phoneme, (start, end) in zip(take.sound.phonemes, take.sound.times, strict=True)
+                for phoneme, (start, end) in zip(take.audio.phonemes, take.audio.times, strict=True)
                 if phoneme in ("p", "b", "m")
             ]
     assert len(contacts) > 60
@@ -145,11 +145,11 @@ def test_splits_share_no_identity(corpus):
         assert not people[first] & people[second] and not names[first] & names[second]
 
 
-def test_tracks_and_sound_depend_on_the_seed_alone():
+def test_tracks_and_audio_depend_on_the_seed_alone():
     def digest(seed: int) -> list[bytes]:
         takes = [speech_clip(seed, "val", 3, 4), *probe_set(seed, "val", 1, 4, 8)]
         return [
-            b"".join(a.tobytes() for a in (t.motion.pose, t.motion.eyes, t.motion.expression, t.sound.waveform))
+            b"".join(a.tobytes() for a in (t.motion.pose, t.motion.eyes, t.motion.expression, t.audio.waveform))
             for t in takes
         ]
 
@@ -165,7 +165,7 @@ def _contents(path: Path) -> dict[str, bytes]:
         return {name: arrays[name].tobytes() for name in arrays.files}
 
 
-def test_resume_makes_what_is_missing_and_nothing_else(corpus):
+def test_resume_generates_only_the_missing_records(corpus):
     job = BuildTask(split="val", kind="speech", index=0)
     clips = corpus / "val" / "clips"
     before = {p: (p.stat().st_mtime_ns, _contents(p)) for p in sorted(corpus.glob("*/clips/*.npz"))}
@@ -190,14 +190,14 @@ def test_another_corpus_is_not_mixed_in(corpus):
 
 
 def test_cut_keeps_phonemes_in_time():
-    sound = speech_clip(0, "val", 0, 1).sound
-    part = cut(sound, 30, 20)
+    audio = speech_clip(0, "val", 0, 1).audio
+    part = cut(audio, 30, 20)
     assert len(part.waveform) == 20 * SAMPLES_PER_FRAME
     assert part.times.min() >= 0 and part.times.max() <= 20 / FPS + 1e-6
-    first = next(i for i, t in enumerate(sound.times) if t[1] > 30 / FPS + 1e-6)
-    assert part.phonemes == sound.phonemes[first : first + len(part.phonemes)]
+    first = next(i for i, t in enumerate(audio.times) if t[1] > 30 / FPS + 1e-6)
+    assert part.phonemes == audio.phonemes[first : first + len(part.phonemes)]
     np.testing.assert_allclose(
-        part.times[1:-1], sound.times[first + 1 : first + len(part.phonemes) - 1] - 1.2, atol=1e-5
+        part.times[1:-1], audio.times[first + 1 : first + len(part.phonemes) - 1] - 1.2, atol=1e-5
     )
 
 

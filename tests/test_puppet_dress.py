@@ -1,4 +1,4 @@
-"""What puppets wear, measured in pixels: faces stay readable, beards move with the jaw, people differ."""
+"""Outfits, measured in pixels: faces stay readable, beards move with the jaw, people differ."""
 
 import collections
 import dataclasses
@@ -12,7 +12,7 @@ from data_pipelines.puppet.dress.accessories import glasses
 from data_pipelines.puppet.dress.backdrop import BACKDROPS, background
 from data_pipelines.puppet.dress.beard import BEARDS, beard, density
 from data_pipelines.puppet.dress.hair import CUTS, hair
-from data_pipelines.puppet.dress.outfit import dressed
+from data_pipelines.puppet.dress.outfit import outfit_mesh
 from data_pipelines.puppet.person import identity_sampling
 from data_pipelines.puppet.person.deform import deformed_heads, neutral_head
 from data_pipelines.puppet.person.head import Region, puppet_head
@@ -33,9 +33,9 @@ def turned(yaw: float, pitch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def seen(identity: Identity, poses: np.ndarray, *groups: tuple[Region, ...], jaw: float = 0.0) -> list[np.ndarray]:
-    """For each group of the head's regions [2, T]: pixels that show it, without and with what is worn.
+    """Returns [2, T] for each group of the head's regions: the pixels that show it, without and with the outfit.
 
-    It is painted white in a black picture; without what is worn, its triangles and the body's are left out.
+    The group is white in a black image; the count without the outfit leaves out its triangles.
     """
     head = puppet_head()
     renderer = Renderer(identity, 80, 2)
@@ -45,15 +45,15 @@ def seen(identity: Identity, poses: np.ndarray, *groups: tuple[Region, ...], jaw
     expression[:, ARKIT_INDEX["jawOpen"]] = jaw
     motion = poses, expression, np.zeros((len(poses), 3))
 
-    def picture(regions: tuple[Region, ...]) -> np.ndarray:
+    def image(regions: tuple[Region, ...]) -> np.ndarray:
         renderer.albedo = np.zeros_like(renderer.albedo)
         renderer.albedo[renderer.region == Region.GLASS] = 1.0  # clear
         renderer.albedo[: len(head.mean)][np.isin(head.region, regions)] = 1.0
         return renderer.render(*motion).astype(int).sum(-1)
 
     def pixels() -> list[np.ndarray]:
-        black = picture(())
-        return [(picture(group) - black > 40).sum((1, 2)) for group in groups]
+        black = image(())
+        return [(image(group) - black > 40).sum((1, 2)) for group in groups]
 
     covered = pixels()
     keep = (renderer.triangles < len(head.mean)).all(-1)
@@ -73,7 +73,7 @@ def test_an_aspect_does_not_depend_on_how_much_another_draws(monkeypatch: pytest
     before = [drawn(seed) for seed in range(6)]
     plain = identity_sampling.clothes
 
-    def wasteful(rng: np.random.Generator, who: identity_sampling.Person) -> dict:
+    def wasteful(rng: np.random.Generator, who: identity_sampling.Traits) -> dict:
         rng.uniform(size=17)
         return plain(rng, who)
 
@@ -131,29 +131,29 @@ def test_parts_are_valid(crowd: list[Identity]) -> None:
     head = puppet_head()
     largest = 0
     for identity in crowd[:30]:
-        worn = dressed(identity)
-        number = len(worn.points)
+        mesh = outfit_mesh(identity)
+        number = len(mesh.points)
         largest = max(largest, number)
-        for values in (worn.region, worn.shade, worn.follow, worn.carrier):
+        for values in (mesh.region, mesh.shade, mesh.follow, mesh.carrier):
             assert values.shape == (number,)
-        assert np.isfinite(worn.points).all() and worn.triangles.min() >= 0 and worn.triangles.max() < number
-        assert set(np.unique(worn.region)) <= set(Region)
-        assert worn.carrier.min() >= -1 and worn.carrier.max() < len(head.mean)
-        assert worn.shade.min() > 0 and worn.shade.max() <= 2.0
-        assert worn.follow.min() >= 0 and worn.follow.max() <= 1
-        assert (worn.follow[worn.carrier >= 0] == 1).all()
+        assert np.isfinite(mesh.points).all() and mesh.triangles.min() >= 0 and mesh.triangles.max() < number
+        assert set(np.unique(mesh.region)) <= set(Region)
+        assert mesh.carrier.min() >= -1 and mesh.carrier.max() < len(head.mean)
+        assert mesh.shade.min() > 0 and mesh.shade.max() <= 2.0
+        assert mesh.follow.min() >= 0 and mesh.follow.max() <= 1
+        assert (mesh.follow[mesh.carrier >= 0] == 1).all()
     assert largest < 9000
 
 
 @pytest.mark.parametrize("style", sorted(set(CUTS) - {"bald"}))
 def test_every_haircut_covers_the_crown_and_not_the_face(style: str) -> None:
     identity = drawn(3, hair_style=style, headwear="none")
-    worn, points = hair(identity), neutral_head(identity)
+    mesh, points = hair(identity), neutral_head(identity)
     marks = points[puppet_head().landmarks]
-    assert len(worn.points) > 1000 and (worn.region == Region.HAIR).mean() > 0.9
-    before = worn.points[worn.points[:, 2] > 0.30]
+    assert len(mesh.points) > 1000 and (mesh.region == Region.HAIR).mean() > 0.9
+    before = mesh.points[mesh.points[:, 2] > 0.30]
     assert before[:, 1].min() > marks[17:27, 1].max() + 0.01  # the forehead's hair ends above the brows
-    assert worn.points[:, 1].max() > 0.6 or style == "receding"
+    assert mesh.points[:, 1].max() > 0.6 or style == "receding"
 
 
 EYES, LIPS = (Region.IRIS, Region.PUPIL), (Region.LIP,)
@@ -178,20 +178,20 @@ def test_no_hair_pokes_through_the_face_of_a_turned_head() -> None:
 @pytest.mark.parametrize("style", ["moustache", "goatee", "short beard", "full beard", "long beard"])
 def test_beards_follow_the_jaw_and_leave_the_lips_free(style: str) -> None:
     identity = drawn(11, beard_style=style)
-    worn, head = beard(identity), puppet_head()
-    assert (worn.carrier >= 0).all() and len(worn.points) > 20
+    mesh, head = beard(identity), puppet_head()
+    assert (mesh.carrier >= 0).all() and len(mesh.points) > 20
     expression = np.zeros((1, 52))
     expression[0, ARKIT_INDEX["jawOpen"]] = 1.0
     rest = neutral_head(identity)
     moved = deformed_heads(rest, expression, np.zeros((1, 3)))[0] - rest
-    fall = -moved[worn.carrier, 1]
+    fall = -moved[mesh.carrier, 1]
     chin = -moved[head.landmarks[8], 1]
     assert chin > 0.1
     if style == "moustache":
         assert np.median(fall) < 0.4 * chin
     else:
         assert fall.max() > 0.9 * chin
-    assert not np.isin(head.region[worn.carrier], (Region.LIP, Region.MOUTH)).any()
+    assert not np.isin(head.region[mesh.carrier], (Region.LIP, Region.MOUTH)).any()
     lips = rest[head.region == Region.LIP]
     assert density(identity, lips, rest[head.landmarks]).max() < 0.25
 
@@ -203,13 +203,13 @@ def test_a_beard_hides_neither_lips_nor_teeth() -> None:
             assert free[0] > 5 and covered[0] >= 0.9 * free[0] - 1
 
 
-def test_glasses_rest_before_the_eyes_and_reach_the_ears() -> None:
+def test_glasses_lie_in_front_of_the_eyes_and_reach_the_ears() -> None:
     head = puppet_head()
     for seed in range(5):
         identity = drawn(seed, glasses="round")
-        worn, points = glasses(identity), neutral_head(identity)
+        mesh, points = glasses(identity), neutral_head(identity)
         eye, ear = points[head.eye_centres[0]], points[head.landmarks[16]]
-        frame = worn.points[worn.region == Region.FRAME]
+        frame = mesh.points[mesh.region == Region.FRAME]
         before = frame[np.abs(frame[:, 0] - eye[0]) < 0.10]
         assert before[:, 2].min() > points[head.lids, 2].max()  # in front of the lids
         assert np.abs(frame - ear).sum(-1).min() < 0.15

@@ -1,4 +1,4 @@
-"""The puppet's head: its mesh is whole and symmetric, lips seal, lids cover, directions do what they are named."""
+"""The puppet's head: its mesh is whole and symmetric, lips seal, lids cover, directions have the named effect."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_face_is_watertight_but_for_the_lids_edges_on_the_eyeballs() -> None
     assert volume > 0.5  # outwards
 
 
-def test_landmarks_are_vertices_exactly_where_the_sculptor_put_them() -> None:
+def test_landmarks_are_vertices_at_exact_places_of_the_mean_head() -> None:
     head = puppet_head()
     points = head.mean * head.width + head.origin
     nose = np.array([[0, 0.03], [0, -0.03], [0, -0.09], [0, -0.160]])
@@ -127,7 +127,7 @@ def test_lips_seal_along_their_whole_line(seed: int) -> None:
 
 
 def coverage(identity: Identity, **values: float) -> np.ndarray:
-    """Rows of a 160 px frame in which an eyeball shows: painted white and black, the difference of the two pictures."""
+    """Rows of a 160 px frame in which an eyeball shows: painted white and black, the difference of the two images."""
     painted = Renderer(identity, 160)
     balls, shown = np.concatenate(puppet_head().eyeballs), []
     pose = np.zeros((1, 6))
@@ -228,7 +228,7 @@ MEASURES: dict[str, tuple[Callable[[np.ndarray], float], float]] = {
 
 
 @pytest.mark.parametrize("name", IDENTITY_NAMES)
-def test_each_identity_direction_moves_what_it_names(name: str) -> None:
+def test_each_identity_direction_has_the_named_effect(name: str) -> None:
     measure, least = MEASURES[name]
     low, high = neutral_head(drawn(0, **{name: -1.5})), neutral_head(drawn(0, **{name: 1.5}))
     assert measure(high) - measure(low) > least

@@ -1,17 +1,23 @@
-"""Head, eyes, lids and emotions of the puppets: deterministic, within human limits, and doing what they say."""
+"""Head, eyes, lids and emotions of the puppets: deterministic, within human limits, and with the named effects."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from data_pipelines.puppet.corpus.clips import manner
-from data_pipelines.puppet.motion import eyes as sight
+from data_pipelines.puppet.corpus.clips import person_styles
+from data_pipelines.puppet.motion import eyes as eye_motion
 from data_pipelines.puppet.motion import face_motion
-from data_pipelines.puppet.motion.articulation import Style, contact_frame, idle_lips, lip_curves, random_style
+from data_pipelines.puppet.motion.articulation import (
+    ArticulationStyle,
+    contact_frame,
+    idle_lips,
+    lip_curves,
+    random_articulation_style,
+)
 from data_pipelines.puppet.motion.emotion import EMOTION_TEMPO, FACES
 from data_pipelines.puppet.motion.head_motion import POSE_LIMITS, neck_shift
-from data_pipelines.puppet.motion.motion_style import Temperament, random_temperament
+from data_pipelines.puppet.motion.motion_style import MotionStyle, random_motion_style
 from data_pipelines.puppet.person.head import puppet_head
 from data_pipelines.puppet.person.identity import random_identity
 from data_pipelines.puppet.render.renderer import deformed_heads, measure, neutral_head
@@ -39,9 +45,9 @@ def _column(curves: np.ndarray, name: str) -> np.ndarray:
 def _speak(speech: Speech, seed: int = 4, emotion: str = "neutral", **options) -> face_motion.Motion:
     frames = int(np.ceil(speech.seconds * FPS)) + 10
     lips = lip_curves(speech.phonemes, speech.times, frames, stressed=speech.stressed)
-    sound = np.pad(speech.waveform, (0, frames * SAMPLES_PER_FRAME - len(speech.waveform)))
+    audio = np.pad(speech.waveform, (0, frames * SAMPLES_PER_FRAME - len(speech.waveform)))
     return face_motion.speech_motion(
-        np.random.default_rng(seed), lips, speech.times, speech.stressed, emotion, waveform=sound, **options
+        np.random.default_rng(seed), lips, speech.times, speech.stressed, emotion, waveform=audio, **options
     )
 
 
@@ -57,9 +63,9 @@ def test_motion_is_a_pure_function_of_its_seed(speech):
     assert _speak(speech, 5).pose.tobytes() != _speak(speech).pose.tobytes()
 
 
-def test_a_person_keeps_a_manner_and_people_differ():
-    people = [manner(0, "train", n) for n in range(40)]
-    assert people[3] == manner(0, "train", 3)
+def test_a_person_keeps_their_styles_and_people_differ():
+    people = [person_styles(0, "train", n) for n in range(40)]
+    assert people[3] == person_styles(0, "train", 3)
     assert len({style for style, _ in people}) == len({t for _, t in people}) == 40
     turns = np.array([t.turn for _, t in people])
     assert np.percentile(turns, 90) > 2.0 * np.percentile(turns, 10)
@@ -78,7 +84,12 @@ def test_every_bilabial_closes_in_every_language_and_style(language, rate):
         said = synthesise(text, VOICE_OF[language], rate)
         frames = int(np.ceil(said.seconds * FPS))
         lips = lip_curves(
-            said.phonemes, said.times, frames, stressed=said.stressed, style=random_style(rng), language=language[:2]
+            said.phonemes,
+            said.times,
+            frames,
+            stressed=said.stressed,
+            style=random_articulation_style(rng),
+            language=language[:2],
         )
         at = [
             contact_frame(s.start, s.end, frames)
@@ -102,18 +113,18 @@ def test_every_bilabial_closes_in_every_language_and_style(language, rate):
     assert contacts >= 8
 
 
-def test_sounds_differ_in_opening_width_and_rounding():
+def test_phones_differ_in_opening_width_and_rounding():
     """Measured on the face, as a record holds them: [T, 3] aperture, width, pucker."""
     identity = random_identity(np.random.default_rng(3))
-    sounds = ("m", "f", "a", "i", "u", "s", "ʃ")
+    phones = ("m", "f", "a", "i", "u", "s", "ʃ")
 
-    def middle(sound: str) -> np.ndarray:
-        between = lip_curves(("ə", sound, "ə"), np.array([[0.3, 0.4], [0.4, 0.52], [0.52, 0.62]]), 25)
+    def middle(phone: str) -> np.ndarray:
+        between = lip_curves(("ə", phone, "ə"), np.array([[0.3, 0.4], [0.4, 0.52], [0.52, 0.62]]), 25)
         frame = contact_frame(0.4, 0.52, 25)
         row = between[frame : frame + 1]
         return measure(identity, face_motion.REST_POSE[None], row, np.zeros((1, 3)), 64).lips[0]
 
-    m, f, a, i, u, s, sh = (middle(sound) for sound in sounds)
+    m, f, a, i, u, s, sh = (middle(phone) for phone in phones)
     assert m[0] < 0.005 < f[0] < 0.05 < i[0] < 0.7 * a[0]
     assert f[0] < s[0] < a[0]
     assert u[1] < i[1] - 0.05 and u[2] > i[2] + 0.25
@@ -164,14 +175,14 @@ def test_heads_nod_at_accents(speech):
     near[at] = True
     gain = []
     for seed in range(25):
-        nods = _speak(speech, seed, temperament=Temperament(nod=1.2)).pose[:, 1]
+        nods = _speak(speech, seed, motion_style=MotionStyle(nod=1.2)).pose[:, 1]
         nods = nods - gaussian_filter1d(nods, 12)
         gain.append(nods[near].mean() - nods[~near].mean())
     assert np.mean(gain) > 0.3 and np.mean(np.array(gain) > 0) > 0.8  # degrees
 
 
 def test_the_face_centre_follows_a_turn_of_the_neck():
-    person = Temperament(neck=0.5, nape=0.1)
+    person = MotionStyle(neck=0.5, nape=0.1)
     roll, yaw, pitch_ = (
         neck_shift(np.array([row], np.float64), person)[0] for row in ([0, 0, 10], [10, 0, 0], [0, 10, 0])
     )
@@ -184,16 +195,16 @@ def test_the_face_centre_follows_a_turn_of_the_neck():
 def test_saccades_follow_the_main_sequence_and_land_on_their_target():
     # Bahill et al. (1975): peak speeds of about 200-300 deg/s at 5 degrees and 350-600 at 20. The profile is a
     # smoothstep, whose peak is 1.5 times its mean.
-    peak = {a: 1.5 * a / sight.saccade_seconds(a) for a in (5.0, 20.0)}
+    peak = {a: 1.5 * a / eye_motion.saccade_seconds(a) for a in (5.0, 20.0)}
     assert 200 < peak[5.0] < 300 and 350 < peak[20.0] < 600
     rng, frames = np.random.default_rng(0), 100
-    looks = [
-        sight.Look(start=at, yaw=yaw, pitch=0.0, distance=d, away=d > 100)
+    fixations = [
+        eye_motion.Fixation(start=at, yaw=yaw, pitch=0.0, distance=d, away=d > 100)
         for at, yaw, d in ((0.0, 0.0, 80.0), (1.0, 15.0, 300.0), (2.0, -4.0, 80.0))
     ]
     pose = np.tile(face_motion.REST_POSE, (frames, 1)).astype(np.float64)
-    eyes, jumps = sight.gaze_track(rng, looks, pose, Temperament())
-    np.testing.assert_allclose(jumps, [[1.0, 15.0], [2.0, 19.0]], atol=1e-6)
+    eyes, saccades = eye_motion.gaze_track(rng, fixations, pose, MotionStyle())
+    np.testing.assert_allclose(saccades, [[1.0, 15.0], [2.0, 19.0]], atol=1e-6)
     for frame, yaw in ((20, 0.0), (27, 15.0), (45, 15.0), (53, -4.0), (90, -4.0)):
         assert abs(eyes[frame, 0] - yaw) < 0.6  # drift and microsaccades
     assert eyes[20, 2] > 3.0 > eyes[47, 2] + 1.0  # far things are seen with parallel eyes
@@ -201,7 +212,7 @@ def test_saccades_follow_the_main_sequence_and_land_on_their_target():
 
 
 def test_vergence_turns_both_eyes_to_the_nose():
-    assert 3.5 < sight.vergence(100) < sight.vergence(60) < 6.1
+    assert 3.5 < eye_motion.vergence(100) < eye_motion.vergence(60) < 6.1
     identity, still = random_identity(np.random.default_rng(1)), np.zeros((2, 52))
     points = deformed_heads(neutral_head(identity), still, np.array([[0, 0, 0], [0, 0, 8.0]]))
     look = face_motion.eye_look(np.array([[0, 0, 8.0]]))
@@ -217,8 +228,8 @@ def test_eyes_turn_against_the_head_while_they_rest():
     pose = np.tile(face_motion.REST_POSE, (frames, 1)).astype(np.float64)
     pose[:, 0] = np.linspace(-15, 15, frames)
     pose[:, 2] = 8.0
-    looks = [sight.Look(start=0.0, yaw=0.0, pitch=0.0, distance=80.0, away=False)]
-    eyes, _ = sight.gaze_track(np.random.default_rng(0), looks, pose, Temperament(hold=1.0))
+    fixations = [eye_motion.Fixation(start=0.0, yaw=0.0, pitch=0.0, distance=80.0, away=False)]
+    eyes, _ = eye_motion.gaze_track(np.random.default_rng(0), fixations, pose, MotionStyle(vor_gain=1.0))
     slope = np.polyfit(pose[:, 0], eyes[:, 0], 1)[0]
     assert -1.05 < slope < -0.9
     # What the eyes do in the head takes them back to the camera, whatever the roll.
@@ -245,7 +256,7 @@ def test_gaze_and_eye_look_agree():
 
 @pytest.mark.parametrize("emotion", EMOTIONS[1:])
 def test_speech_motion_is_plausible(speech, emotion):
-    moves = _speak(speech, emotion=emotion, temperament=random_temperament(np.random.default_rng(len(emotion))))
+    moves = _speak(speech, emotion=emotion, motion_style=random_motion_style(np.random.default_rng(len(emotion))))
     assert moves.expression.min() >= 0 and moves.expression.max() <= 1
     lips = lip_curves(speech.phonemes, speech.times, moves.frames, stressed=speech.stressed)
     np.testing.assert_array_equal(moves.expression[:, columns_of("lip")], lips[:, columns_of("lip")])
@@ -255,11 +266,11 @@ def test_speech_motion_is_plausible(speech, emotion):
     assert np.abs(np.diff(moves.pose[:, 3:], axis=0)).max() < 0.03
     # Between saccades the gaze rests: most frames move by less than a degree.
     assert np.median(np.abs(np.diff(moves.eyes, axis=0)).max(1)) < 1.0
-    assert np.abs(moves.eyes[:, :2]).max(0)[0] <= sight.GAZE_LIMITS[0] + 1e-4
+    assert np.abs(moves.eyes[:, :2]).max(0)[0] <= eye_motion.GAZE_LIMITS[0] + 1e-4
 
 
 @pytest.mark.parametrize("emotion", [e for e in FACES if e != "neutral"])
-def test_an_emotion_moves_what_it_names(speech, emotion):
+def test_an_emotion_has_the_named_effect(speech, emotion):
     shown, plain = (
         np.mean([_speak(speech, seed, name).expression.mean(0) for seed in range(6)], 0)
         for name in (emotion, "neutral")
@@ -285,11 +296,13 @@ def test_emotions_change_the_tempo():
     assert speed("sad") < 0.75 * speed("neutral") < speed("angry")
 
 
-def test_silence_is_alive_within_limits():
+def test_silent_people_move_within_limits():
     blinked, moved = 0, []
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        moves = face_motion.idle_motion(rng, 200, style=random_style(rng), temperament=random_temperament(rng))
+        moves = face_motion.idle_motion(
+            rng, 200, style=random_articulation_style(rng), motion_style=random_motion_style(rng)
+        )
         assert np.isfinite(moves.pose).all() and moves.frames == 200
         assert (np.abs(moves.pose - face_motion.REST_POSE).max(0) <= POSE_LIMITS + 8.0).all()  # and what the gaze adds
         assert moves.expression.min() >= 0 and moves.expression.max() <= 1
@@ -303,12 +316,12 @@ def test_silence_is_alive_within_limits():
     assert _column(lips, "mouthPressLeft").max() > 0.2 and _column(lips, "mouthShrugLower").max() > 0.1
     outside = [i for i, n in enumerate(ARKIT_NAMES) if FACTOR_OF[n] != "lip"]
     assert not lips[:, outside].any()
-    parted = lip_curves((), np.zeros((0, 2)), 20, style=Style(parted=0.05))
+    parted = lip_curves((), np.zeros((0, 2)), 20, style=ArticulationStyle(parted=0.05))
     np.testing.assert_allclose(_column(parted, "jawOpen"), 0.05, rtol=1e-3)
 
 
 def test_blinks_are_as_frequent_and_short_as_in_people():
-    lids = sight.blinks(np.random.default_rng(0), 25 * 600)
+    lids = eye_motion.blinks(np.random.default_rng(0), 25 * 600)
     closed = lids > 0.5
     starts = np.flatnonzero(closed[1:] & ~closed[:-1])
     assert 13 < len(starts) / 10 < 23  # a minute
@@ -319,31 +332,31 @@ def test_blinks_are_as_frequent_and_short_as_in_people():
     assert 0.4 < intervals.std() / intervals.mean() < 1.2  # neither a clock nor bursts
 
 
-def test_lids_fall_faster_than_they_rise():
+def test_lids_close_faster_than_they_open():
     """One blink, sampled at many phases of the frames."""
     rise, fall = [], []
     for phase in np.linspace(0, 1 / FPS, 40, endpoint=False):
-        lids = sight.lids_closing(np.random.default_rng(3), 40, np.array([0.5 + phase]))
+        lids = eye_motion.lids_closing(np.random.default_rng(3), 40, np.array([0.5 + phase]))
         bottom = int(lids.argmax())
         fall.append(np.clip(lids[:bottom], 0.05, None).size - np.flatnonzero(lids[: bottom + 1] > 0.05)[0])
         rise.append(np.flatnonzero(lids[bottom:] > 0.05)[-1])
     assert 1.3 * np.mean(fall) < np.mean(rise) < 8
 
 
-def test_blinks_come_at_the_ends_of_phrases_and_with_large_jumps(speech):
+def test_blinks_come_at_the_ends_of_phrases_and_with_large_saccades(speech):
     frames = int(np.ceil(speech.seconds * FPS))
-    heard = prosody(speech.waveform, speech.times, speech.stressed, frames)
+    found = prosody(speech.waveform, speech.times, speech.stressed, frames)
     jumps = np.array([[1.0, 25.0]])
-    times = [sight.blink_times(np.random.default_rng(i), frames, 18.0, heard, jumps) for i in range(300)]
+    times = [eye_motion.blink_times(np.random.default_rng(i), frames, 18.0, found, jumps) for i in range(300)]
     assert 15 < np.mean([len(t) for t in times]) / speech.seconds * 60 < 27
-    ends = [e for _, e in heard.phrases]
+    ends = [e for _, e in found.phrases]
     near_end = np.mean([np.abs(t[:, None] - ends).min() < 0.2 for t in times if len(t)])
     assert near_end > 0.7
     assert np.mean([(np.abs(t - 1.0) < 0.1).any() for t in times]) > 0.3
     assert min(np.diff(t).min() for t in times if len(t) > 1) > 0.3
 
 
-def test_wide_motion_covers_its_range_and_redraw_changes_one_factor():
+def test_wide_motion_covers_its_range_and_a_swap_changes_one_factor():
     lips = np.zeros((24, 52), np.float32)
     drawn = [face_motion.wide_motion(np.random.default_rng(i), lips) for i in range(200)]
     pose = np.concatenate([d.pose for d in drawn]) - face_motion.REST_POSE

@@ -1,4 +1,4 @@
-"""Probes: independent factors, frame by frame; found when asked for, seen by stage 1 and never by stage 2."""
+"""Probes: independent factors, frame by frame; found in the records, used by stage 1 and never by stage 2."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_probes_are_found_seen_and_not_encoded(folder):
+def test_stage_1_uses_probes_and_encode_skips_them(folder):
     assert [record.clip_id for record in probe_records(folder, "train")] == ["p0", "p1"]
     assert [segments[0].clip_id for segments in speech_clips(folder, "train")] == ["a", "b"]
     assert all(PROBE not in group for group in paired_groups(open_records(folder, "train")))

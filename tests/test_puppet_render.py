@@ -72,7 +72,7 @@ def renderer() -> Renderer:
     return Renderer(drawn_identity(), 192)
 
 
-def test_model_is_what_it_says() -> None:
+def test_the_model_has_the_documented_shapes() -> None:
     head = puppet_head()
     count = len(head.mean)
     assert head.expression_basis.shape == (52, count, 3) and head.identity_basis.shape[1:] == (count, 3)
@@ -96,7 +96,7 @@ def test_identity_is_a_function_of_the_generator() -> None:
 
 @pytest.mark.parametrize("landmark", [3, 8, 13, 19, 24, 27, 30, 36, 39, 45, 48, 51, 54, 57, 62, 66])
 @pytest.mark.parametrize("frame", [{}, {"yaw": 12.0, "pitch": -8.0, "roll": 15.0, "x": 0.05, "y": -0.04, "z": -0.3}])
-def test_landmarks_lie_where_they_are_drawn(landmark: int, frame: dict[str, float]) -> None:
+def test_landmarks_lie_where_they_are_rendered(landmark: int, frame: dict[str, float]) -> None:
     renderer = Renderer(drawn_identity(), 384, samples=4)
     vertex = puppet_head().landmarks[[landmark]]
     expected = measure(renderer.identity, *motion(**frame), renderer.size).landmarks[0, landmark]
@@ -112,7 +112,7 @@ def test_landmarks_lie_where_they_are_drawn(landmark: int, frame: dict[str, floa
     assert np.abs([x + 0.5 - expected[0], y + 0.5 - expected[1]]).max() < 1.5
 
 
-def test_pupils_are_drawn_where_the_eyes_point(renderer: Renderer) -> None:
+def test_pupils_are_rendered_where_the_eyes_point(renderer: Renderer) -> None:
     head, scale = puppet_head(), renderer.size / 2.1
     for side in (0, 1):
         ball = head.eyeballs[side]
@@ -127,7 +127,7 @@ def test_pupils_are_drawn_where_the_eyes_point(renderer: Renderer) -> None:
     ("change", "axis", "sign"),
     [({"yaw": 10}, 0, 1), ({"pitch": 10}, 1, 1), ({"x": 0.1}, 0, 1), ({"y": 0.1}, 1, -1)],
 )
-def test_pose_moves_the_nose_tip_in_the_picture(renderer: Renderer, change: dict, axis: int, sign: int) -> None:
+def test_pose_moves_the_nose_tip_in_the_image(renderer: Renderer, change: dict, axis: int, sign: int) -> None:
     near = np.linalg.norm(puppet_head().mean - puppet_head().mean[puppet_head().landmarks[30]], axis=-1)
     tip = np.flatnonzero((near < 0.05) & (puppet_head().region == Region.SKIN))
     before, _ = centroid(renderer, tip, motion())
@@ -155,7 +155,7 @@ def test_roll_turns_the_top_to_image_left_and_z_shrinks(renderer: Renderer) -> N
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_gaze_moves_the_pupil_in_the_picture(renderer: Renderer, side: int) -> None:
+def test_gaze_moves_the_pupil_in_the_image(renderer: Renderer, side: int) -> None:
     rest, _ = pupil(renderer, side)
     right, _ = pupil(renderer, side, gaze_yaw=10.0)
     down, _ = pupil(renderer, side, gaze_pitch=10.0)
@@ -236,7 +236,7 @@ def test_closed_lips_hide_teeth_and_cavity(renderer: Renderer) -> None:
     assert centroid(renderer, inside, motion(jawOpen=0.6))[1] > 0.0
 
 
-def test_mirrored_motion_is_the_mirrored_picture() -> None:
+def test_mirrored_motion_is_the_mirrored_image() -> None:
     light = np.array([0.0, 0.5, 1.0]) / np.sqrt(1.25)
     plain = {"headwear": "none", "glasses": "none", "freckles": 0.0, "moles": 0, "beard_style": "none"}
     identity = drawn_identity(1, light=tuple(light), background_style="plain", hair_style="buzz", hair_seed=0, **plain)

@@ -69,7 +69,7 @@ def test_ambient_occlusion_between_plates_and_in_the_open() -> None:
     assert outside.min() > 0.97
 
 
-def test_light_comes_from_where_the_identity_says() -> None:
+def test_light_comes_from_the_identitys_direction() -> None:
     sides = []
     for x in (-0.6, 0.6):
         direction = np.array([x, 0.45, 0.66])
@@ -130,8 +130,8 @@ def test_glass_tints_what_lies_behind_it(monkeypatch: pytest.MonkeyPatch) -> Non
         follow=np.ones(number),
         carrier=np.full(number, -1),
     )
-    dressed = outfit.dressed
-    monkeypatch.setattr(outfit, "dressed", lambda identity: join(dressed(identity), pane))
+    outfit_mesh = outfit.outfit_mesh
+    monkeypatch.setattr(outfit, "outfit_mesh", lambda identity: join(outfit_mesh(identity), pane))
     renderer = Renderer(drawn_identity(), 64)
     glass = renderer.region == Region.GLASS
     assert glass.sum() == number

@@ -9,7 +9,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from data_pipelines.puppet.motion.articulation import Style, contact_frame, lip_curves
+from data_pipelines.puppet.motion.articulation import ArticulationStyle, contact_frame, lip_curves
 from data_pipelines.puppet.speech.sentences import SPLITS, VARIANTS, VOICE_OF, languages, sentences
 from data_pipelines.puppet.speech.synthesis import Speech, synthesise
 from demo_jax.audio.log_mel import LogMel
@@ -29,12 +29,12 @@ def speech() -> Speech:
 
 
 def _level(speech: Speech, start: float, end: float) -> float:
-    """Root mean square of a stretch of sound, of full scale."""
+    """Root mean square of a stretch of audio, of full scale."""
     samples = speech.waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] / 32768
     return float(np.sqrt(np.mean(samples**2)))
 
 
-def test_same_arguments_give_the_same_bytes_whatever_was_said_before(speech):
+def test_same_arguments_give_the_same_bytes_whatever_was_spoken_before(speech):
     synthesise("Something quite different, in another voice.", "en-gb-x-rp+f3", 210, 80)
     again = synthesise(TEXT, "en-us")
     assert again.waveform.tobytes() == speech.waveform.tobytes()
@@ -43,7 +43,7 @@ def test_same_arguments_give_the_same_bytes_whatever_was_said_before(speech):
     assert synthesise(TEXT, "en-us+f3").waveform.tobytes() != speech.waveform.tobytes()
 
 
-def test_phonemes_are_ordered_and_inside_the_sound(speech):
+def test_phonemes_are_ordered_and_inside_the_audio(speech):
     assert "".join(speech.phonemes).startswith("piː")
     assert (speech.times[:, 1] > speech.times[:, 0]).all()
     assert (speech.times[1:, 0] >= speech.times[:-1, 1] - 1e-6).all()
@@ -51,7 +51,7 @@ def test_phonemes_are_ordered_and_inside_the_sound(speech):
     assert speech.stressed.any() and not speech.stressed.all()
 
 
-def test_phoneme_times_agree_with_the_sound(speech):
+def test_phoneme_times_agree_with_the_audio(speech):
     """Nothing sounds before the first phone or in the pauses; vowels are louder than the closures of stops."""
     assert _level(speech, 0, speech.times[0, 0] + 0.03) < 1e-3  # it is a [p]
     gaps = [(a, b) for a, b in zip(speech.times[:-1, 1], speech.times[1:, 0], strict=True) if b - a > 0.1]
@@ -67,8 +67,8 @@ def test_phoneme_times_agree_with_the_sound(speech):
 
 @pytest.mark.parametrize("language", languages())
 def test_a_voiceless_stop_is_a_closure_and_then_its_burst(language):
-    """Every [p], [t], [k] between other sounds begins within 20 ms of the end of the sound before, is silent, and
-    releases before the next sound; so the release lies between its onset and its end."""
+    """Every [p], [t], [k] between other phones begins within 20 ms of the end of the phone before, is silent, and
+    releases before the next phone; so the release lies between its onset and its end."""
     closures, bursts = [], []
     for text in sentences(language, "train")[:10]:
         said = synthesise(text, VOICE_OF[language])
@@ -82,7 +82,7 @@ def test_a_voiceless_stop_is_a_closure_and_then_its_burst(language):
             level = np.sqrt((samples[: len(samples) // 16 * 16].reshape(-1, 16) ** 2).mean(1))  # a millisecond each
             closures.append(_level(said, start + 0.003, start + 0.018))
             bursts.append(int(np.argmax(level > 4e-3)) / (1000 * (end - start)))
-            # The sound before it goes on until 20 ms before the closure at the latest.
+            # The phone before it continues until 20 ms before the closure at the latest.
             assert _level(said, start - 0.02, start) > 1e-3
     assert len(bursts) >= 5
     assert np.mean(np.array(closures) < 2e-3) > 0.9
@@ -114,19 +114,19 @@ def test_every_voice_speaks_every_language():
 
 
 def test_no_voice_sounds_like_one_of_another_split():
-    """The mean spectra of the phonemes of one sentence tell the voices apart: by half the usual distance and more from
-    voices of another split. Variants that are copies of each other are at 0.02 to 0.16."""
-    log_mel, heard = LogMel(), {}
+    """The mean spectra of the phonemes of one sentence separate the voices: voices of different splits differ by at
+    least half the usual distance. Variants that are copies of each other are at 0.02 to 0.16."""
+    log_mel, spectra_of = LogMel(), {}
     for split, voice in ((s, v) for s in SPLITS for v in VARIANTS[s]):
         speech = synthesise(TEXT, f"en-us+{voice}")
         mel = log_mel(speech.waveform[: len(speech.waveform) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME])
         spans = [(int(a * FPS), int(np.ceil(b * FPS))) for a, b in speech.times.tolist()]
         spectra = np.array([mel[min(a, len(mel) - 1) : max(b, a + 1)].astype(float).mean(0) for a, b in spans])
-        heard[split, voice] = spectra - spectra.mean()
-    assert len(heard) >= 60
-    names = list(heard)
+        spectra_of[split, voice] = spectra - spectra.mean()
+    assert len(spectra_of) >= 60
+    names = list(spectra_of)
     distances = {
-        (a, b): np.sqrt(np.square(heard[a] - heard[b]).mean())
+        (a, b): np.sqrt(np.square(spectra_of[a] - spectra_of[b]).mean())
         for i, a in enumerate(names)
         for b in names[:i]
         if a[0] != b[0]
@@ -148,13 +148,13 @@ def test_no_sentence_or_voice_is_in_two_splits():
     assert all(len(sentences(language, split)) >= 4 for language in languages() for split in SPLITS)
 
 
-def test_there_are_many_sentences_and_no_two_are_the_same():
+def test_sentences_are_many_and_distinct():
     said = {name: [_normal(t) for split in SPLITS for t in sentences(name, split)] for name in languages()}
     assert len(said["en"]) >= 300 and min(len(texts) for texts in said.values()) >= 40
     assert all(len(set(texts)) == len(texts) for texts in said.values())
 
 
-def _curves(speech: Speech, style: Style | None = None, language: str = "") -> np.ndarray:
+def _curves(speech: Speech, style: ArticulationStyle | None = None, language: str = "") -> np.ndarray:
     frames = int(np.ceil(speech.seconds * FPS))
     return lip_curves(speech.phonemes, speech.times, frames, stressed=speech.stressed, style=style, language=language)
 
@@ -166,7 +166,7 @@ def _column(curves: np.ndarray, name: str) -> np.ndarray:
 @pytest.mark.parametrize("rate", [120, 160, 260])  # at 260 words a minute a [b] lasts half a frame
 def test_every_bilabial_closes_the_lips(rate):
     speech = synthesise(TEXT, "en-us", rate)
-    curves = _curves(speech, Style(effort=1.3))
+    curves = _curves(speech, ArticulationStyle(effort=1.3))
     opening = _column(curves, "jawOpen") - _column(curves, "mouthClose")
     bilabials = [t for p, t in zip(speech.phonemes, speech.times, strict=True) if p in "pbm"]
     assert len(bilabials) >= 10

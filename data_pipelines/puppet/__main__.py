@@ -1,4 +1,4 @@
-"""python -m data_pipelines.puppet: makes the puppet corpus."""
+"""python -m data_pipelines.puppet: generates the puppet corpus."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _EXAMPLES = """examples:
   python -m data_pipelines.puppet --out data/tiny --hours 0.01 --size 64 --people 4,2,2
 
 DIR/train, DIR/val and DIR/test each get clips/*.npz (clip records, docs/data.md) and dataset_info.json, and share no
-identity, voice variant or sentence; DIR/datasheet.html shows what there is. Running the same command again finishes
-what was interrupted."""
+identity, voice variant or sentence; DIR/datasheet.html describes the corpus. Run the same command again to resume an
+interrupted run."""
 
 
 def _people(text: str) -> tuple[int, int, int]:
@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     d = Parameters()
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the corpus")
-    parser.add_argument("--hours", type=float, default=d.hours, help=f"of video in all (default {d.hours})")
+    parser.add_argument("--hours", type=float, default=d.hours, help=f"hours of video in total (default {d.hours})")
     parser.add_argument("--size", type=int, default=d.size, help=f"pixels of the square frames (default {d.size})")
-    parser.add_argument("--seed", type=int, default=d.seed, help=f"decides everything that is drawn (default {d.seed})")
+    parser.add_argument("--seed", type=int, default=d.seed, help=f"seed of all random choices (default {d.seed})")
     parser.add_argument(
         "--people",
         type=_people,
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--set-share",
         type=float,
         default=d.set_share,
-        help=f"share of the frames in sets with one factor redrawn (default {d.set_share})",
+        help=f"share of the frames in sets with one factor swapped (default {d.set_share})",
     )
     parser.add_argument(
         "--set-frames", type=int, default=d.set_frames, help=f"frames of each take of a set (default {d.set_frames})"
@@ -61,25 +61,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
     )
-    args = parser.parse_args(arguments)
-    parameters = Parameters(
-        hours=args.hours,
-        size=args.size,
-        seed=args.seed,
-        people=args.people,
-        set_share=args.set_share,
-        set_frames=args.set_frames,
-    )
+    options = vars(parser.parse_args(arguments))
+    folder, workers = options.pop("out"), options.pop("workers")
     try:
-        infos = build(args.out, parameters, args.workers)
+        infos = build(folder, Parameters(**options), workers)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the same command goes on where this one stopped.\n")
+        sys.stderr.write("interrupted: run the same command again to resume.\n")
         return 130
     for split, info in infos.items():
         counts = info["counts"]
         line = f"{split}: {counts['clips']} clips, {counts['hours']:.3f} hours, {counts['identities']} identities\n"
         sys.stdout.write(line)
-    sys.stdout.write(f"what there is: {args.out / 'datasheet.html'}\n")
+    sys.stdout.write(f"datasheet: {folder / 'datasheet.html'}\n")
     return 0
 
 

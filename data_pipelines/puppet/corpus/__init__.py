@@ -1,1 +1,4 @@
-"""Putting the corpus together: plan, clips, parallel builder, datasheet, contact sheets and the example."""
+"""The corpus as a whole: plan, takes, builder with worker processes, statistics, datasheet, contact sheets, example.
+
+It decides which person speaks what in which clip, and writes clip records; it defines no motion, shape or pixel.
+"""

@@ -1,7 +1,7 @@
 """Builds the puppet corpus: clip records in DIR/<split>/clips, DIR/<split>/dataset_info.json and DIR/datasheet.html.
 
-Every clip, set and probe is a pure function of the parameters and its number, so that it can be made alone, in any
-process, in any order; a finished one is recognised by its first piece, which is written last.
+Every clip, set and probe is a pure function of the parameters and its number, so it can be made alone, in any process
+and in any order. A finished one is recognised by its first segment, which is written last.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 HEAD_VERSION = "2"  # of head, identities and renderer: raised with every change of a shape or a pixel
 
 _QUALITY = 95
-_WORTH_MEASURING = 5000  # frames: fewer are made before an estimate would be
+_WORTH_MEASURING = 5000  # frames: fewer are finished before an estimate would be
 _TRIAL_FRAMES = 16
 
 
 def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord]:
-    """Renders a take and yields its pieces, all about equally long and at most 64 frames."""
+    """Renders a take and yields its segments, all about equally long and at most 64 frames."""
     import simplejpeg
 
     from data_pipelines.puppet.render.renderer import measure
@@ -55,24 +55,24 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
     identity = person(seed, split, take.person)
     moves, total = take.motion, take.motion.frames
     truth = measure(identity, moves.pose, moves.expression, moves.eyes, size)
-    pictures = _renderer(seed, split, take.person, size).render(moves.pose, moves.expression, moves.eyes)
+    images = _renderer(seed, split, take.person, size).render(moves.pose, moves.expression, moves.eyes)
     log_mel = LogMel()
     features = log_mel(take.context)[take.offset : take.offset + total]
     gaze = np.concatenate([moves.eyes[:, :2], truth.openings], 1).astype(np.float32)
     edges = np.linspace(0, total, math.ceil(total / MAX_PIECE_FRAMES) + 1).round().astype(int)
-    for piece, (start, end) in enumerate(itertools.pairwise(edges)):
+    for segment, (start, end) in enumerate(itertools.pairwise(edges)):
         window = slice(int(start), int(end))
-        sound = cut(take.sound, int(start), int(end - start))
+        audio = cut(take.audio, int(start), int(end - start))
         yield ClipRecord(
             clip_id=take.clip_id,
-            piece=piece,
+            piece=segment,
             speaker_id=speaker_name(split, take.person),
             corpus="puppet",
             frames=tuple(
                 simplejpeg.encode_jpeg(
                     np.ascontiguousarray(p), quality=_QUALITY, colorspace="RGB", colorsubsampling="444"
                 )
-                for p in pictures[window]
+                for p in images[window]
             ),
             pose=moves.pose[window],
             expression=moves.expression[window],
@@ -81,12 +81,12 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
             landmarks=truth.landmarks[window],
             boxes=truth.boxes[window],
             confidence=np.ones(end - start, np.float32),
-            waveform=sound.waveform,
+            waveform=audio.waveform,
             features={log_mel.name: features[window]},
-            language=sound.language,
+            language=audio.language,
             emotion=take.emotion,
-            phonemes=sound.phonemes,
-            phoneme_times=sound.times,
+            phonemes=audio.phonemes,
+            phoneme_times=audio.times,
             set_id=take.set_id,
             variant=take.variant,
             base_piece=take.base_piece,
@@ -96,7 +96,7 @@ def records(take: Take, split: str, seed: int, size: int) -> Iterator[ClipRecord
 
 @functools.lru_cache(maxsize=64)
 def person(seed: int, split: str, number: int) -> Identity:
-    """The Identity with this number in a split."""
+    """Returns the Identity with this number in a split."""
     from data_pipelines.puppet.person.identity import random_identity
 
     return random_identity(stream(seed, split, "identity", number))
@@ -104,7 +104,7 @@ def person(seed: int, split: str, number: int) -> Identity:
 
 @functools.lru_cache(maxsize=2)
 def _renderer(seed: int, split: str, number: int, size: int) -> Renderer:
-    """Setting one up takes as long as some ten frames; the jobs of a person follow each other."""
+    """Returns a cached renderer: setting one up takes as long as about ten frames, and tasks come grouped by person."""
     from data_pipelines.puppet.render.renderer import Renderer
 
     return Renderer(person(seed, split, number), size)
@@ -121,7 +121,7 @@ def run_jobs(jobs: Sequence[BuildTask], report: Report, *, parameters: Parameter
 
 
 def fingerprint(parameters: Parameters) -> dict:
-    """Everything that decides the numbers, and the SHA-256 of it."""
+    """Returns everything that determines the data, and its SHA-256."""
     from demo_jax.audio.log_mel import LogMel
 
     parts = {
@@ -143,14 +143,14 @@ def fingerprint(parameters: Parameters) -> dict:
 
 
 def build(folder: Path, parameters: Parameters, workers: int, progress: bool = True) -> dict[str, dict]:
-    """Makes what is missing of the corpus in a folder. Returns each split's dataset info.
+    """Generates the missing records of the corpus in a folder. Returns each split's dataset info.
 
     Raises InputError when the folder holds a corpus of other parameters or cannot be written.
     """
     from tqdm import tqdm
 
     if workers < 1:
-        raise InputError(f"--workers {workers}: at least one process has to work.")
+        raise InputError(f"--workers {workers}: at least one process is needed.")
     identity = fingerprint(parameters)
     _claim(folder, identity)
     every = parameters.jobs()
@@ -164,7 +164,7 @@ def build(folder: Path, parameters: Parameters, workers: int, progress: bool = T
             seconds = (left * frame + people * new_person) / workers
             if progress:
                 tqdm.write(
-                    f"{left:,} of {frames:,} frames of {parameters.size} px are to be made: about "
+                    f"{left:,} of {frames:,} frames of {parameters.size} px to render: about "
                     f"{left * size / 1e9:.1f} GB, {duration(seconds)} with {workers} free cores."
                 )
         work = functools.partial(run_jobs, parameters=parameters, folder=folder)
@@ -180,10 +180,10 @@ def build(folder: Path, parameters: Parameters, workers: int, progress: bool = T
 
 
 def _trial(parameters: Parameters) -> tuple[float, float, float]:
-    """Seconds for a new person, seconds and bytes for a frame, measured. It also gets the renderer compiled."""
+    """Measures seconds for a new person, and seconds and bytes per frame. It also compiles the renderer."""
     people = max(2, parameters.people_in("val"))
     spent, size = [], 0
-    for number in (0, 1, 1):  # the first compiles, the second sets a person up, the third only draws
+    for number in (0, 1, 1):  # the first compiles, the second sets a person up, the third only renders
         take = probe_take(parameters.seed, "val", number, people, _TRIAL_FRAMES)
         start = time.perf_counter()
         made = list(records(take, "val", parameters.seed, parameters.size))
@@ -202,7 +202,7 @@ def _check_space(folder: Path, needed: float) -> None:
 
 
 def _claim(folder: Path, identity: dict) -> None:
-    """Writes DIR/corpus.json, or checks that the one there is this corpus'."""
+    """Writes DIR/corpus.json, or checks that an existing one belongs to this corpus."""
     path = folder / "corpus.json"
     try:
         if path.exists():

@@ -1,8 +1,8 @@
-"""Draws three sheets of puppets to look at.
+"""Renders three contact sheets of puppets.
 
   conventions.png      +10 of each pose and gaze coordinate, and a row of expressions, with labels
   puppet_people.jpg    40 people of the corpus (its default seed), each with 5 expressions
-  puppet_visemes.jpg   4 people, each saying 15 sounds: the frame at the middle of the phone, between two [ə]
+  puppet_visemes.jpg   4 people, each speaking 15 phones: the frame at the middle of the phone, between two [ə]
 
 python -m data_pipelines.puppet.corpus.contact_sheet --out docs/assets
 """
@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from data_pipelines.puppet.corpus.build import person
 from data_pipelines.puppet.motion.articulation import contact_frame, lip_curves
+from data_pipelines.puppet.motion.emotion import columns_named
 from data_pipelines.puppet.motion.face_motion import REST_POSE
 from data_pipelines.puppet.person.identity import random_identity
 from data_pipelines.puppet.render.renderer import Renderer
@@ -42,7 +43,7 @@ _EXPRESSIONS: tuple[tuple[str, dict[str, float]], ...] = (
 
 
 def cells() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, pose [T, 6], expression [T, 52], eyes [T, 3] of the sheet's cells, eight in a row."""
+    """Returns labels, pose [T, 6], expression [T, 52], eyes [T, 3] of the sheet's cells, eight in a row."""
     steps = {"yaw": 10.0, "pitch": 10.0, "roll": 10.0, "x": 0.1, "y": 0.1, "z": 0.1}
     labels = ["neutral", *(f"{n} +{steps[n]:g}" for n in POSE_NAMES), "yaw +40"]
     labels += ["gaze yaw +10", "gaze pitch +10", "gaze yaw +25", "gaze pitch +25", "yaw -25, gaze +25", "pitch -20"]
@@ -63,7 +64,7 @@ def cells() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
 
 
 def conventions(seed: int, size: int, columns: int = 8) -> np.ndarray:
-    """[H, W, 3] uint8: the labelled sheet of the puppet drawn with this seed."""
+    """Returns [H, W, 3] uint8: the labelled sheet of the puppet with this seed."""
     labels, pose, expression, eyes = cells()
     frames = Renderer(random_identity(np.random.default_rng(seed)), size).render(pose, expression, eyes)
     rows = -(-len(labels) // columns)
@@ -76,8 +77,8 @@ def conventions(seed: int, size: int, columns: int = 8) -> np.ndarray:
     return np.asarray(sheet)
 
 
-# Five looks: expression (a name without a side means both), pose and eyes in degrees.
-_LOOKS: tuple[tuple[dict[str, float], dict[str, float]], ...] = (
+# Five cells per person: expression (a name without a side means both), pose and eyes in degrees.
+_FACES: tuple[tuple[dict[str, float], dict[str, float]], ...] = (
     ({"mouthSmile": 0.15}, {}),
     ({"mouthSmile": 0.8, "cheekSquint": 0.6, "eyeSquint": 0.2, "jawOpen": 0.25}, {"yaw": -22, "gaze_yaw": 18}),
     ({"browInnerUp": 0.8, "browOuterUp": 0.8, "eyeWide": 0.7, "jawOpen": 0.5, "mouthFunnel": 0.3}, {"pitch": -10}),
@@ -87,13 +88,11 @@ _LOOKS: tuple[tuple[dict[str, float], dict[str, float]], ...] = (
 
 
 def people(size: int, number: int = 40, across: int = 4) -> np.ndarray:
-    """[H, W, 3] uint8: `number` people of all splits, `across` to a row, each with five looks."""
+    """Returns [H, W, 3] uint8: `number` people of all splits, `across` to a row, each with five expressions."""
     pose, expression, eyes = np.tile(REST_POSE, (5, 1)), np.zeros((5, 52)), np.zeros((5, 3))
-    for i, (shapes, turn) in enumerate(_LOOKS):
+    for i, (shapes, turn) in enumerate(_FACES):
         for name, value in shapes.items():
-            for side in ("", *_BOTH):
-                if name + side in ARKIT_INDEX:
-                    expression[i, ARKIT_INDEX[name + side]] = value
+            expression[i, columns_named(name)] = value
         for name, value in turn.items():
             if name in POSE_NAMES:
                 pose[i, POSE_NAMES.index(name)] += value
@@ -104,35 +103,35 @@ def people(size: int, number: int = 40, across: int = 4) -> np.ndarray:
     gap = np.full((size, size // 8, 3), 255, np.uint8)
     rows = []
     for start in range(0, number, across):
-        row = [piece for strip in strips[start : start + across] for piece in (strip, gap)]
+        row = [block for strip in strips[start : start + across] for block in (strip, gap)]
         rows.append(np.concatenate(row[:-1], 1))
     return np.concatenate(rows, 0)
 
 
-SOUNDS = (
+PHONES = (
     "p", "m", "f", "v", "θ", "t", "s", "ʃ", "k", "l", "a", "ɛ", "i", "ɔ", "u",
 )  # fmt: skip
-_SAMPA = {"θ": "th", "ʃ": "sh", "ɛ": "e (bed)", "ɔ": "o (thought)"}  # what the sheet's plain font can write
+_LABELS = {"θ": "th", "ʃ": "sh", "ɛ": "e (bed)", "ɔ": "o (thought)"}  # the sheet's plain font lacks these letters
 
 
 def visemes(size: int, speakers: tuple[int, ...] = (0, 1, 10, 12)) -> np.ndarray:
-    """[H, W, 3] uint8: one row a person, one column a sound."""
+    """Returns [H, W, 3] uint8: a row per person, a column per phone."""
     frames = 25
     curves = []
-    for sound in SOUNDS:
+    for phone in PHONES:
         times = np.array([[0.30, 0.42], [0.42, 0.56], [0.56, 0.68]])
-        curves.append(lip_curves(("ə", sound, "ə"), times, frames)[contact_frame(0.42, 0.56, frames)])
-    pose, eyes = np.tile(REST_POSE, (len(SOUNDS), 1)), np.zeros((len(SOUNDS), 3))
+        curves.append(lip_curves(("ə", phone, "ə"), times, frames)[contact_frame(0.42, 0.56, frames)])
+    pose, eyes = np.tile(REST_POSE, (len(PHONES), 1)), np.zeros((len(PHONES), 3))
     pose[:, POSE_NAMES.index("z")] -= 0.25  # nearer
     rows = [
         np.concatenate(list(Renderer(person(0, "train", i), size).render(pose, np.stack(curves), eyes)), 1)
         for i in speakers
     ]
-    sheet = Image.new("RGB", (len(SOUNDS) * size, len(speakers) * size + _CAPTION), "white")
+    sheet = Image.new("RGB", (len(PHONES) * size, len(speakers) * size + _CAPTION), "white")
     sheet.paste(Image.fromarray(np.concatenate(rows, 0)), (0, _CAPTION))
     pencil = ImageDraw.Draw(sheet)
-    for i, sound in enumerate(SOUNDS):
-        pencil.text((i * size + 3, 1), _SAMPA.get(sound, sound), fill="black")
+    for i, phone in enumerate(PHONES):
+        pencil.text((i * size + 3, 1), _LABELS.get(phone, phone), fill="black")
     return np.asarray(sheet)
 
 
@@ -144,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="an existing folder for the three files")
     args = parser.parse_args(argv)
     if not args.out.is_dir():
-        raise InputError(f"--out {args.out}: there is no such folder; make it first.")
+        raise InputError(f"--out {args.out}: no such folder; make it first.")
     for name, sheet in (
         ("conventions.png", conventions(seed=9, size=128)),
         ("puppet_people.jpg", people(size=88)),

@@ -1,4 +1,4 @@
-"""What lies in the folder of a puppet corpus, read back from its records."""
+"""Statistics of a puppet corpus, read back from its records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.puppet.speech.sentences import VARIANTS
+from data_pipelines.puppet.speech.sentences import VARIANTS, voice_variant
 from demo_jax.constants import FPS
 
 _TEXTS = ("clip_id", "speaker_id", "language", "emotion", "variant")
@@ -16,15 +16,20 @@ _TRACKS = ("pose", "gaze", "lips")
 
 
 @dataclasses.dataclass(kw_only=True)
-class Contents:
-    """Of one split. Languages, voices, emotions, phonemes and tracks are those of the speech clips.
+class CorpusStats:
+    """Statistics of one split. Languages, voices, emotions, phonemes and tracks are those of the speech clips.
 
-    takes_of, kinds: how many takes and frames are of clips, sets and probes; lengths: clip -> frames
-    tracks: pose [T, 6], gaze [T, 4], lips [T, 3] of all their frames
-    portraits: of some speakers, the first JPEG file; takes: of the first set, variant -> JPEG files
+    segments   number of records
+    takes_of   kind (clips, sets, probes) -> takes
+    kinds      kind -> frames
+    lengths    clip -> frames
+    speakers, languages, voices, emotions, phonemes: name -> frames (phonemes: occurrences)
+    tracks     pose [T, 6], gaze [T, 4], lips [T, 3] of all frames
+    portraits  speaker -> a JPEG file, for some speakers
+    takes      variant -> JPEG files, of the first set
     """
 
-    pieces: int = 0
+    segments: int = 0
     takes_of: Counter[str] = dataclasses.field(default_factory=Counter)
     lengths: Counter[str] = dataclasses.field(default_factory=Counter)
     speakers: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -43,12 +48,13 @@ class Contents:
 
 
 def kind_of(variant: str) -> str:
+    """Returns the kind of a record: clips, probes or sets."""
     return "clips" if not variant else "probes" if variant == "probe" else "sets"
 
 
-def read_contents(folder: Path, split: str, portraits: int) -> Contents:
-    """Reads DIR/<split>/clips once; keeps the portraits of so many speakers."""
-    out = Contents()
+def read_stats(folder: Path, split: str, portraits: int) -> CorpusStats:
+    """Reads DIR/<split>/clips once; keeps the portraits of `portraits` speakers."""
+    out = CorpusStats()
     tracks: dict[str, list[np.ndarray]] = {name: [] for name in _TRACKS}
     first_set = ""
     for path in sorted((folder / split / "clips").glob("[!.]*.npz")):
@@ -56,49 +62,44 @@ def read_contents(folder: Path, split: str, portraits: int) -> Contents:
             clip, speaker, language, emotion, variant = (str(file[name]) for name in _TEXTS)
             offsets = file["frame_offsets"]
             frames = len(offsets) - 1
-            out.pieces += 1
+            out.segments += 1
             out.takes_of[kind_of(variant)] += int(file["piece"]) == 0
             out.speakers[speaker] += frames
             out.kinds[kind_of(variant)] += frames
             if kind_of(variant) == "clips":
                 out.lengths[clip] += frames
                 out.languages[language or "silent"] += frames
-                out.voices[voice_of(speaker, split)] += frames
+                out.voices[voice_variant(split, int(speaker.rsplit("-", 1)[1]))] += frames
                 out.emotions[emotion] += frames
                 out.phonemes.update(str(p) for p in file["phonemes"])
                 for name in _TRACKS:
                     tracks[name].append(file[name])
                 if speaker not in out.portraits and len(out.portraits) < portraits:
-                    out.portraits[speaker] = _picture(file, frames // 2)
+                    out.portraits[speaker] = _jpeg(file, frames // 2)
             elif kind_of(variant) == "sets":
                 first_set = first_set or str(file["set_id"])
                 if str(file["set_id"]) == first_set:
-                    out.takes[variant] = [_picture(file, t) for t in np.linspace(0, frames - 1, 6).astype(int)]
+                    out.takes[variant] = [_jpeg(file, t) for t in np.linspace(0, frames - 1, 6).astype(int)]
     widths = {"pose": 6, "gaze": 4, "lips": 3}
     out.tracks = {n: np.concatenate([np.zeros((0, widths[n]), np.float32), *parts]) for n, parts in tracks.items()}
     return out
 
 
-def voice_of(speaker: str, split: str) -> str:
-    """The voice variant of a speaker named as in the records."""
-    return VARIANTS[split][int(speaker.rsplit("-", 1)[1]) % len(VARIANTS[split])]
-
-
-def _picture(file: np.lib.npyio.NpzFile, t: int) -> bytes:
+def _jpeg(file: np.lib.npyio.NpzFile, t: int) -> bytes:
     start, end = file["frame_offsets"][t : t + 2]
     return file["frame_bytes"][start:end].tobytes()
 
 
-def counts(contents: Contents, split: str, sentences: int) -> dict[str, int | float | dict[str, int]]:
-    """For dataset_info.json."""
+def counts(stats: CorpusStats, split: str, sentences: int) -> dict[str, int | float | dict[str, int]]:
+    """Returns the counts for dataset_info.json."""
     return {
-        "pieces": contents.pieces,
-        "clips": contents.takes_of["clips"],
-        "takes_of": dict(contents.takes_of),
-        "frames": contents.frames,
-        "hours": round(contents.frames / FPS / 3600, 4),
-        "frames_of": dict(contents.kinds),
-        "identities": len(contents.speakers),
+        "pieces": stats.segments,
+        "clips": stats.takes_of["clips"],
+        "takes_of": dict(stats.takes_of),
+        "frames": stats.frames,
+        "hours": round(stats.frames / FPS / 3600, 4),
+        "frames_of": dict(stats.kinds),
+        "identities": len(stats.speakers),
         "voice_variants": len(VARIANTS[split]),
         "sentences": sentences,
     }

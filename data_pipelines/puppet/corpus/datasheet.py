@@ -1,4 +1,4 @@
-"""Says what a finished corpus is: DIR/<split>/dataset_info.json for programs, DIR/datasheet.html for people."""
+"""The description of a finished corpus: DIR/<split>/dataset_info.json for programs, DIR/datasheet.html for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.puppet.corpus.clips import AUGMENTED_SHARE, ENGLISH_SHARE, is_augmented, is_idle, stream
-from data_pipelines.puppet.corpus.corpus_stats import Contents, counts, read_contents
+from data_pipelines.puppet.corpus.corpus_stats import CorpusStats, counts, read_stats
 from data_pipelines.puppet.corpus.figures import bars, histogram
 from data_pipelines.puppet.corpus.plan import BuildTask, Parameters
 from data_pipelines.puppet.speech.sentences import SPLITS, languages, sentences
@@ -32,69 +32,71 @@ _ABOUT = {
 
 
 _INTRODUCTION = """
-<p>Synthetic heads that speak, with the exact truth of every frame: head pose, gaze, lips, expression, landmarks and
-phonemes. A procedural linear 3-D head is drawn by a z-buffer; eSpeak NG speaks sentences written for this project and
-tells when each phoneme begins; lips, head, eyes and brows move to that. Everything follows from the parameters and
-versions on this page.</p>"""
+<p>Synthetic talking heads with exact ground truth for every frame: head pose, gaze, lips, expression, landmarks and
+phonemes. A procedural linear 3-D head is rendered with a z-buffer; eSpeak NG speaks sentences written for this project
+and reports when each phoneme begins; lips, head, eyes and brows follow. The parameters and versions on this page
+determine the corpus.</p>"""
 
 _KINDS_OF_TAKES = f"""
-<p><b>Clips</b> are 4 to 12 seconds of one identity that says one sentence or several, with pauses; in one of 32 it says
-nothing. {100 * ENGLISH_SHARE:.0f} % are English, the other languages share the rest alike. Each identity keeps a voice,
-and each voice speaks every language. No identity, voice or sentence is in two splits.</p>
-<p><b>Sets</b> show a base take, the same with one factor redrawn, and the same motion on a second identity.</p>
-<p><b>Probes</b> are frames whose factors are drawn independently of each other and of the frame before, without sound;
-no training batch holds them.</p>
-<p><b>Sound.</b> {100 * AUGMENTED_SHARE:.0f} % of the training clips are heard through a random room, noise, bandwidth
-or codec: their waveform and features are of that sound, while motion and phonemes come from the clean one, in sync to
-the sample. They are listed in train/dataset_info.json. Val and test are clean.</p>"""
+<p><b>Clips</b> are 4 to 12 seconds of one identity that speaks one sentence or several, with pauses; in one of 32 it is
+silent. {100 * ENGLISH_SHARE:.0f} % are English, the other languages share the rest equally. Each identity has one
+voice, and each voice speaks every language. No identity, voice or sentence is in two splits.</p>
+<p><b>Sets</b> show a base take, the same with one factor swapped, and the same motion on a second identity.</p>
+<p><b>Probes</b> are silent frames whose factors are independent of each other and of the frame before.</p>
+<p><b>Audio.</b> {100 * AUGMENTED_SHARE:.0f} % of the training clips have audio augmented by a random room, noise,
+bandwidth or codec. Their waveform and features are of the augmented audio; motion and phonemes come from the clean
+audio, in sync to the sample. They are listed in train/dataset_info.json. Val and test are clean.</p>"""
 
 _ABOUT_SETS = """
 <h2>A set</h2>
-<p>Rows: the base, each factor redrawn, the base's motion on a second identity; columns: the same moments.</p>"""
+<p>Rows: the base, each factor swapped, the base's motion on a second identity; columns: the same moments.</p>"""
 
 
 def write_datasheet(folder: Path, parameters: Parameters, identity: dict, jobs: Sequence[BuildTask]) -> dict[str, dict]:
-    """Reads the records back and writes both. `identity` is build.fingerprint's. Returns each split's dataset info."""
-    contents = {split: read_contents(folder, split, _PORTRAITS[split]) for split in SPLITS}
+    """Reads the records back and writes both files. Returns each split's dataset info.
+
+    identity: what build.fingerprint returns.
+    """
+    stats = {split: read_stats(folder, split, _PORTRAITS[split]) for split in SPLITS}
     infos = {}
     for split in SPLITS:
         spoken = [i for i in range(sum(j.split == split and j.kind == "speech" for j in jobs)) if not is_idle(i)]
-        heard = [f"{split}-{i:06d}" for i in spoken if is_augmented(parameters.seed, split, i)]
+        augmented = [f"{split}-{i:06d}" for i in spoken if is_augmented(parameters.seed, split, i)]
         own = sum(len(sentences(language, split)) for language in languages() if language != "en-gb")
         infos[split] = {
             "corpus": "puppet",
             "split": split,
             "fingerprint": identity,
-            "counts": counts(contents[split], split, own),
+            "counts": counts(stats[split], split, own),
             "datasheet": _ABOUT,
-            "augmented": heard,  # the clips whose sound went through data_pipelines.extraction.speech_augmentation
+            "augmented": augmented,  # clips with audio from data_pipelines.extraction.speech_augmentation
         }
         write_atomically(folder / split / "dataset_info.json", json.dumps(infos[split], indent=1).encode())
-    write_atomically(folder / "datasheet.html", page(parameters, identity, contents, infos).encode())
+    write_atomically(folder / "datasheet.html", page(parameters, identity, stats, infos).encode())
     return infos
 
 
-def page(parameters: Parameters, identity: dict, contents: dict[str, Contents], infos: dict[str, dict]) -> str:
-    """The datasheet as one HTML file."""
-    hours = sum(c.frames for c in contents.values()) / FPS / 3600
+def page(parameters: Parameters, identity: dict, stats: dict[str, CorpusStats], infos: dict[str, dict]) -> str:
+    """Returns the datasheet as one HTML file."""
+    hours = sum(c.frames for c in stats.values()) / FPS / 3600
     flags = f"--hours {parameters.hours:g} --size {parameters.size} --seed {parameters.seed}"
     flags += f" --people {','.join(map(str, parameters.people))} --set-share {parameters.set_share:g}"
     flags += f" --set-frames {parameters.set_frames}"
-    people = sum(len(c.speakers) for c in contents.values())
+    people = sum(len(c.speakers) for c in stats.values())
     parts = [
         f"<h1>Puppet corpus, {hours:.2f} hours, {people} identities</h1>",
         _INTRODUCTION,
         f"<pre>python -m data_pipelines.puppet --out DIR {flags}</pre>",
         _facts(),
-        "<h2>Contents</h2>",
-        _counts(infos, contents),
+        "<h2>Counts</h2>",
+        _counts(infos, stats),
         _KINDS_OF_TAKES,
-        "<h2>Who is shown</h2>",
-        *(_faces(split, contents[split]) for split in SPLITS),
+        "<h2>Identities</h2>",
+        *(_faces(split, stats[split]) for split in SPLITS),
         _ABOUT_SETS,
-        _set(contents["train"]),
-        "<h2>Distributions</h2><p>Of the speech clips of all splits unless it says otherwise.</p>",
-        f"<div>{''.join(_charts(parameters, list(contents.values())))}</div>",
+        _set(stats["train"]),
+        "<h2>Distributions</h2><p>Of the speech clips of all splits unless noted.</p>",
+        f"<div>{''.join(_figures(parameters, list(stats.values())))}</div>",
         "<h2>Versions</h2>",
         _table([["part", "version"], *([k, str(v)] for k, v in identity["versions"].items())]),
         f"<p>Fingerprint <code>{identity['sha256']}</code></p>",
@@ -114,11 +116,18 @@ def _facts() -> str:
     return "".join(f"<p>{html.escape(str(_ABOUT[name]))}</p>" for name in ("licence", "consent"))
 
 
-def _counts(infos: dict[str, dict], contents: dict[str, Contents]) -> str:
+def _counts(infos: dict[str, dict], stats: dict[str, CorpusStats]) -> str:
     names = ("hours", "frames", "clips", "pieces", "identities", "voice_variants", "sentences")
-    rows = [["split", *(n.replace("_", " ") for n in names), "frames of clips, sets, probes", "augmented clips"]]
+    rows = [
+        [
+            "split",
+            *(n.replace("_", " ").replace("pieces", "segments") for n in names),
+            "frames of clips, sets, probes",
+            "augmented clips",
+        ]
+    ]
     for split, info in infos.items():
-        kinds = ", ".join(f"{contents[split].kinds[kind]:,}" for kind in ("clips", "sets", "probes"))
+        kinds = ", ".join(f"{stats[split].kinds[kind]:,}" for kind in ("clips", "sets", "probes"))
         rows.append([split, *(f"{info['counts'][n]:,}" for n in names), kinds, str(len(info["augmented"]))])
     return _table(rows)
 
@@ -130,20 +139,20 @@ def _table(rows: list[list[str]]) -> str:
     return f"<table>{row(rows[0], 'th')}{''.join(row(r, 'td') for r in rows[1:])}</table>"
 
 
-def _faces(split: str, contents: Contents) -> str:
-    pictures = list(contents.portraits.values())
-    rows = [pictures[i : i + _ACROSS] for i in range(0, len(pictures), _ACROSS)]
+def _faces(split: str, stats: CorpusStats) -> str:
+    images = list(stats.portraits.values())
+    rows = [images[i : i + _ACROSS] for i in range(0, len(images), _ACROSS)]
     return f"<p>{split}</p>{_sheet(rows)}" if rows else ""
 
 
-def _set(contents: Contents) -> str:
-    order = ["base", *sorted(v for v in contents.takes if v.startswith("redrawn")), "reidentity"]
-    rows = [contents.takes[variant] for variant in order if variant in contents.takes]
+def _set(stats: CorpusStats) -> str:
+    order = ["base", *sorted(v for v in stats.takes if v.startswith("redrawn")), "reidentity"]
+    rows = [stats.takes[variant] for variant in order if variant in stats.takes]
     return f"<p>{', '.join(order)}</p>{_sheet(rows)}" if rows else "<p>None.</p>"
 
 
 def _sheet(rows: list[list[bytes]]) -> str:
-    """JPEG files in rows as one picture in the page."""
+    """Returns rows of JPEG files as one embedded image."""
     from PIL import Image
 
     cell = min(Image.open(io.BytesIO(rows[0][0])).width, 128)
@@ -156,29 +165,29 @@ def _sheet(rows: list[list[bytes]]) -> str:
     return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
 
 
-def _charts(parameters: Parameters, contents: list[Contents]) -> list[str]:
+def _figures(parameters: Parameters, stats: list[CorpusStats]) -> list[str]:
     def total(name: str) -> Counter[str]:
-        return sum((getattr(c, name) for c in contents), Counter())
+        return sum((getattr(c, name) for c in stats), Counter())
 
     def track(name: str, column: int | slice) -> np.ndarray:
-        return np.concatenate([c.tracks[name][:, column].ravel() for c in contents])
+        return np.concatenate([c.tracks[name][:, column].ravel() for c in stats])
 
-    lengths = np.array([n / FPS for c in contents for n in c.lengths.values()])
-    charts = [bars(f"identities: {name}", counted, 32) for name, counted in _identities(parameters).items()]
-    charts += [bars(name, total(name), 48) for name in ("languages", "emotions", "phonemes", "voices")]
-    charts.append(histogram("length of clips", lengths, 0, 14, "s"))
-    charts += [histogram(n, track("pose", i), -45, 45, "°") for i, n in enumerate(("yaw", "pitch", "roll"))]
-    charts += [histogram(n, track("pose", 3 + i), -0.12, 0.12) for i, n in enumerate("xy")]
-    charts.append(histogram("z = log(crop width / face width)", track("pose", 5), 0.4, 1.1))
-    charts += [histogram(f"gaze {n}", track("gaze", i), -32, 32, "°") for i, n in enumerate(("yaw", "pitch"))]
-    charts.append(histogram("openings of the eyes", track("gaze", slice(2, 4)), 0, 1.6))
+    lengths = np.array([n / FPS for c in stats for n in c.lengths.values()])
+    figures = [bars(f"identities: {name}", counted, 32) for name, counted in _identities(parameters).items()]
+    figures += [bars(name, total(name), 48) for name in ("languages", "emotions", "phonemes", "voices")]
+    figures.append(histogram("length of clips", lengths, 0, 14, "s"))
+    figures += [histogram(n, track("pose", i), -45, 45, "°") for i, n in enumerate(("yaw", "pitch", "roll"))]
+    figures += [histogram(n, track("pose", 3 + i), -0.12, 0.12) for i, n in enumerate("xy")]
+    figures.append(histogram("z = log(crop width / face width)", track("pose", 5), 0.4, 1.1))
+    figures += [histogram(f"gaze {n}", track("gaze", i), -32, 32, "°") for i, n in enumerate(("yaw", "pitch"))]
+    figures.append(histogram("openings of the eyes", track("gaze", slice(2, 4)), 0, 1.6))
     for i, (name, low, high) in enumerate((("aperture", 0.0, 0.5), ("width", 0.25, 0.8), ("pucker", 0.0, 1.0))):
-        charts.append(histogram(f"lips: {name}", track("lips", i), low, high))
-    return charts
+        figures.append(histogram(f"lips: {name}", track("lips", i), low, high))
+    return figures
 
 
 def _identities(parameters: Parameters) -> dict[str, Counter[str]]:
-    """Attribute -> value -> how many identities have it."""
+    """Returns attribute -> value -> number of identities."""
     from data_pipelines.puppet.person.identity import describe, random_identity
 
     out: dict[str, Counter[str]] = {}

@@ -1,4 +1,4 @@
-"""python -m data_pipelines.puppet.corpus.example: one portrait and one recording that no training clip contains."""
+"""python -m data_pipelines.puppet.corpus.example: a portrait and a recording from the test split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from data_pipelines.puppet.corpus.build import person
 from data_pipelines.puppet.motion.face_motion import REST_POSE
-from data_pipelines.puppet.speech.sentences import VARIANTS, sentences
+from data_pipelines.puppet.speech.sentences import sentences, voice_variant
 from data_pipelines.puppet.speech.synthesis import synthesise
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -25,7 +25,7 @@ _SIDECAR = {"cropped": True, "corpus": "puppet"}  # as demo_jax.sampling.portrai
 
 
 def portrait(seed: int, number: int, size: int) -> np.ndarray:
-    """[size, size, 3] uint8: test identity `number`, looking at the camera with a hint of a smile, mouth closed."""
+    """Returns [size, size, 3] uint8: test identity `number`, facing the camera with a slight smile, mouth closed."""
     from data_pipelines.puppet.render.renderer import Renderer
 
     expression = np.zeros((1, len(ARKIT_NAMES)), np.float32)
@@ -35,9 +35,9 @@ def portrait(seed: int, number: int, size: int) -> np.ndarray:
 
 
 def recording(number: int, voice: int = 1) -> np.ndarray:
-    """[S] int16, 16 kHz, about 8 s: test sentences from `number` on, spoken by a voice variant of the test split."""
+    """Returns [S] int16, 16 kHz, about 8 s: test sentences from `number` on in a voice variant of the test split."""
     texts = sentences("en", "test")
-    variant = VARIANTS["test"][voice % len(VARIANTS["test"])]
+    variant = voice_variant("test", voice)
     text = ""
     for step in range(len(texts)):
         longer = f"{text} {texts[(number + step) % len(texts)]}".strip()

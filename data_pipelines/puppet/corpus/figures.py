@@ -1,4 +1,4 @@
-"""Plain charts as SVG, for a page that needs nothing but itself."""
+"""Plain figures as SVG, for a self-contained page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FONT = "font-family='sans-serif' font-size='11'"
 
 
 def bars(title: str, counts: Mapping[str, float], most: int = 24) -> str:
-    """Horizontal bars, the longest first. What exceeds `most` bars is summed up in the last."""
+    """Returns horizontal bars, the longest first. The last of `most` bars sums up the rest."""
     entries = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     if len(entries) > most:
         rest = entries[most - 1 :]
@@ -31,7 +31,7 @@ def bars(title: str, counts: Mapping[str, float], most: int = 24) -> str:
 
 
 def histogram(title: str, values: np.ndarray, low: float, high: float, unit: str = "") -> str:
-    """Vertical bars of the shares of values in 32 equal steps; what lies outside counts to the ends."""
+    """Returns vertical bars of the shares of values in 32 equal bins; values outside count in the end bins."""
     shares = np.histogram(np.clip(values, low, high), 32, (low, high))[0] / max(len(values), 1)
     top = max(float(shares.max()), 1e-9)
     out = [

@@ -1,4 +1,4 @@
-"""What a puppet corpus consists of: its parameters, and every clip, set and probe that they ask for."""
+"""The plan of a puppet corpus: its parameters, and the clips, sets and probes that follow from them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from demo_jax.constants import FPS
 from demo_jax.errors import InputError
 from demo_jax.factors import FACTORS
 
-_MEAN_SECONDS = 8.68  # of a clip: what was measured, 8.75, less a little, so that there are the hours asked for
+_MEAN_SECONDS = 8.68  # of a clip: slightly less than the 8.75 measured, so the requested hours are reached
 _SET_TAKES = 2 + len(FACTORS)
 _SPLIT_SHARE = {"train": 0.8, "val": 0.08, "test": 0.12}
 _PROBE_FRAMES = {"train": 16, "val": 32, "test": 32}  # of each identity
-_PROBE_SHARE = 0.1  # of a split's frames, at most: in a small corpus not every identity has a probe
+_PROBE_SHARE = 0.1  # of a split's frames, at most: a small corpus lacks probes of some identities
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What decides the corpus. Raises InputError when a value is impossible."""
+    """The parameters that determine the corpus. Raises InputError when a value is impossible."""
 
     hours: float = 2.0  # of all splits and kinds of takes together
     size: int = 128  # pixels of the square frames
     seed: int = 0
     people: tuple[int, int, int] = (230, 20, 50)  # identities in train, val, test
-    set_share: float = 0.18  # of the frames: redrawn sets
+    set_share: float = 0.18  # of the frames: sets of factor-swapped takes
     set_frames: int = 24  # of each take of a set
 
     def __post_init__(self) -> None:
@@ -44,13 +44,13 @@ class Parameters:
         if not 0 <= self.set_share <= 0.8:
             raise InputError(f"--set-share {self.set_share}: a share is 0 to 0.8.")
         if not 1 <= self.set_frames <= MAX_PIECE_FRAMES:
-            raise InputError(f"--set-frames {self.set_frames}: a piece has 1 to {MAX_PIECE_FRAMES} frames.")
+            raise InputError(f"--set-frames {self.set_frames}: a segment has 1 to {MAX_PIECE_FRAMES} frames.")
 
     def people_in(self, split: str) -> int:
         return self.people[SPLITS.index(split)]
 
     def jobs(self) -> list[BuildTask]:
-        """Every clip, set and probe of the corpus. A split has at least one of each."""
+        """Returns every clip, set and probe of the corpus. A split has at least one of each."""
         out = []
         for split in SPLITS:
             frames = self.hours * 3600 * FPS * _SPLIT_SHARE[split]
@@ -73,12 +73,12 @@ class BuildTask:
 
     @property
     def last_written(self) -> str:
-        """The key of the record that is written last, and so proves that the job is done."""
+        """The key of the record that is written last, which marks the task as finished."""
         name = {"speech": "{:06d}", "set": "set{:05d}-base", "probe": "probe{:05d}"}[self.kind]
         return f"{self.split}-{name.format(self.index)}-0000"
 
     def frames(self, parameters: Parameters) -> int:
-        """How many there will be; for a clip, how many there usually are."""
+        """Returns the number of frames; for a clip, the mean number."""
         match self.kind:
             case "speech":
                 return round(_MEAN_SECONDS * FPS)
@@ -88,6 +88,7 @@ class BuildTask:
                 return _PROBE_FRAMES[self.split]
 
     def takes(self, parameters: Parameters) -> list[Take]:
+        """Returns the takes of this task."""
         seed, people = parameters.seed, parameters.people_in(self.split)
         match self.kind:
             case "speech":
@@ -99,7 +100,7 @@ class BuildTask:
 
 
 def by_person(jobs: Iterable[BuildTask], parameters: Parameters) -> list[list[BuildTask]]:
-    """The jobs of each identity together, so that the process that does them sets it up once for all."""
+    """Groups the tasks by identity, so each process sets an identity up only once."""
 
     def who(job: BuildTask) -> tuple[str, int]:
         return job.split, job.index % parameters.people_in(job.split)
@@ -108,7 +109,7 @@ def by_person(jobs: Iterable[BuildTask], parameters: Parameters) -> list[list[Bu
 
 
 def duration(seconds: float) -> str:
-    """For people: 40 seconds, 25 minutes, 3.4 hours."""
+    """Formats a duration for people: 40 seconds, 25 minutes, 3.4 hours."""
     if seconds < 90:
         return f"{max(1, math.ceil(seconds))} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,1 +1,4 @@
-"""What a puppet wears and stands in front of: hair, beard, clothes, accessories, skin marks, colours, backdrop."""
+"""The outfit of an identity: hair, beard, clothes, accessories and skin marks as mesh parts, colours, background image.
+
+The identity's fields choose among the styles here; they are sampled in `person.identity_sampling`.
+"""

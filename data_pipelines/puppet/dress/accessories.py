@@ -1,4 +1,4 @@
-"""Glasses, hats and headbands, earrings: placed by the identity's own eyes, ears and hair."""
+"""Glasses, hats and headbands, earrings, positioned by the identity's own eyes, ears and hair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data_pipelines.puppet.dress.hair import tilted
 from data_pipelines.puppet.dress.mesh_parts import Part, ball, join, mirror, part, tube
 from data_pipelines.puppet.person.deform import neutral_head
 from data_pipelines.puppet.person.head import Region, puppet_head
-from data_pipelines.puppet.person.identity import Identity, placed
+from data_pipelines.puppet.person.identity import Identity, on_identity
 from data_pipelines.puppet.person.surface import grid_triangles, skull, smoothstep
 
 _NOTHING = part(np.zeros((0, 3)), np.zeros((0, 3)), Region.FRAME)
@@ -23,7 +23,7 @@ _LENSES = {
 
 
 def glasses(identity: Identity) -> Part:
-    """Two rims before the eyes, panes in them, a bridge on the nose, temples to the ears."""
+    """Returns two rims in front of the eyes with panes, a bridge on the nose and temples to the ears."""
     if identity.glasses == "none":
         return _NOTHING
     head, points = puppet_head(), neutral_head(identity)
@@ -36,16 +36,16 @@ def glasses(identity: Identity) -> Part:
     c, s = np.cos(turn), np.sin(turn)
     x = eye[0] + wide * np.sign(c) * np.abs(c) ** (2 / power)
     y = eye[1] - 0.008 + tall * np.sign(s) * np.abs(s) ** (2 / power) - 0.012 * np.cos(turn)
-    bent = z - 0.55 * np.clip(x - eye[0], 0.0, None) ** 1.5  # frames follow the face round
+    bent = z - 0.55 * np.clip(x - eye[0], 0.0, None) ** 1.5  # frames curve around the face
     rim = np.full(40, thick)
     if identity.glasses == "browline":
         rim = rim + 0.014 * smoothstep(0.35, 0.75, s)
     path = np.stack([x, y, bent], -1)
     shade = np.repeat(np.where(rim > 0.012, 0.9, 1.0), 6)
-    pieces = [part(*tube(path, rim, 0.8 * rim, _OUT, closed=True, sides=6), Region.FRAME, shade)]
+    parts = [part(*tube(path, rim, 0.8 * rim, _OUT, closed=True, sides=6), Region.FRAME, shade)]
     pane = np.concatenate([[path.mean(0) + [0.0, 0.0, 0.006]], path])
     k = np.arange(40)
-    pieces.append(part(pane, np.stack([np.zeros(40, int), 1 + k, 1 + (k + 1) % 40], -1), Region.GLASS))
+    parts.append(part(pane, np.stack([np.zeros(40, int), 1 + k, 1 + (k + 1) % 40], -1), Region.GLASS))
     hinge = path[np.argmax(x + 0.25 * y)]
     at = np.linspace(0.0, 1.0, 12)[:, None]
     side = np.stack([ear[0] + 0.035 + 0 * at, hinge[1] + 0.02 + 0 * at, ear[2] + 0.05 + 0 * at], -1)[:, 0]
@@ -57,7 +57,7 @@ def glasses(identity: Identity) -> Part:
     hook = np.array([[ear[0] + 0.030, hinge[1] - 0.01, ear[2] - 0.06], [ear[0] + 0.02, hinge[1] - 0.10, ear[2] - 0.10]])
     way = np.concatenate([way, hook])
     arm = tube(way, max(thick, 0.007), 0.006, np.array([[1.0, 0.0, 0.0]]), closed=False, sides=5)
-    pieces.append(part(*arm, Region.FRAME, 0.92))
+    parts.append(part(*arm, Region.FRAME, 0.92))
     inner = path[np.argmin(x - 0.1 * y)]
     arch = np.linspace(-1.0, 1.0, 11)
     nose = float(skin[(np.abs(skin[:, 0]) < 0.05) & (np.abs(skin[:, 1] - inner[1] - 0.02) < 0.05), 2].max()) + 0.008
@@ -66,10 +66,11 @@ def glasses(identity: Identity) -> Part:
         [arch * inner[0], inner[1] + 0.022 * (1 - arch**2), inner[2] + (over - inner[2]) * (1 - arch**2)], -1
     )
     middle = part(*tube(bridge, max(0.9 * thick, 0.006), 0.006, _OUT, closed=False, sides=5), Region.FRAME)
-    return join(middle, *pieces, *(mirror(p) for p in pieces))
+    return join(middle, *parts, *(mirror(p) for p in parts))
 
 
 def headwear(identity: Identity, locks: Part) -> Part:
+    """Returns the hat or headband; locks: the hair that a headband lies on."""
     match identity.headwear:
         case "beanie":
             return _beanie(identity)
@@ -79,7 +80,7 @@ def headwear(identity: Identity, locks: Part) -> Part:
 
 
 def _beanie(identity: Identity) -> Part:
-    """A knitted hat down to above the brows and the ears' tops, with a ribbed brim."""
+    """Returns a knitted hat that ends above the brows and the tops of the ears, with a ribbed brim."""
     columns = 96
     turn = 2 * np.pi * np.arange(columns) / columns
     polar = np.deg2rad(np.linspace(5.0, 140.0, 120))[:, None]
@@ -98,11 +99,11 @@ def _beanie(identity: Identity) -> Part:
     shade = 1.0 + brim * (0.10 * rib - 0.06) + (1 - brim) * knit
     shade[12] *= 0.7
     triangles = grid_triangles(len(u), columns, closed=True)[:, ::-1]
-    return part(placed(identity, points.reshape(-1, 3)), triangles, Region.HAT, shade)
+    return part(on_identity(identity, points.reshape(-1, 3)), triangles, Region.HAT, shade)
 
 
 def _headband(locks: Part) -> Part:
-    """From behind one ear over the hair to the other."""
+    """Returns a band from behind one ear over the hair to the other."""
     turn = np.deg2rad(np.linspace(-98.0, 98.0, 44))
     tilt = np.deg2rad(16.0)
     ray = np.stack([np.sin(turn), np.cos(turn) * np.cos(tilt), np.cos(turn) * np.sin(tilt)], -1)
@@ -117,6 +118,7 @@ def _headband(locks: Part) -> Part:
 
 
 def earrings(identity: Identity) -> Part:
+    """Returns both earrings, in metal with an accent colour for drops."""
     if identity.earrings == "none":
         return _NOTHING
     ear = neutral_head(identity)[puppet_head().parts["ear_left"]]
@@ -126,10 +128,10 @@ def earrings(identity: Identity) -> Part:
         case "hoop":
             turn = 2 * np.pi * np.arange(24) / 24
             ring = lobe + 0.058 * np.stack([0.30 * np.sin(turn), np.cos(turn) - 0.9, np.sin(turn)], -1)
-            piece = part(*tube(ring, 0.007, 0.007, np.array([[1.0, 0.0, 0.0]]), closed=True, sides=6), Region.METAL)
+            left = part(*tube(ring, 0.007, 0.007, np.array([[1.0, 0.0, 0.0]]), closed=True, sides=6), Region.METAL)
         case "drop":
             stud = part(*ball(lobe, np.full(3, 0.014), 6, 10), Region.METAL)
-            piece = join(stud, part(*ball(lobe - [0, 0.055, 0], np.array([0.018, 0.032, 0.018]), 8, 12), Region.ACCENT))
+            left = join(stud, part(*ball(lobe - [0, 0.055, 0], np.array([0.018, 0.032, 0.018]), 8, 12), Region.ACCENT))
         case _:
-            piece = part(*ball(lobe, np.full(3, 0.021), 7, 12), Region.METAL)
-    return join(piece, mirror(piece))
+            left = part(*ball(lobe, np.full(3, 0.021), 7, 12), Region.METAL)
+    return join(left, mirror(left))

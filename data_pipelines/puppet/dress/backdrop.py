@@ -1,4 +1,4 @@
-"""The picture behind a puppet, from plain to busy and softly out of focus; the same composition at every size."""
+"""The background image of a puppet, plain to busy and slightly out of focus; the same composition at every size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from data_pipelines.puppet.dress import scenery
 from data_pipelines.puppet.dress.scenery import Canvas
 from data_pipelines.puppet.person.identity import Identity
-from data_pipelines.puppet.person.palette import brightness
+from data_pipelines.puppet.person.palette import brightness, with_luma
 from data_pipelines.puppet.person.surface import bump, smoothstep
 
 BACKDROPS: dict[str, Callable[[Canvas, np.random.Generator], None]] = {}  # filled below
@@ -19,31 +19,28 @@ _AROUND_HAIR = ((0.22, 0.72), (0.78, 0.72), (0.30, 0.86), (0.70, 0.86), (0.50, 0
 
 
 def background(identity: Identity, size: int) -> np.ndarray:
-    """[size, size, 3] float32, sRGB 0-255."""
+    """Returns the background image [size, size, 3] float32, sRGB 0-255."""
     canvas = Canvas(size, *(np.array(c) for c in identity.background))
     BACKDROPS[identity.background_style](canvas, np.random.default_rng(identity.background_seed))
     soft = (_FOCUS * size, _FOCUS * size, 0.0)
-    picture = gaussian_filter(np.clip(canvas.picture, 0.0, 1.0), soft, mode="nearest")
+    image = gaussian_filter(np.clip(canvas.image, 0.0, 1.0), soft, mode="nearest")
     if identity.hair_style != "bald":
-        picture = _apart_from(picture, brightness(identity.hair))
-    return (255.0 * picture).astype(np.float32)
+        image = _apart_from(image, brightness(identity.hair))
+    return (255.0 * image).astype(np.float32)
 
 
-def _apart_from(picture: np.ndarray, hair: float, least: float = 0.16) -> np.ndarray:
-    """The picture, lighter or darker as a whole where it is about as bright as the hair before it."""
-    size = len(picture)
+def _apart_from(image: np.ndarray, hair: float, least: float = 0.16) -> np.ndarray:
+    """Returns the image, made lighter or darker as a whole if it is about as bright as the hair in front of it."""
+    size = len(image)
     blocks = []
     for x, y in _AROUND_HAIR:
         column, row = int(x * size), int((1 - y) * size)
         half = max(size // 16, 1)
-        blocks.append(picture[max(row - half, 0) : row + half, column - half : column + half].mean((0, 1)))
+        blocks.append(image[max(row - half, 0) : row + half, column - half : column + half].mean((0, 1)))
     mean = brightness(np.mean(blocks, 0))
     if abs(mean - hair) >= least:
-        return picture
-    wanted = hair + least if hair < 0.5 else hair - least
-    if wanted > mean:
-        return picture + (1.0 - picture) * (wanted - mean) / (1.0 - mean)
-    return picture * wanted / mean
+        return image
+    return with_luma(image, mean, hair + least if hair < 0.5 else hair - least)
 
 
 def _plain(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -52,7 +49,7 @@ def _plain(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _glow(canvas: Canvas, rng: np.random.Generator) -> None:
-    canvas.picture[:] = canvas.deep
+    canvas.image[:] = canvas.deep
     at = np.stack([canvas.x, canvas.y], -1)
     canvas.blend(bump(at, (rng.uniform(0.3, 0.7), 0.64), (0.33, 0.33)), canvas.bright)
 
@@ -94,7 +91,7 @@ def _bokeh(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _night(canvas: Canvas, rng: np.random.Generator) -> None:
     dark = 0.22 * canvas.bright + 0.12 * canvas.deep
-    canvas.picture[:] = dark + 0.10 * canvas.y[..., None]
+    canvas.image[:] = dark + 0.10 * canvas.y[..., None]
     scenery.houses(canvas, rng, 0.6 * dark, None)
     _lights(canvas, rng, 44, 0.032, 0.85)
 

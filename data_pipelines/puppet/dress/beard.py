@@ -1,4 +1,4 @@
-"""Beards: where hair grows on a face, as a tint of the skin, and copies of the skin that stand off it."""
+"""Beards: a tint of the skin where hair grows, and raised copies of the skin mesh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data_pipelines.puppet.person.head import Region, puppet_head
 from data_pipelines.puppet.person.identity import Identity
 from data_pipelines.puppet.person.surface import smoothstep
 
-# style -> how much of moustache, goatee and cheeks grows (0-1), thickness in face widths, length of the chin's
+# style -> density of moustache, goatee and cheeks (0-1), thickness and length at the chin in face widths
 BEARDS: dict[str, tuple[float, float, float, float, float]] = {
     "none": (0.0, 0.0, 0.0, 0.0, 0.0),
     "stubble": (0.42, 0.42, 0.40, 0.0, 0.0),
@@ -23,7 +23,7 @@ BEARDS: dict[str, tuple[float, float, float, float, float]] = {
 
 
 def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """How densely a beard grows [N] (0-1) at points [N, 3] on the resting skin; marks [68, 3] are its landmarks."""
+    """Returns the beard's density [N] (0-1) at points [N, 3] of the resting skin; marks [68, 3] are its landmarks."""
     moustache, goatee, cheeks, _, _ = BEARDS[identity.beard_style]
     if not moustache:
         return np.zeros(len(points))
@@ -47,12 +47,12 @@ def density(identity: Identity, points: np.ndarray, marks: np.ndarray) -> np.nda
 
 def _moustache(x: np.ndarray, y: np.ndarray, half: float, mouth_y: float, nose_y: float) -> np.ndarray:
     top = nose_y - 0.006 - 0.012 * (x / half) ** 2
-    low = mouth_y + 0.012 * smoothstep(0.7, 1.0, x / half)  # it ends above the corners of the mouth
+    low = mouth_y + 0.012 * smoothstep(0.7, 1.0, x / half)  # ends above the corners of the mouth
     return smoothstep(0.020, -0.010, y - top) * smoothstep(-0.035, -0.005, y - low) * smoothstep(1.26, 1.08, x / half)
 
 
 def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """0 on the red of the lips and at its border, 1 a little away [N]."""
+    """Returns [N]: 0 on the red of the lips and at its border, 1 a little away from it."""
     outline = marks[48:60, :2]
     ends = np.roll(outline, -1, 0)
     way = ends - outline
@@ -67,7 +67,7 @@ def _off_lips(points: np.ndarray, marks: np.ndarray) -> np.ndarray:
 
 
 def beard(identity: Identity) -> Part:
-    """The skin's triangles where hair grows, standing off; jaw and lips carry them along."""
+    """Returns the beard: raised copies of the skin's triangles where hair grows, which move with jaw and lips."""
     *_, thick, long = BEARDS[identity.beard_style]
     if not thick:
         return part(np.zeros((0, 3)), np.zeros((0, 3)), Region.BEARD)
@@ -93,10 +93,10 @@ def beard(identity: Identity) -> Part:
     )
     narrow = np.exp(-0.5 * (at[:, 0] / 0.20) ** 2)
     hang = long * low * (0.35 + 0.65 * narrow) * (1.0 + 0.12 * lumps)
-    worn = at + stand[:, None] * normals + hang[:, None] * np.array([0.0, -1.0, 0.22])
-    worn[:, 0] *= 1.0 - 0.5 * np.minimum(hang, 0.4)
+    raised = at + stand[:, None] * normals + hang[:, None] * np.array([0.0, -1.0, 0.22])
+    raised[:, 0] *= 1.0 - 0.5 * np.minimum(hang, 0.4)
     return part(
-        worn,
+        raised,
         number[used],
         np.where(grown > 0.80, Region.BEARD, Region.SKIN),
         1.0 + np.minimum(grown, 1.0) * (0.16 * lumps + 0.10 * curls(at, rng, 150.0)),

@@ -1,4 +1,4 @@
-"""Neck, shoulders and what is worn on them: rings from under the jaw down and out, with collars, hoods and lapels."""
+"""Neck, shoulders and clothes: rings from under the jaw down and out, with collars, hoods and lapels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _COLUMNS = 72
 _NECK_ROWS = 9
 _AXIS = np.array([0.0, 0.0, -0.12])  # of the neck, behind the face centre
 
-Band = tuple[np.ndarray, Region, float]  # where it ends (reach [K]), what it is, its shade
+Band = tuple[np.ndarray, Region, float]  # where it ends (reach [K]), its region, its shade
 
 
 def body(identity: Identity) -> Part:
-    """Neck and shoulders; the neck's top follows the head."""
+    """Returns neck, shoulders and clothes; the top of the neck follows the head."""
     turn = 2 * np.pi * np.arange(_COLUMNS) / _COLUMNS
     drop = np.linspace(0.0, 1.0, _NECK_ROWS)[:, None]
     rings = [np.stack([(0.225 + 0.02 * drop**2) * np.sin(turn), -0.25 - 0.55 * drop + 0 * turn,
@@ -60,7 +60,7 @@ def body(identity: Identity) -> Part:
 
 
 def _shoulders(reach: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """reach [R, K]: 0 at the neck's foot, 1 at the shoulders -> points [R, K, 3] about the neck's axis."""
+    """Returns points [R, K, 3] about the neck's axis; reach [R, K] is 0 at the neck's base, 1 at the shoulders."""
     wide = 0.245 + 0.80 * np.sin(np.pi / 2 * np.clip(reach, 0, 1)) ** 1.1
     fall = 0.10 * reach + 0.22 * reach**2 + 0.9 * np.clip(reach - 0.82, 0, 1) + 0.06 * (1 - np.abs(np.cos(turn)))
     fall = fall + 0.25 * reach * np.clip(np.cos(turn), 0, 1)  # the chest falls away steeper than the shoulders
@@ -68,11 +68,12 @@ def _shoulders(reach: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 def _vee(turn: np.ndarray, deep: float, half: float) -> np.ndarray:
-    """How far a V reaches down the chest [K]: `deep` in the middle, 0 at the sine `half` of its width."""
+    """Returns how far a V-neck reaches down the chest [K]: `deep` in the middle, 0 at the sine `half` of its width."""
     return deep * np.clip(1 - np.abs(np.sin(turn)) / half, 0, 1) * (np.cos(turn) > 0)
 
 
 def _bands(style: str, turn: np.ndarray) -> list[Band]:
+    """Returns the bands of skin and cloth from the neck outwards."""
     flat, end = np.ones_like(turn), np.ones_like(turn)
     skin, cloth, accent, shirt = Region.NECK, Region.CLOTHES, Region.ACCENT, Region.SHIRT
     match style:
@@ -113,7 +114,7 @@ def _details(identity: Identity) -> list[Part]:
 
 
 def _collar(region: Region) -> Part:
-    """The left half of a shirt's collar: it stands round the neck and folds down to a point in front."""
+    """Returns the left half of a shirt collar, which stands around the neck and folds down to a point in front."""
     u = np.linspace(0.0, 1.0, 18)  # from the nape to the front
     turn = np.pi * (1.0 - u)
     turn = np.maximum(turn, 0.10)
@@ -130,7 +131,7 @@ def _collar(region: Region) -> Part:
 
 
 def _placket() -> Part:
-    """A shirt's buttoned edge with two buttons, over the chest."""
+    """Returns the buttoned edge of a shirt with two buttons, over the chest."""
     reach = np.linspace(0.24, 0.95, 12)
     middle = _shoulders(reach[:, None], np.zeros(1))[:, 0] + [0.0, 0.0, 0.012]
     strip = np.concatenate([middle + [-0.035, 0, -0.004], middle, middle + [0.035, 0, -0.004]])
@@ -143,7 +144,7 @@ def _placket() -> Part:
 
 
 def _hood() -> Part:
-    """The hood lies behind the neck, a roll that ends on the chest."""
+    """Returns a hood: a roll behind the neck that ends on the chest."""
     turn = np.linspace(0.22, 2 * np.pi - 0.22, 40)
     back = 0.5 - 0.5 * np.cos(turn)
     path = np.stack(

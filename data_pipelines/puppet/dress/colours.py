@@ -1,4 +1,4 @@
-"""The colour of every vertex of a puppet: skin and what time and make-up do to it, eyes, hair, clothes."""
+"""The colour of every vertex of a puppet: skin with age, blush and make-up, eyes, hair, clothes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_pipelines.puppet.person.surface import bump, smoothstep
 
 
 def vertex_albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Linear colours [V, 3] float32 of all vertices; `rest`: those of the resting puppet, the head's first."""
+    """Returns the linear colours [V, 3] float32 of all vertices; rest [V, 3]: the resting puppet, head first."""
     table = np.zeros((len(Region), 3))
     for r in (Region.SKIN, Region.EAR, Region.NECK):
         table[r] = identity.skin
@@ -46,7 +46,10 @@ def vertex_albedo(identity: Identity, region: np.ndarray, shade: np.ndarray, res
 
 
 def complexion(identity: Identity, linear: np.ndarray, points: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Skin [N, 3] linear at points [N, 3] of the face with landmarks [68, 3] -> the same with all that lies on it."""
+    """Returns linear skin colours [N, 3] with blush, shadows under the eyes and beard added.
+
+    points [N, 3] lie on the face whose landmarks are marks [68, 3].
+    """
     front = smoothstep(0.05, 0.2, points[:, 2])
     sides = np.abs(points * [1.0, 0.0, 0.0]) + points * [0.0, 1.0, 1.0]
     nose, eye_y = marks[30], marks[36:48, 1].mean()

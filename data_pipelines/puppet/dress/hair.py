@@ -1,4 +1,4 @@
-"""Hair: a cap of meridians from the crown to the hairline, combed some way, and what hangs from it."""
+"""Hair: a cap of meridians from the crown to the hairline, with a combing direction, and hair hanging from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data_pipelines.puppet.dress import hair_tied
 from data_pipelines.puppet.dress.mesh_parts import Part, curls, join, part
 from data_pipelines.puppet.person.deform import neutral_head
 from data_pipelines.puppet.person.head import Region, puppet_head
-from data_pipelines.puppet.person.identity import Identity, placed
+from data_pipelines.puppet.person.identity import Identity, on_identity
 from data_pipelines.puppet.person.surface import bump, grid_triangles, skull, smoothstep
 
 _COLUMNS = 120
@@ -80,43 +80,43 @@ CUTS = {
 
 
 def hair(identity: Identity) -> Part:
-    """All hair of the head; none for the bald."""
+    """Returns all hair of the head, an empty part for bald identities."""
     cut = CUTS[identity.hair_style]
     if identity.headwear == "beanie":  # pressed flat under it
         cut = dataclasses.replace(cut, top=min(cut.top, 0.035), sides=min(cut.sides, 0.04), quiff=0.0, front=0.445)
     cut = dataclasses.replace(cut, front=max(cut.front, _brow_top(identity) + 0.075))  # brows may be raised
     rng = np.random.default_rng(identity.hair_seed)
-    pieces = [] if identity.hair_style == "bald" else [_cap(cut, identity.hair_style, rng)]
-    pieces += hair_tied.tied(identity.hair_style, rng)
-    if not pieces:
+    parts = [] if identity.hair_style == "bald" else [_cap(cut, identity.hair_style, rng)]
+    parts += hair_tied.tied(identity.hair_style, rng)
+    if not parts:
         return part(np.zeros((0, 3)), np.zeros((0, 3)), Region.HAIR)
-    worn = join(*pieces)
-    return dataclasses.replace(worn, points=placed(identity, worn.points))
+    whole = join(*parts)
+    return dataclasses.replace(whole, points=on_identity(identity, whole.points))
 
 
 def _brow_top(identity: Identity) -> float:
-    """The brows' height in the sculptor's units of the mean head."""
+    """Returns the height of the brows in the unscaled units of the mean head."""
     head = puppet_head()
     brows, ears = neutral_head(identity)[head.landmarks[17:27], 1], head.mean[head.landmarks[[0, 16]], 1]
     return float(brows.max() + ears.mean()) * head.width + float(head.origin[1])
 
 
 def tilted(polar: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Unit rays [..., 3] at an angle from the crown; turn is 0 in front and grows to the person's left."""
+    """Returns unit rays [..., 3] at an angle from the crown; turn is 0 in front and grows to the person's left."""
     polar, turn = np.broadcast_arrays(polar, turn)
     x, y, z = np.sin(polar) * np.sin(turn), np.cos(polar), np.sin(polar) * np.cos(turn)
     return np.stack([x, np.cos(_CROWN) * y - np.sin(_CROWN) * z, np.sin(_CROWN) * y + np.cos(_CROWN) * z], -1)
 
 
 def angle_at_height(height: float) -> float:
-    """Degrees from the crown at which the middle of the forehead has this height."""
+    """Returns the degrees from the crown at which the middle of the forehead has this height."""
     polar = np.deg2rad(np.linspace(20.0, 95.0, 300))
     y = skull(tilted(polar, np.zeros(300)))[:, 1]
     return float(np.rad2deg(np.interp(-height, -y, polar)))
 
 
 def hairline(cut: Cut, turn: np.ndarray) -> np.ndarray:
-    """Degrees from the crown [K] at every turn: forehead, temples, in front of and behind the ears, nape."""
+    """Returns the hairline in degrees from the crown [K] at every turn: forehead, temples, around the ears, nape."""
     ahead = 0.5 + 0.5 * np.cos(turn)
     front = angle_at_height(cut.front)
     edge = cut.side + (front - cut.side) * smoothstep(0.53, 0.84, ahead)
@@ -126,7 +126,7 @@ def hairline(cut: Cut, turn: np.ndarray) -> np.ndarray:
 
 
 def _noise(at: np.ndarray, rng: np.random.Generator, per_unit: float, waves: int = 9) -> np.ndarray:
-    """Smooth noise [...] of about unit height along a number [...]."""
+    """Returns smooth noise [...] of about unit height at positions [...]."""
     out = np.zeros_like(at)
     for _ in range(waves):
         out += np.sin(2 * np.pi * per_unit * rng.uniform(0.35, 1.0) * at + rng.uniform(0, 6.3))
@@ -188,13 +188,13 @@ def _cap(cut: Cut, style: str, rng: np.random.Generator) -> Part:
 
 
 def _crown_gap(turn: np.ndarray) -> np.ndarray:
-    """Degrees from the crown [K] where receding hair begins: only a wreath is left."""
+    """Returns the degrees from the crown [K] where receding hair begins: only a wreath is left."""
     ahead = 0.5 + 0.5 * np.cos(turn)
     return 66.0 + 44.0 * smoothstep(0.52, 0.72, ahead) - 8.0 * smoothstep(0.3, 0.0, ahead)
 
 
 def _strand_place(cut: Cut, base: np.ndarray, turn: np.ndarray, side: float) -> np.ndarray:
-    """A number [rows, columns] that is constant along strands and grows across them, in face widths."""
+    """Returns a coordinate [rows, columns] that is constant along strands and grows across them, in face widths."""
     x, y, z = np.moveaxis(base, -1, 0)
     low = smoothstep(0.35, 0.05, y)
     around = 0.5 * np.sin(turn) * np.sign(np.cos(turn)) + turn * 0.35
@@ -211,12 +211,12 @@ def _strand_place(cut: Cut, base: np.ndarray, turn: np.ndarray, side: float) -> 
 
 
 def _falls(turn: np.ndarray) -> np.ndarray:
-    """[K] 0-1: the columns of sides and back, which hang in long hair."""
+    """Returns [K] 0-1: how far a column belongs to sides and back, which hang in long hair."""
     return smoothstep(0.72, 0.60, 0.5 + 0.5 * np.cos(turn))
 
 
 def _curtain(points: np.ndarray, cut: Cut, falls: np.ndarray, locks: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Below the ears' height the hair of sides and back hangs straight down, `length` at the back."""
+    """Returns the points with sides and back hanging straight down below the ears, `length` at the back."""
     longest = np.maximum.accumulate(np.linalg.norm(points[..., [0, 2]], axis=-1), axis=0)
     around = points[..., [0, 2]] / np.maximum(np.linalg.norm(points[..., [0, 2]], axis=-1, keepdims=True), 1e-6)
     start = 11

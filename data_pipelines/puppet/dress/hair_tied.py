@@ -1,4 +1,4 @@
-"""Hair that is tied: buns, tails, braids, puffs, dreads; in the sculptor's units of the mean head (surface.py)."""
+"""Tied hair: buns, tails, braids, puffs, dreads; in the unscaled units of the mean head (surface.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data_pipelines.puppet.person.surface import smoothstep
 
 
 def tied(style: str, rng: np.random.Generator) -> list[Part]:
-    """What a style adds to its cap."""
+    """Returns the parts that a style adds to its cap."""
     match style:
         case "bun":
             return [_knot((0.0, 0.80, -0.26), (0.20, 0.17, 0.19), rng)]
@@ -49,12 +49,12 @@ def tied(style: str, rng: np.random.Generator) -> list[Part]:
 
 
 def falling(y: np.ndarray) -> np.ndarray:
-    """How much hair at this height turns with the head: what lies on the shoulders stays with them."""
+    """Returns how far hair at this height turns with the head (1) or stays with the shoulders (towards 0)."""
     return 1.0 - 0.85 * smoothstep(-0.25, -0.95, y)
 
 
 def _smooth(path: np.ndarray, number: int) -> np.ndarray:
-    """A curve [number, 3] through the points [K, 3]."""
+    """Returns a smooth curve [number, 3] through the points [K, 3]."""
     from scipy.interpolate import CubicSpline
 
     return CubicSpline(np.linspace(0.0, 1.0, len(path)), path)(np.linspace(0.0, 1.0, number))
@@ -77,7 +77,7 @@ def _puff(side: float, rng: np.random.Generator) -> Part:
 
 
 def _tail(path: np.ndarray, widths: tuple[float, float, float], plaits: float, rng: np.random.Generator) -> Part:
-    """A tail along path [K, 3]: its half widths at root, middle and tip; braided where it has plaits."""
+    """Returns a tail along path [K, 3]; widths: half widths at root, middle and tip; braided if it has plaits."""
     rows, sides = (44, 12) if plaits else (20, 18)
     at = np.linspace(0.0, 1.0, rows)
     curve = _smooth(path, rows)
@@ -99,7 +99,7 @@ def _band(centre: tuple[float, float, float]) -> Part:
 
 
 def _dreads(rng: np.random.Generator) -> Part:
-    """Ropes around sides and back, from the cap to the jaw or the shoulders."""
+    """Returns ropes of hair around sides and back, from the cap to the jaw or the shoulders."""
     ropes = []
     number = 26
     for i in range(number):

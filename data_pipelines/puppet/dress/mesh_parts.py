@@ -1,4 +1,4 @@
-"""Pieces of mesh that one identity wears, and the few shapes they are made of: tubes, balls, copies of the skin."""
+"""Mesh parts (hair, clothes, accessories) of one identity, and the shapes they are made of: tubes and ellipsoids."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import dataclasses
 import numpy as np
 
 from data_pipelines.puppet.person.head import Region
-from data_pipelines.puppet.person.surface import grid_triangles
+from data_pipelines.puppet.person.surface import grid_triangles, mirror_part
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """A piece of mesh worn by one identity, in head units about the face centre.
+    """A mesh part of one identity's outfit, in head units about the face centre.
 
-    points [V, 3], triangles [F, 3], region [V], shade [V] (above 1: lighter)
-    follow [V]: 1 turns with the head, 0 stays
-    carrier [V]: the vertex of the head whose expression moves the point too (a beard's), or -1
+    points    [V, 3]
+    triangles [F, 3]
+    region    [V] Region
+    shade     [V] factor on the colour, above 1 is lighter
+    follow    [V] 1 turns with the head, 0 stays
+    carrier   [V] the vertex of the head whose expression also moves the point (in a beard), or -1
     """
 
     points: np.ndarray
@@ -35,7 +38,7 @@ def part(
     follow: float | np.ndarray = 1.0,
     carrier: int | np.ndarray = -1,
 ) -> Part:
-    """A part of points [..., 3]; what is the same for all of them may be given once."""
+    """Returns a part with points [..., 3]; attributes that are the same for all points may be scalars."""
     points = np.asarray(points, np.float64).reshape(-1, 3)
     number = len(points)
 
@@ -54,7 +57,7 @@ def part(
 
 
 def join(*parts: Part) -> Part:
-    """Several parts as one."""
+    """Returns several parts as one."""
     starts = np.cumsum([0] + [len(p.points) for p in parts])
     return Part(
         points=np.concatenate([p.points for p in parts]),
@@ -66,18 +69,19 @@ def join(*parts: Part) -> Part:
     )
 
 
-def mirror(worn: Part) -> Part:
-    """The part on the other side of the face; not for carried points, whose carriers would stay."""
-    return dataclasses.replace(worn, points=worn.points * [-1.0, 1.0, 1.0], triangles=worn.triangles[:, ::-1])
+def mirror(left: Part) -> Part:
+    """Returns the part on the other side of the face. Carriers are not mirrored, so not for parts that have them."""
+    points, triangles = mirror_part(left.points, left.triangles)
+    return dataclasses.replace(left, points=points, triangles=triangles)
 
 
 def tube(
     path: np.ndarray, width: np.ndarray | float, depth: np.ndarray | float, out: np.ndarray, closed: bool, sides: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A tube along path [N, 3]: points [N * sides, 3] and triangles.
+    """Returns a tube along path [N, 3]: points [N * sides, 3] and triangles.
 
-    Its section is an ellipse, `width` [N] across and `depth` [N] along `out` [N or 1, 3],
-    which the path must not follow.
+    Its section is an ellipse, `width` [N] across and `depth` [N] along `out` [N or 1, 3], which must not be parallel to
+    the path.
     """
     along = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=-1, keepdims=True) + 1e-12
@@ -94,7 +98,7 @@ def tube(
 
 
 def ball(centre: np.ndarray, radii: np.ndarray, rows: int = 14, columns: int = 28) -> tuple[np.ndarray, np.ndarray]:
-    """An ellipsoid about `centre` [3]: unit rays [rows, columns, 3] scaled by radii [3], and its triangles."""
+    """Returns an ellipsoid about `centre` [3] with radii [3]: points [rows, columns, 3] and triangles."""
     polar = np.linspace(0.02, np.pi - 0.02, rows)[:, None]
     turn = 2 * np.pi * np.arange(columns) / columns
     ray = np.stack([np.sin(polar) * np.sin(turn), np.cos(polar) * np.ones_like(turn), np.sin(polar) * np.cos(turn)], -1)
@@ -102,7 +106,7 @@ def ball(centre: np.ndarray, radii: np.ndarray, rows: int = 14, columns: int = 2
 
 
 def curls(points: np.ndarray, rng: np.random.Generator, per_unit: float) -> np.ndarray:
-    """Noise [...] in space, knobbly like curls: points [..., 3]."""
+    """Returns knobbly noise [...], like curls, at points [..., 3]."""
     out = np.zeros(points.shape[:-1])
     for _ in range(9):
         way = rng.standard_normal(3)

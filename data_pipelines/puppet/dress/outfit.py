@@ -1,4 +1,4 @@
-"""What is not the linear head: everything one identity wears, as one mesh, and the picture behind it."""
+"""The outfit of one identity: everything besides the linear head, as one mesh, and the background image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from data_pipelines.puppet.dress.mesh_parts import Part, join
 from data_pipelines.puppet.dress.skin_marks import skin_marks
 from data_pipelines.puppet.person.identity import Identity
 
-__all__ = ["Part", "background", "dressed", "join"]
+__all__ = ["Part", "background", "join", "outfit_mesh"]
 
 
-def dressed(identity: Identity) -> Part:
-    """Hair, beard, clothes, glasses, hat and earrings; a few thousand vertices in all."""
+def outfit_mesh(identity: Identity) -> Part:
+    """Returns hair, beard, clothes, glasses, headwear, earrings and skin marks as one part; a few thousand vertices."""
     locks = hair(identity)
     return join(
         locks,

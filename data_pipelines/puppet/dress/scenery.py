@@ -1,4 +1,4 @@
-"""Rooms and landscapes for the picture behind a puppet, painted with soft-edged boxes and discs on a unit square."""
+"""Rooms and landscapes for background images, painted with soft-edged boxes and discs on a unit square."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ _SKY, _GREEN, _WOOD = np.array([0.66, 0.80, 0.92]), np.array([0.44, 0.56, 0.34])
 
 
 class Canvas:
-    """A picture [size, size, 3], sRGB 0-1, at first all `bright`; places are x to the right, y up, 0-1.
+    """An image [size, size, 3], sRGB 0-1, filled with `bright` at first; positions are x to the right, y up, 0-1.
 
-    `blur` is half the width of soft edges, at least a pixel of the smallest frames, so that sizes agree.
+    `blur` is half the width of soft edges: at least a pixel of the smallest frames, so all sizes agree.
     """
 
     def __init__(self, size: int, bright: np.ndarray, deep: np.ndarray, accent: np.ndarray):
         self.size, self.bright, self.deep, self.accent = size, bright, deep, accent
         self.at = (np.arange(size) + 0.5) / size
         self.x, self.y = np.meshgrid(self.at, 1.0 - self.at)
-        self.picture = np.tile(bright, (size, size, 1)).astype(np.float64)
+        self.image = np.tile(bright, (size, size, 1)).astype(np.float64)
 
     def blend(self, mask: np.ndarray, colour: np.ndarray) -> None:
-        """mask [size, size] 0-1: how much of the picture becomes `colour` [3] or [size, size, 3]."""
-        self.picture += mask[..., None] * (colour - self.picture)
+        """Blends `colour` ([3] or [size, size, 3]) into the image with the weights mask [size, size], 0-1."""
+        self.image += mask[..., None] * (colour - self.image)
 
     def box(
         self, x0: float, x1: float, y0: float, y1: float, colour: np.ndarray, blur: float = 0.012, opacity: float = 1.0
     ) -> None:
+        """Paints an axis-aligned box."""
         across, up = _bar(self.at, x0, x1, blur), _bar(1.0 - self.at, y0, y1, blur)
         columns, rows = np.flatnonzero(across), np.flatnonzero(up)
         if len(columns) and len(rows):
             inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             mask = opacity * up[inside[0], None] * across[None, inside[1]]
-            self.picture[inside] += mask[..., None] * (colour - self.picture[inside])
+            self.image[inside] += mask[..., None] * (colour - self.image[inside])
 
     def disc(
         self,
@@ -47,7 +48,7 @@ class Canvas:
         opacity: float = 1.0,
         turned: float = 0.0,
     ) -> None:
-        """An ellipse with half axes `wide`, `tall`, turned anticlockwise by radians."""
+        """Paints an ellipse with half axes `wide`, `tall`, turned anticlockwise by radians."""
         reach = max(wide, tall) + blur
         left, right = np.searchsorted(self.at, [x - reach, x + reach])
         top, bottom = np.searchsorted(self.at, [1 - y - reach, 1 - y + reach])
@@ -56,7 +57,7 @@ class Canvas:
         c, s = np.cos(turned), np.sin(turned)
         away = np.hypot((c * dx + s * dy) / wide, (c * dy - s * dx) / tall)
         mask = opacity * smoothstep(1.0 + blur / min(wide, tall), 1.0 - blur / min(wide, tall), away)
-        self.picture[inside] += mask[..., None] * (colour - self.picture[inside])
+        self.image[inside] += mask[..., None] * (colour - self.image[inside])
 
 
 def _bar(at: np.ndarray, start: float, end: float, blur: float) -> np.ndarray:
@@ -66,7 +67,7 @@ def _bar(at: np.ndarray, start: float, end: float, blur: float) -> np.ndarray:
 def _sky(canvas: Canvas, rng: np.random.Generator) -> None:
     high = 0.65 * _SKY + 0.35 * canvas.bright
     low = 0.5 * high + 0.5 * np.array([0.97, 0.93, 0.86])
-    canvas.picture[:] = low
+    canvas.image[:] = low
     canvas.blend(smoothstep(0.35, 1.0, canvas.y), high)
     for _ in range(rng.integers(0, 5)):
         x, y = rng.uniform(0, 1), rng.uniform(0.72, 0.95)
@@ -86,12 +87,12 @@ def courses(
     offset: float,
     spread: float,
 ) -> None:
-    """A wall of stones in rows; every second row shifted by `offset`; `spread`: how much their tones differ."""
+    """Paints a wall of stones in rows, every second row shifted by `offset`; `spread`: how much their tones differ."""
     up = canvas.y * rows
     row = np.floor(up).astype(int)
     along = canvas.x * columns + offset * (row % 2) + 0.3
     tone = rng.uniform(-spread, spread, (rows + 2, int(columns) + 4))[row, np.floor(along).astype(int)]
-    canvas.picture[:] = joint
+    canvas.image[:] = joint
     edge = 0.016
     near = [np.minimum(v - np.floor(v), np.ceil(v) - v) / n for v, n in ((up, rows), (along, columns))]
     mask = smoothstep(0.0, edge, near[0]) * smoothstep(0.0, edge, near[1])
@@ -99,7 +100,7 @@ def courses(
 
 
 def window(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A room's wall with a window on one side and a curtain."""
+    """Paints a wall with a window on one side and a curtain."""
     canvas.blend(0.5 * smoothstep(1.0, 0.0, canvas.y), canvas.deep)
     side = rng.choice([0, 1])
     x0, x1 = ((-0.05, 0.34), (0.64, 1.05))[side]
@@ -121,9 +122,9 @@ def window(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def shelves(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Shelves full of books, with a few gaps and vases."""
+    """Paints shelves full of books, with a few gaps and vases."""
     wood = 0.55 * _WOOD + 0.45 * canvas.deep
-    canvas.picture[:] = 0.62 * wood
+    canvas.image[:] = 0.62 * wood
     for floor in np.arange(rng.uniform(-0.1, 0.0), 1.0, 0.245):
         x = rng.uniform(-0.05, 0.0)
         while x < 1.0:
@@ -139,7 +140,7 @@ def shelves(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def gallery(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A wall with pictures in frames."""
+    """Paints a wall with framed paintings."""
     canvas.blend(0.45 * smoothstep(1.0, 0.0, canvas.y), canvas.deep)
     frame = (np.array([0.16, 0.15, 0.15]), np.array([0.93, 0.92, 0.90]), _WOOD)[rng.integers(3)]
     for x, y in ((0.12, 0.82), (0.88, 0.80), (0.10, 0.48), (0.91, 0.46), (0.50, 0.93)):
@@ -158,7 +159,7 @@ def gallery(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def plants(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Pot plants before a wall, left and right."""
+    """Paints potted plants in front of a wall, left and right."""
     canvas.blend(0.55 * smoothstep(0.9, 0.1, canvas.y), canvas.deep)
     for side in (0.10, 0.90):
         foot = np.array([side + rng.uniform(-0.05, 0.05), rng.uniform(0.14, 0.34)])
@@ -173,7 +174,7 @@ def plants(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def hills(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Hills one behind the other under the sky."""
+    """Paints hills one behind the other under the sky."""
     _sky(canvas, rng)
     for i in range(4):
         height = 0.62 - 0.12 * i
@@ -186,7 +187,7 @@ def hills(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def park(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Trees and a lawn."""
+    """Paints trees and a lawn."""
     _sky(canvas, rng)
     canvas.blend(smoothstep(0.50, 0.30, canvas.y), 0.85 * _GREEN + 0.12)
     for i in range(9):
@@ -202,7 +203,7 @@ def park(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def sea(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Sea to the horizon behind a strand."""
+    """Paints a beach and the sea to the horizon."""
     _sky(canvas, rng)
     water = 0.5 * np.array([0.30, 0.52, 0.64]) + 0.35 * canvas.bright
     horizon = rng.uniform(0.44, 0.56)
@@ -215,7 +216,7 @@ def sea(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def houses(canvas: Canvas, rng: np.random.Generator, tone: np.ndarray, panes: np.ndarray | None) -> None:
-    """A row of tall houses along the ground, with panes or without."""
+    """Paints a row of tall houses along the ground, with window panes if a colour is given."""
     x = rng.uniform(-0.06, 0.0)
     while x < 1.0:
         wide, tall = rng.uniform(0.08, 0.17), rng.uniform(0.40, 0.86)
@@ -229,7 +230,7 @@ def houses(canvas: Canvas, rng: np.random.Generator, tone: np.ndarray, panes: np
 
 
 def skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A town by day."""
+    """Paints a town by day."""
     _sky(canvas, rng)
     houses(canvas, rng, 0.45 * canvas.deep + 0.40, None)
     houses(canvas, rng, 0.75 * canvas.deep + 0.10, 0.6 * canvas.bright + 0.35)

@@ -1,4 +1,4 @@
-"""Small marks on the skin, drawn as thin pieces of mesh upon it that move with it: moles, freckles, wrinkles."""
+"""Moles, freckles and wrinkles: thin mesh parts on the skin that move with it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ _LIFT = 0.0035  # above the skin, in face widths
 
 
 def skin_marks(identity: Identity) -> Part:
+    """Returns all marks of an identity as one part."""
     head, points = puppet_head(), neutral_head(identity)
     marks = points[head.landmarks]
     rng = np.random.default_rng(identity.skin_seed)
-    pieces = [part(np.zeros((0, 3)), np.zeros((0, 3)), Region.SKIN)]
+    parts = [part(np.zeros((0, 3)), np.zeros((0, 3)), Region.SKIN)]
     places = _free_places(rng, marks, 400)
     for x, y in places[: identity.moles]:
-        pieces.append(_dot(points, x, y, rng.uniform(0.009, 0.014), 0.38, 0.55))
+        parts.append(_dot(points, x, y, rng.uniform(0.009, 0.014), 0.38, 0.55))
     if identity.freckles:
         near = places[identity.moles :]
-        wanted = np.exp(-0.5 * (((np.abs(near[:, 0]) - 0.14) / 0.13) ** 2 + ((near[:, 1] - marks[29, 1]) / 0.07) ** 2))
-        near = near[rng.uniform(size=len(near)) < wanted][: int(20 + 40 * identity.freckles)]
+        likely = np.exp(-0.5 * (((np.abs(near[:, 0]) - 0.14) / 0.13) ** 2 + ((near[:, 1] - marks[29, 1]) / 0.07) ** 2))
+        near = near[rng.uniform(size=len(near)) < likely][: int(20 + 40 * identity.freckles)]
         for x, y in near:
-            pieces.append(_dot(points, x, y, rng.uniform(0.005, 0.009), 1.0 - 0.34 * identity.freckles, 0.97))
+            parts.append(_dot(points, x, y, rng.uniform(0.005, 0.009), 1.0 - 0.34 * identity.freckles, 0.97))
     if identity.wrinkles > 0.1:
         for line in _lines(marks, rng):
-            pieces.append(_crease(points, line, 1.0 - 0.38 * identity.wrinkles))
-    return join(*pieces)
+            parts.append(_crease(points, line, 1.0 - 0.38 * identity.wrinkles))
+    return join(*parts)
 
 
 def _free_places(rng: np.random.Generator, marks: np.ndarray, number: int) -> np.ndarray:
-    """Random places [M, 2] of the face's front, clear of eyes, brows, nostrils and mouth."""
+    """Returns random positions [M, 2] on the front of the face, clear of eyes, brows, nostrils and mouth."""
     xy = rng.uniform([-0.36, marks[8, 1] + 0.06], [0.36, marks[19:25, 1].max() + 0.12], (number, 2))
     away = np.linalg.norm(xy[:, None] - marks[None, 17:, :2], axis=-1).min(1)
     eyes = [
@@ -46,7 +47,7 @@ def _free_places(rng: np.random.Generator, marks: np.ndarray, number: int) -> np
 
 
 def _on_skin(points: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places [M, 2] of the frontal view -> points [M, 3] on the resting skin and the nearest vertices [M]."""
+    """Returns points [M, 3] on the resting skin at frontal positions [M, 2], and the nearest vertices [M]."""
     head = puppet_head()
     skin = head.parts["skin"]
     used = head.triangles[((head.triangles >= skin.start) & (head.triangles < skin.stop)).all(-1)]
@@ -66,7 +67,7 @@ def _on_skin(points: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _dot(points: np.ndarray, x: float, y: float, radius: float, middle: float, edge: float) -> Part:
-    """A disc, `middle` and `edge` its shades."""
+    """Returns a disc with the shades `middle` and `edge`."""
     turn = 2 * np.pi * np.arange(7) / 7
     ring = np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], -1)
     found, carriers = _on_skin(points, np.concatenate([[[x, y]], ring]))
@@ -77,7 +78,7 @@ def _dot(points: np.ndarray, x: float, y: float, radius: float, middle: float, e
 
 
 def _crease(points: np.ndarray, line: np.ndarray, dark: float) -> Part:
-    """A ribbon along places [K, 2], dark in its middle and as the skin at its edges and ends."""
+    """Returns a ribbon along positions [K, 2], dark in the middle and skin-coloured at edges and ends."""
     number = len(line)
     along = np.gradient(line, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], -1) / np.linalg.norm(along, axis=-1, keepdims=True)
@@ -91,7 +92,7 @@ def _crease(points: np.ndarray, line: np.ndarray, dark: float) -> Part:
 
 
 def _lines(marks: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Forehead lines, crow's feet and the folds from nose to mouth: places [K, 2] along each."""
+    """Returns forehead lines, crow's feet and the folds from nose to mouth, each as positions [K, 2]."""
     brow = marks[[19, 24], 1].mean()
     lines = []
     for height in (0.065, 0.110, 0.155):

@@ -1,1 +1,4 @@
-"""How a puppet moves: articulation, eyes, head, emotion, each person's style, and independent probes."""
+"""Motion of the puppets: articulation, eyes, head, emotion, each person's motion style, and independent probes.
+
+It produces tracks (pose, eyes, expression) from speech and random draws and knows no mesh; `person` applies the tracks.
+"""

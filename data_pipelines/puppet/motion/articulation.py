@@ -1,20 +1,21 @@
 """Phonemes -> lip curves: which of the 52 ARKit coefficients the mouth shows at every frame.
 
 A dominance model in the manner of Cohen and Massaro (1993): every letter has a target for jaw, lips and rounding and a
-weight with which it insists on each (a [t] does not care about rounding and takes its neighbours', a [u] insists); the
-curve is the weighted mean of the targets under a moving window, which gives anticipation and carry-over. The window is
-wider for rounding and spreading, which begin early, than for the jaw. On top of it come gates that no neighbour can
-outvote: bilabials seal the lips and labiodentals tuck the lower lip under the teeth, each during at least one frame
-centre, however short the phone.
+dominance weight for each (a [t] has little weight on rounding and takes its neighbours', a [u] has much). The curve is
+the weighted mean of the targets under a moving window, which gives anticipation and carry-over. The window is wider for
+rounding and spreading, which begin early, than for the jaw. Gates, which neighbours cannot weaken, are applied on top:
+bilabials seal the lips and labiodentals tuck the lower lip under the teeth, each during at least one frame centre,
+however short the phone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from data_pipelines.puppet.motion.noise import bumps, smooth_noise
+from data_pipelines.puppet.motion.noise import bumps, factor_about_one, smooth_noise
 from data_pipelines.puppet.speech.phones import (
     BILABIAL,
     CHANNELS,
@@ -36,15 +37,15 @@ ARTICULATION_VERSION = "2"
 _RATE = 200  # grid of the curves, Hz
 _APPROACH, _RELEASE = 0.085, 0.065  # seconds in which a closure is approached and released
 _LIPS_BLUR = 1.55  # of the lips' window over the jaw's
-_BREATH = 0.25  # seconds without a phone before which nobody breathes in
+_BREATH = 0.25  # seconds; shorter gaps between phones have no breath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Style:
-    """How one person articulates. The defaults are a careful speaker.
+class ArticulationStyle:
+    """The articulation style of one person. The defaults are a careful speaker.
 
     effort     1 is ordinary speech, 0.6 mumbling, 1.4 loud
-    jaw        share of the opening that the jaw makes rather than the lips; 1 is usual, 0.7 a stiff jaw
+    jaw        how much of the opening the jaw makes rather than the lips; 1 is usual, 0.7 a stiff jaw
     rounding   how far [u], [o], [ʃ] push the lips forward; 1 is usual
     spread     how far [i], [e], [s] draw the corners apart; 1 is usual
     upper      activity of the upper lip; 1 is usual
@@ -65,13 +66,11 @@ class Style:
     breath: float = 0.0
 
 
-def random_style(rng: np.random.Generator) -> Style:
-    """A person's way of speaking."""
+def random_articulation_style(rng: np.random.Generator) -> ArticulationStyle:
+    """Samples the articulation style of a person."""
 
-    def about_one(spread: float) -> float:
-        return float(np.exp(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread)))
-
-    return Style(
+    about_one = functools.partial(factor_about_one, rng)
+    return ArticulationStyle(
         effort=about_one(0.14),
         jaw=about_one(0.15),
         rounding=about_one(0.18),
@@ -84,8 +83,8 @@ def random_style(rng: np.random.Generator) -> Style:
     )
 
 
-def vary(rng: np.random.Generator, style: Style, effort: float = 1.0) -> Style:
-    """The person's style in one utterance: a little different each time; `effort` is what the emotion asks for."""
+def vary(rng: np.random.Generator, style: ArticulationStyle, effort: float = 1.0) -> ArticulationStyle:
+    """Returns the person's style in one utterance, slightly varied; `effort`: the emotion's factor."""
     return dataclasses.replace(
         style,
         effort=style.effort * effort * float(rng.uniform(0.9, 1.1)),
@@ -96,12 +95,12 @@ def vary(rng: np.random.Generator, style: Style, effort: float = 1.0) -> Style:
 
 
 def contact_frame(start: float, end: float, frames: int) -> int:
-    """The frame whose centre is nearest to the middle of the phone: where a closure must be complete."""
+    """Returns the frame whose centre is nearest to the middle of the phone, where a closure must be complete."""
     return int(np.clip(round((start + end) / 2 * FPS - 0.5), 0, frames - 1))
 
 
 def _gate(time: np.ndarray, spans: list[tuple[float, float, float]]) -> np.ndarray:
-    """[G]: `strength` inside each (start, end, strength) span, falling smoothly to 0 around it."""
+    """Returns [G]: `strength` inside each (start, end, strength) span, falling smoothly to 0 around it."""
     gate = np.zeros(len(time))
     for start, end, strength in spans:
         outside = np.clip(np.maximum((start - time) / _APPROACH, (time - end) / _RELEASE), 0, 1)
@@ -110,8 +109,10 @@ def _gate(time: np.ndarray, spans: list[tuple[float, float, float]]) -> np.ndarr
 
 
 def _contacts(spoken: list[Segment], times: np.ndarray, frames: int) -> tuple[list, list]:
-    """Spans (start, end, strength) in which the lips are sealed, and in which the lower lip is tucked. Each holds the
-    contact frame of its phoneme."""
+    """Returns the spans (start, end, strength) in which the lips are sealed and in which the lower lip is tucked.
+
+    Each span contains the contact frame of its phoneme.
+    """
     closures: list[tuple[float, float, float]] = []
     tucks: list[tuple[float, float, float]] = []
     for i, s in enumerate(spoken):
@@ -121,7 +122,7 @@ def _contacts(spoken: list[Segment], times: np.ndarray, frames: int) -> tuple[li
         first = seals or s.start <= times[s.index][0] + 1e-6  # the [f] of [pf] leaves the middle to the [p]
         span = times[s.index] if first else (s.start, s.end)
         centre = (contact_frame(float(span[0]), float(span[1]), frames) + 0.5) / FPS
-        # The lips of a stop part with its burst, before the next sound; those of an [m] at its end.
+        # The lips of a stop part with its burst, before the next phone; those of an [m] at its end.
         again = i + 1 < len(spoken) and spoken[i + 1].letter in BILABIAL
         release = min(0.4 * (s.end - s.start), 0.045) if s.letter in STOPS and not again else 0.0
         span = (min(s.start, centre), max(s.end - release, centre), SOFT.get(s.letter, 1.0))
@@ -135,21 +136,21 @@ def lip_curves(
     frames: int,
     *,
     stressed: np.ndarray | None = None,
-    style: Style | None = None,
+    style: ArticulationStyle | None = None,
     language: str = "",
 ) -> np.ndarray:
-    """The mouth that speaks these phonemes.
+    """Returns the lip curves of a mouth that speaks these phonemes.
 
     Args:
-      phonemes, times: P IPA texts and [P, 2] seconds, as synthesise gives them.
+      phonemes, times: P IPA texts and [P, 2] seconds, as synthesise returns them.
       frames: T; frame i shows the instant (i + 1/2) / 25 s.
       stressed: [P] bool; stressed vowels open the jaw further.
-      style: whose mouth it is; default an average one.
-      language: of the record, such as "fr": what its letters mean for the lips.
+      style: the person's; default a careful speaker.
+      language: of the record, such as "fr"; some letters have other lip targets in some languages.
     Returns: [T, 52] float32, 0-1, zero outside the lip factor; in silence the resting lips of the style.
     """
-    style = style or Style()
-    # Seconds outside the clip are silence, so the window sees rest there.
+    style = style or ArticulationStyle()
+    # Outside the clip is silence: the window averages over resting lips there.
     margin = int(6 * style.blur * _RATE) + 1
     time = (np.arange(-margin, frames * _RATE // FPS + margin) + 0.5) / _RATE
     rest = np.array(REST)
@@ -166,7 +167,7 @@ def lip_curves(
             row[0] *= 1.15 if loud else 0.92
             row[1:4] *= 1.08 if loud else 0.95
             glide = i > 0 and spoken[i - 1].index == s.index and spoken[i - 1].letter in VOWELS
-            if glide:  # the end of a diphthong is aimed at, not reached
+            if glide:  # the end of a diphthong is approached, not reached
                 row = 0.8 * row + 0.2 * target(spoken[i - 1].letter)
         table[(time >= s.start) & (time < s.end)] = row
     curves = (
@@ -189,8 +190,8 @@ def _weighted(values: np.ndarray, weights: np.ndarray, seconds: float) -> np.nda
     return blur(values * weights) / np.maximum(blur(weights), 1e-6)
 
 
-def _breaths(spoken: list[Segment], style: Style) -> list[tuple[float, float]]:
-    """Before a phrase the lips part for a breath, if there is time."""
+def _breaths(spoken: list[Segment], style: ArticulationStyle) -> list[tuple[float, float]]:
+    """Returns the spans (start, end) before phrases in which the lips part for a breath, if there is time."""
     if style.breath <= 0 or not spoken:
         return []
     before = [0.0, *(s.end for s in spoken[:-1])]
@@ -198,8 +199,8 @@ def _breaths(spoken: list[Segment], style: Style) -> list[tuple[float, float]]:
     return [(max(a + 0.06, b - 0.45), b - 0.05) for a, b in gaps]
 
 
-def _styled(channel: dict[str, np.ndarray], style: Style) -> dict[str, np.ndarray]:
-    lips = style.effort / np.sqrt(style.jaw)  # who keeps the jaw still moves the lips more
+def _styled(channel: dict[str, np.ndarray], style: ArticulationStyle) -> dict[str, np.ndarray]:
+    lips = style.effort / np.sqrt(style.jaw)  # a stiff jaw is made up for by the lips
     gain = {
         "jaw": style.effort * style.jaw, "stretch": style.effort * style.spread, "pucker": style.rounding,
         "funnel": style.rounding, "lower": lips, "upper": lips * style.upper, "forward": style.effort,
@@ -207,8 +208,10 @@ def _styled(channel: dict[str, np.ndarray], style: Style) -> dict[str, np.ndarra
     return {name: value * gain[name] for name, value in channel.items()}
 
 
-def _coefficients(channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.ndarray, style: Style) -> np.ndarray:
-    """Seven channels [T] each and two gates [T] -> [T, 52]."""
+def _coefficients(
+    channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.ndarray, style: ArticulationStyle
+) -> np.ndarray:
+    """Converts seven channels and two gates, each [T], to coefficients [T, 52]."""
     out = np.zeros((len(closed), len(ARKIT_NAMES)), np.float64)
 
     def put(name: str, value: np.ndarray) -> None:
@@ -236,9 +239,9 @@ def _coefficients(channel: dict[str, np.ndarray], closed: np.ndarray, tuck: np.n
     return np.clip(out, 0, 1).astype(np.float32)
 
 
-def idle_lips(rng: np.random.Generator, frames: int, style: Style | None = None) -> np.ndarray:
-    """[T, 52] float32: the lips of somebody who is silent: they rest, part a little, press together, swallow."""
-    style = style or Style()
+def idle_lips(rng: np.random.Generator, frames: int, style: ArticulationStyle | None = None) -> np.ndarray:
+    """Returns the lips [T, 52] float32 of a silent person: they rest, part a little, press together, swallow."""
+    style = style or ArticulationStyle()
     seconds = frames / FPS
     parted = np.clip(style.parted + 0.02 * smooth_noise(rng, frames, 1, 1.5)[:, 0], 0, 0.2)
 

@@ -1,6 +1,6 @@
-"""The head of somebody who speaks or listens: wandering, nods at accents, rises at the ends of phrases, posture.
+"""Head motion of a speaker or listener: wandering, nods at accents, rises at the ends of phrases, posture shifts.
 
-Head movements carry the accents of speech (Munhall et al., Psychological Science 15(2), 2004); between them the head
+Head movements follow the accents of speech (Munhall et al., Psychological Science 15(2), 2004); between them the head
 wanders with a spectrum that falls off steeply, and shifts its posture in pauses. It turns about a pivot in the neck, so
 the face centre moves with every turn, and the trunk sways beneath it.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_pipelines.puppet.motion.motion_style import Temperament
+from data_pipelines.puppet.motion.motion_style import MotionStyle
 from data_pipelines.puppet.motion.noise import bumps, smooth_noise, steps, wander
 from data_pipelines.puppet.speech.prosody import Prosody, frame_centres
 from demo_jax.factors import rotation_matrix
@@ -17,17 +17,17 @@ from demo_jax.factors import rotation_matrix
 REST_POSE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.75], np.float32)  # z: the face is 47 % of the crop wide
 POSE_LIMITS = np.array([40.0, 25.0, 22.0, 0.10, 0.08, 0.2])
 _LARGEST_NOD = 9.0  # degrees
-_CAMERA = 6.0  # face widths from the camera: how much a head that comes forward grows
+_CAMERA = 6.0  # face widths from the camera, for the growth of a head that moves forward
 
 
 def head_motion(
-    rng: np.random.Generator, speech: Prosody, frames: int, temperament: Temperament, liveliness: float, tempo: float
+    rng: np.random.Generator, speech: Prosody, frames: int, motion_style: MotionStyle, liveliness: float, tempo: float
 ) -> np.ndarray:
-    """[T, 6] float64: the pose of somebody who says this, or who listens where nothing is said.
+    """Returns the pose [T, 6] float64 of a person who speaks, or listens during silence.
 
-    liveliness and tempo are the emotion's: how much, and how slowly (above 1) the head moves.
+    liveliness and tempo are the emotion's factors: how much, and how slowly (above 1), the head moves.
     """
-    t = temperament
+    t = motion_style
     of_base, of_drift, of_sway, of_accent, of_phrase = rng.spawn(5)
     amount = np.array([t.turn, t.nod, t.tilt]) * liveliness
     base = np.array(t.habit) + of_base.normal(0, (5.0, 2.5, 1.8))
@@ -38,27 +38,29 @@ def head_motion(
     nods = amount * _accents(of_accent, speech, frames)
     angles += _LARGEST_NOD * np.tanh(nods / _LARGEST_NOD)
     angles += np.sqrt(amount) * _phrases(of_phrase, speech, frames, t.tempo * tempo)
-    # Nobody turns further away because they are lively: large angles are compressed towards the limits.
+    # Lively people do not turn beyond the limits: large angles are compressed.
     limit = POSE_LIMITS[:3]
     angles = limit * np.tanh(angles / limit)
     trunk = _trunk(of_sway, frames, t, liveliness)
     pose = np.concatenate([angles, np.zeros((frames, 3))], -1) + REST_POSE
     pose[:, 3:] += of_base.normal(0, (0.012, 0.010, 0.05)) + trunk
-    pose[:, 3:] += neck_shift(angles, t) - neck_shift(base[None], t)  # the crop is laid where the head rests
+    pose[:, 3:] += neck_shift(angles, t) - neck_shift(base[None], t)  # the crop is placed on the resting head
     return np.clip(pose, REST_POSE - POSE_LIMITS, REST_POSE + POSE_LIMITS)
 
 
-def neck_shift(angles: np.ndarray, temperament: Temperament) -> np.ndarray:
-    """Yaw, pitch, roll in degrees [T, 3] -> [T, 3]: how the face centre's x, y and z follow from turning about the
-    neck; crop widths at the resting size, and log size."""
-    arm = np.array([0.0, temperament.neck, temperament.nape])
+def neck_shift(angles: np.ndarray, motion_style: MotionStyle) -> np.ndarray:
+    """Returns the shift [T, 3] of the face centre's x, y, z when the head turns about the neck.
+
+    angles: yaw, pitch, roll [T, 3] in degrees. x, y: crop widths at the resting size; z: log size.
+    """
+    arm = np.array([0.0, motion_style.neck, motion_style.nape])
     moved = rotation_matrix(*angles.T) @ arm - arm
     size = np.exp(-REST_POSE[5])
     return np.stack([size * moved[:, 0], size * moved[:, 1], -moved[:, 2] / _CAMERA], -1)
 
 
-def _trunk(rng: np.random.Generator, frames: int, t: Temperament, liveliness: float) -> np.ndarray:
-    """[T, 3]: x, y, z of the shoulders: sway, and a breath every four seconds or so."""
+def _trunk(rng: np.random.Generator, frames: int, t: MotionStyle, liveliness: float) -> np.ndarray:
+    """Returns x, y, z [T, 3] of the shoulders: sway, and a breath about every four seconds."""
     sway = wander(rng, frames, 3, 2.0 * t.tempo, 0.75) * (0.0095, 0.0090, 0.0125) * t.sway * liveliness
     rate = rng.uniform(0.2, 0.33)
     phase = 2 * np.pi * (rate * frame_centres(frames) + rng.uniform())
@@ -68,7 +70,7 @@ def _trunk(rng: np.random.Generator, frames: int, t: Temperament, liveliness: fl
 
 
 def _accents(rng: np.random.Generator, speech: Prosody, frames: int) -> np.ndarray:
-    """[T, 3] degrees: nods at accents, each with a lift before it, and small turns and tilts with some of them."""
+    """Returns [T, 3] degrees: nods at accents, each preceded by a lift, and small turns and tilts with some of them."""
     count = len(speech.accents)
     out = np.zeros((frames, 3))
     if not count:
@@ -93,8 +95,10 @@ def _accents(rng: np.random.Generator, speech: Prosody, frames: int) -> np.ndarr
 
 
 def _phrases(rng: np.random.Generator, speech: Prosody, frames: int, tempo: float) -> np.ndarray:
-    """[T, 3] degrees: the head sinks along a phrase and rises at its end, further for a question; posture shifts in
-    pauses, and in silence every few seconds."""
+    """Returns [T, 3] degrees: the head sinks along a phrase and rises at its end, further for a question.
+
+    The posture shifts in pauses, and every few seconds in silence.
+    """
     out = np.zeros((frames, 3))
     moments: list[float] = []
     for (start, end), rising in zip(speech.phrases, speech.rising, strict=True):
@@ -102,7 +106,7 @@ def _phrases(rng: np.random.Generator, speech: Prosody, frames: int, tempo: floa
         depth = rng.normal(1.2, 0.8)
         out[:, 1] += depth * inside * (frame_centres(frames) < end)
         lift = depth + (rng.uniform(1.0, 3.0) if rising else rng.normal(0.3, 0.8))
-        # The sinking ends with the phrase: what is left of it is taken back over half a second.
+        # The sinking ends with the phrase; the rest of it is undone over half a second.
         after = np.clip((frame_centres(frames) - end) / (0.5 * tempo), 0, 1)
         out[:, 1] += (depth - lift * np.sin(0.5 * np.pi * after)) * (frame_centres(frames) >= end)
         if rng.random() < 0.6:
@@ -116,7 +120,7 @@ def _phrases(rng: np.random.Generator, speech: Prosody, frames: int, tempo: floa
     if moments:
         times = np.array(moments)
         jumps = rng.normal(0, (3.2, 1.5, 1.7), (len(times), 3))
-        # A shift is partly taken back by the next one, or the head would wander off.
+        # The next shift partly undoes a shift, so the head does not drift away.
         jumps[1:] -= 0.6 * jumps[:-1]
         out += steps(frames, times, jumps, tempo * rng.uniform(0.4, 0.9, len(times)))
     return out

@@ -1,4 +1,4 @@
-"""Smooth random curves at 25 a second."""
+"""Smooth random curves at 25 frames a second, and random factors around 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from demo_jax.constants import FPS
 
 
 def smooth_noise(rng: np.random.Generator, frames: int, channels: int, seconds: float) -> np.ndarray:
-    """[T, channels] float64: stationary Gaussian noise of unit variance that changes over about `seconds`."""
+    """Returns [T, channels] float64: stationary Gaussian noise of unit variance that changes over about `seconds`."""
     from scipy.ndimage import gaussian_filter1d
 
     sigma = seconds * FPS / 2
@@ -20,8 +20,10 @@ def smooth_noise(rng: np.random.Generator, frames: int, channels: int, seconds: 
 
 
 def wander(rng: np.random.Generator, frames: int, channels: int, slowest: float, fall: float = 1.2) -> np.ndarray:
-    """[T, channels] float64 of unit variance: octaves of smooth noise from `slowest` seconds down to 0.12 s, each
-    2^-fall as strong as the slower one before, which is how the spectrum of a living head falls off."""
+    """Returns [T, channels] float64 of unit variance: octaves of smooth noise from `slowest` seconds down to 0.12 s.
+
+    Each octave is 2^-fall as strong as the next slower one, as the spectrum of a real head falls off.
+    """
     total, power, seconds, weight = np.zeros((frames, channels)), 0.0, slowest, 1.0
     while seconds > 0.12:
         total += weight * smooth_noise(rng, frames, channels, seconds)
@@ -30,25 +32,30 @@ def wander(rng: np.random.Generator, frames: int, channels: int, slowest: float,
 
 
 def wide_walk(rng: np.random.Generator, frames: int, limits: np.ndarray, seconds: float = 0.5) -> np.ndarray:
-    """[T, C] float64: a smooth walk, uniformly distributed over -limits .. limits."""
+    """Returns [T, C] float64: a smooth walk, uniformly distributed over -limits .. limits."""
     from scipy.special import erf
 
     return erf(smooth_noise(rng, frames, len(limits), seconds) / np.sqrt(2)) * limits
 
 
 def bumps(frames: int, times: np.ndarray, heights: np.ndarray, width: float | np.ndarray) -> np.ndarray:
-    """[T]: a sum of Gaussian bumps at `times` (seconds) with a standard deviation of `width` seconds."""
+    """Returns [T]: a sum of Gaussian bumps at `times` (seconds) with a standard deviation of `width` seconds."""
     centres = frame_centres(frames)
     return (heights * np.exp(-0.5 * ((centres[:, None] - times) / width) ** 2)).sum(1)
 
 
 def ease(u: np.ndarray) -> np.ndarray:
-    """0-1 -> 0-1 with rest at both ends; clips."""
+    """Maps 0-1 to 0-1 with zero slope at both ends; clips."""
     u = np.clip(u, 0, 1)
     return u * u * (3 - 2 * u)
 
 
 def steps(frames: int, times: np.ndarray, jumps: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """[T, C]: a sum of eased steps that begin at `times` [N], by `jumps` [N, C], in `seconds` [N]."""
+    """Returns [T, C]: a sum of eased steps that begin at `times` [N], with heights `jumps` [N, C], in `seconds` [N]."""
     since = (frame_centres(frames)[:, None] - times) / np.maximum(seconds, 1e-6)
     return ease(since) @ jumps
+
+
+def factor_about_one(rng: np.random.Generator, spread: float) -> float:
+    """Returns a log-normal factor with median 1; its logarithm has standard deviation `spread`, clipped at two."""
+    return float(np.exp(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread)))

@@ -1,1 +1,4 @@
-"""Who a puppet is: the linear 3DMM of the head, identities drawn from it, and the head under expression and gaze."""
+"""The head and the identities: the linear 3DMM, its expression and identity bases, sampling of identities, deformation.
+
+Hair, clothes and accessories are in `dress`, light and pixels in `render`.
+"""

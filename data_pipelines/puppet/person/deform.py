@@ -1,7 +1,7 @@
-"""The identity's head under expression and gaze, in its own axes and on the screen.
+"""The identity's head under expression and gaze, in its own axes and projected to pixels.
 
-The expression basis is sparse: of each shape only the vertices that it moves are kept, and every frame is summed on
-its own, so that its numbers are the same in any batch and with any number of threads.
+The expression basis is sparse: only the vertices that a shape moves are kept. Each frame is summed on its own, so its
+numbers are the same in any batch and with any number of threads.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _UNMOVED = 1e-7  # face widths: shapes move no vertex by less
 
 
 def shape_coefficients(expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """Expression [T, 52] and eyes [T, 3] -> coefficients of the basis [T, 52] float64.
+    """Returns the coefficients of the basis [T, 52] float64 for expression [T, 52] and eyes [T, 3].
 
-    The lids follow the gaze: eyeLookUp and eyeLookDown come from its pitch, the other eyeLook* are zero. A closing eye
-    takes back what opens or narrows it, so that eyeBlink = 1 closes it whatever else is asked.
+    The lids follow the gaze: eyeLookUp and eyeLookDown come from its pitch, the other eyeLook* are zero. A blink scales
+    down the shapes that widen or narrow the eye, so eyeBlink = 1 closes it whatever their values.
     """
     c = np.clip(np.nan_to_num(np.asarray(expression, np.float64)), 0.0, 1.0)
     pitch = np.asarray(eyes, np.float64)[:, 1] / LOOK_DEGREES
@@ -39,7 +39,7 @@ def shape_coefficients(expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
 
 
 def neutral_head(identity: Identity) -> np.ndarray:
-    """[N, 3]: the identity's resting head; landmarks 0 and 16 at distance 1, half-way between them the origin."""
+    """Returns the identity's resting head [N, 3]: landmarks 0 and 16 at distance 1, the origin half-way between."""
     head = puppet_head()
     points = head.mean + np.tensordot(identity.shape.astype(np.float64), head.identity_basis, 1)
     ears = points[head.landmarks[[0, 16]]]
@@ -47,14 +47,14 @@ def neutral_head(identity: Identity) -> np.ndarray:
 
 
 def eye_radius(points: np.ndarray) -> float:
-    """Of the left eyeball of a head [N, 3]."""
+    """Returns the radius of the left eyeball of a head [N, 3]."""
     head = puppet_head()
     return float(np.linalg.norm(points[head.eyeballs[0][0]] - points[head.eye_centres[0]]))
 
 
 @functools.cache
 def _sparse_basis() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """starts [53], vertices [M], moves [M, 3]: shape k moves vertices[starts[k] : starts[k + 1]] by moves[...]."""
+    """Returns starts [53], vertices [M], moves [M, 3]; shape k moves vertices[starts[k] : starts[k + 1]] by moves."""
     basis = puppet_head().expression_basis
     moved = [np.flatnonzero(np.abs(shape).max(-1) > _UNMOVED) for shape in basis]
     starts = np.concatenate([[0], np.cumsum([len(m) for m in moved])])
@@ -84,7 +84,7 @@ def _add_shapes(
 
 
 def lid_growth(neutral: np.ndarray) -> np.ndarray:
-    """[N]: how much further than the mean head's each vertex moves; a large eye's lids have further to close."""
+    """Returns [N]: how much further than the mean head's each vertex moves; large eyes' lids have further to close."""
     head = puppet_head()
     growth = np.ones(len(neutral))
     growth[head.lids] = eye_radius(neutral) / eye_radius(head.mean)
@@ -92,7 +92,7 @@ def lid_growth(neutral: np.ndarray) -> np.ndarray:
 
 
 def moved_vertices(neutral: np.ndarray, coefficients: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """The neutral head [N, 3] under coefficients [T, 52], only these few vertices [V]: [T, V, 3].
+    """Returns a few vertices [T, V, 3] of the neutral head [N, 3] under coefficients [T, 52]; vertices: [V].
 
     einsum rather than BLAS: every frame's numbers are the same in any batch and with any number of threads.
     """
@@ -102,14 +102,17 @@ def moved_vertices(neutral: np.ndarray, coefficients: np.ndarray, vertices: np.n
 
 
 def gaze_rotations(eyes: np.ndarray) -> np.ndarray:
-    """Eyes [T, 3] (gaze yaw, pitch, vergence in degrees) -> [T, 2, 3, 3]: how the left and right eyeball turn."""
+    """Returns rotations [T, 2, 3, 3] of left and right eyeball for eyes [T, 3] (gaze yaw, pitch, vergence; degrees)."""
     eyes = np.asarray(eyes, np.float64)
     level = np.zeros(len(eyes))
     return np.stack([rotation_matrix(eyes[:, 0] + by * eyes[:, 2], eyes[:, 1], level) for by in (-0.5, 0.5)], 1)
 
 
 def deformed_heads(neutral: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """neutral_head's [N, 3] -> [T, N, 3] float64: with expression and turned eyeballs, in its own axes. No pose."""
+    """Returns heads [T, N, 3] float64 with expression and turned eyeballs, in the head's own axes, without pose.
+
+    neutral: [N, 3] from neutral_head.
+    """
     head = puppet_head()
     points = np.repeat(neutral[None], len(expression), 0)
     _add_shapes(points, shape_coefficients(expression, eyes), lid_growth(neutral), *_sparse_basis())
@@ -124,7 +127,7 @@ def deformed_heads(neutral: np.ndarray, expression: np.ndarray, eyes: np.ndarray
 def place(
     head: np.ndarray,
     neutral: np.ndarray,
-    worn: np.ndarray,
+    outfit: np.ndarray,
     carrier: np.ndarray,
     follow: np.ndarray,
     turn: np.ndarray,
@@ -132,19 +135,22 @@ def place(
     body: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """One frame's vertices: head [N, 3] and, moved by their carriers, worn points [W, 3] -> out [N + W, 3] float32.
+    """Writes one frame's vertices, head [N, 3] and outfit [W, 3] moved with its carriers, to out [N + W, 3] float32.
 
-    turn [3, 3] head to camera; at, body [3]: the face centre of the head, and of what stays, in pixels, and pixels of
-    a face width; carrier, follow [W] as in dress.Part. out: x, y (down) in pixels, depth in pixels.
+    Args:
+      turn: [3, 3] head to camera.
+      at, body: [3] face centre of the head, and of what does not turn, in pixels, and pixels per face width.
+      carrier, follow: [W] as in dress.mesh_parts.Part.
+      out: x, y (down) and depth in pixels.
     """
     count = head.shape[0]
-    for i in range(count + worn.shape[0]):
+    for i in range(count + outfit.shape[0]):
         share = 1.0
         if i < count:
             x, y, z = head[i, 0], head[i, 1], head[i, 2]
         else:
             w = i - count
-            x, y, z = worn[w, 0], worn[w, 1], worn[w, 2]
+            x, y, z = outfit[w, 0], outfit[w, 1], outfit[w, 2]
             share = follow[w]
             c = carrier[w]
             if c >= 0:
@@ -161,7 +167,7 @@ def place(
 
 
 def project(points: np.ndarray, pose: np.ndarray, size: int) -> np.ndarray:
-    """Points [T, N, 3] in the head's axes, pose [T, 6] -> [T, N, 3]: pixels x, y (down), and depth in pixels."""
+    """Projects points [T, N, 3] in the head's axes at pose [T, 6] to x, y (down) and depth in pixels [T, N, 3]."""
     pose = np.asarray(pose, np.float64)
     turned = points @ rotation_matrix(pose[:, 0], pose[:, 1], pose[:, 2]).transpose(0, 2, 1)
     scale = size * np.exp(-pose[:, 5])[:, None]

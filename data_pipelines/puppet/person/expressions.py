@@ -1,8 +1,8 @@
-"""What the linear head can do: its expression shapes under ARKit's names.
+"""The expression basis of the linear head, with ARKit's names.
 
-Shapes of the mouth are given on the lips' rings; the skin around follows like a stretched thin plate. Shapes of
-the lids turn about the eye, the others are soft pushes. Left is the person's left, x > 0. Nothing moves where a shape
-has no say: the bases are exactly zero there.
+Mouth shapes are defined on the rings of the lips; the skin around them is interpolated as a thin plate. Lid shapes turn
+about the eye; the others are Gaussian pushes. Left is the person's left, x > 0. Outside its region a shape is exactly
+zero.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Callable
 import numpy as np
 
 from data_pipelines.puppet.person import feature_rings, organs
-from data_pipelines.puppet.person.interpolation import Membrane, Parts, mirror_map
+from data_pipelines.puppet.person.interpolation import Parts, ThinPlate, mirror_map
 from data_pipelines.puppet.person.surface import MIRROR, MOUTH_Y, bump, smoothstep
 from demo_jax.factors import ARKIT_INDEX, mirror_name
 
 JAW_DEGREES = 22.5  # of jawOpen = 1
 _HINGE = np.array([0.0, -0.08, 0.0])
-_NOTHING = 1.5e-4  # face widths; what moves less does not move at all
+_NOTHING = 1.5e-4  # face widths; smaller displacements are set to zero
 Out = Callable[[str, np.ndarray], None]
 Push = tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]
 
 
 def _jaw_turn(points: np.ndarray) -> np.ndarray:
-    """Displacement [N, 3] of points that the lower jaw carries, at jawOpen = 1."""
+    """Returns the displacement [N, 3] of points that turn with the lower jaw, at jawOpen = 1."""
     c, s = np.cos(np.deg2rad(JAW_DEGREES)), np.sin(np.deg2rad(JAW_DEGREES))
     away = points - _HINGE
     turned = np.stack([away[:, 0], c * away[:, 1] - s * away[:, 2], s * away[:, 1] + c * away[:, 2]], -1)
@@ -37,7 +37,7 @@ def _along(*values: float) -> np.ndarray:
 
 
 def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> displacement of the mouth's rings [rings - 1, 64, 3], outermost free ring left out."""
+    """Returns name -> displacement of the mouth's rings [rings - 1, 64, 3], without the outermost free ring."""
     n = feature_rings.MOUTH_POINTS
     mouth = points[parts["mouth"]][:-1].reshape(-1, n, 3)
     sine = feature_rings.quarters()[1]
@@ -63,7 +63,7 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
     close = -0.70 * gap + 0.30 * gap[:, opposite]
     close[contact + 2 :] = 0.0
 
-    red = _along(0.2, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.0, 0.0)  # the lip itself rather than the skin by it
+    red = _along(0.2, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.0, 0.0)  # the lip itself rather than the skin beside it
     thin = _along(-0.18, -0.36, -0.58, -0.60, -0.56, -0.4, 0, 0, 0, 0, 0) * y
     inward = _along(-0.002, -0.006, -0.012, -0.018, -0.022, -0.020, -0.016, -0.014, -0.012, 0, 0)
     roll = _along(-0.25, -0.55, -0.80, -0.86, -0.80, -0.6, 0, 0, 0, 0, 0) * y
@@ -109,23 +109,23 @@ def _lip_shapes(parts: Parts, points: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _still(points: np.ndarray, parts: Parts) -> np.ndarray:
-    """[N] bool: the skin that no shape of the mouth moves: cranium, nose, ears, lids."""
+def _fixed(points: np.ndarray, parts: Parts) -> np.ndarray:
+    """Returns [N] bool: the skin that mouth shapes never move (cranium, nose, ears, lids)."""
     x, y, z = points.T
-    still = (y > -0.08) | (z < 0.04 - 0.24 * smoothstep(-0.28, -0.50, y)) | ((np.abs(x) < 0.078) & (y > -0.205))
+    fixed = (y > -0.08) | (z < 0.04 - 0.24 * smoothstep(-0.28, -0.50, y)) | ((np.abs(x) < 0.078) & (y > -0.205))
     for side in ("lid_left", "lid_right"):
-        still[parts[side]] = True
-    return still
+        fixed[parts[side]] = True
+    return fixed
 
 
 def _mouth(parts: Parts, points: np.ndarray, triangles: np.ndarray, out: Out) -> None:
-    membrane = Membrane(parts, points, triangles)
-    still, carried = _still(points, parts), np.zeros(len(points), bool)
-    carried[parts["mouth"]] = True
-    still[parts["mouth"]] = False
+    plate = ThinPlate(parts, points, triangles)
+    fixed, displaced = _fixed(points, parts), np.zeros(len(points), bool)
+    displaced[parts["mouth"]] = True
+    fixed[parts["mouth"]] = False
     x, y, z = points.T
-    chin = (y < -0.49) & (z > 0.12) & ~carried
-    base = ~carried & (y < -0.60) & (z > 0.0)
+    chin = (y < -0.49) & (z > 0.12) & ~displaced
+    base = ~displaced & (y < -0.60) & (z > 0.0)
     turn = _jaw_turn(points)
     whole = {
         "jawOpen": turn,
@@ -148,11 +148,11 @@ def _mouth(parts: Parts, points: np.ndarray, triangles: np.ndarray, out: Out) ->
         move[parts["mouth"]] = np.concatenate([rings.reshape(-1, 3), rings[-1].mean(0, keepdims=True)])
         if name in whole:
             move[chin] = whole[name][chin]
-            membrane.follow(move, still & ~chin, carried | chin)
+            plate.fill(move, fixed & ~chin, displaced | chin)
             for part in ("teeth_lower", "gum_lower", "tongue"):
                 move[parts[part]] = whole[name][parts[part]]
         else:
-            membrane.follow(move, still | base, carried)
+            plate.fill(move, fixed | base, displaced)
         out(name, move + _pushed(points, parts, *cheeks.get(name, ())))
 
 
@@ -182,7 +182,7 @@ def _lids(parts: Parts, points: np.ndarray, out: Out) -> None:
 
 
 def _pushed(points: np.ndarray, parts: Parts, *pushes: Push) -> np.ndarray:
-    """Soft pushes of the front's skin and brows, each about a centre (x, y), so wide, by a vector: [N, 3]."""
+    """Returns the displacement [N, 3] of skin and brows under Gaussian pushes: centre (x, y), widths and vector."""
     reach = np.zeros(len(points))
     for part in ("skin", "brow_left", "brow_right"):
         reach[parts[part]] = 1.0
@@ -225,16 +225,16 @@ def _face(parts: Parts, points: np.ndarray, out: Out) -> None:
 
 
 def expression_basis(parts: Parts, points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """[52, N, 3] float64 in ARKIT_NAMES order; `parts` and `points` are those of the unscaled mean head."""
+    """Returns [52, N, 3] float64 in the order of ARKIT_NAMES, for `parts` and `points` of the unscaled mean head."""
     basis = np.zeros((len(ARKIT_INDEX), *points.shape))
     image = mirror_map(points, parts)
 
     def out(name: str, move: np.ndarray) -> None:
         small = np.abs(move).max(-1) < _NOTHING
-        small[parts["mouth"]] = False  # opposite lips move by the same to the last bit
+        small[parts["mouth"]] = False  # opposite lips move by the same amount to the last bit
         move = np.where(small[:, None], 0.0, move)
         if mirror_name(name) == name:
-            move = 0.5 * (move + move[image] * MIRROR)  # to the last bit symmetric
+            move = 0.5 * (move + move[image] * MIRROR)  # symmetric to the last bit
         basis[ARKIT_INDEX[name]] = move
         basis[ARKIT_INDEX[mirror_name(name)]] = move if mirror_name(name) == name else move[image] * MIRROR
 

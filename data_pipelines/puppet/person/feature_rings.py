@@ -1,4 +1,4 @@
-"""The rings of vertices around the mouth and the eyes: lips, the mouth's cavity, lids."""
+"""The rings of vertices around mouth and eyes: lips, mouth cavity, lids."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ring_angle(points: int) -> np.ndarray:
 
 
 def quarters() -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and sine [64] of the mouth's angle, exactly symmetric in both axes."""
+    """Returns cosine and sine [64] of the mouth's angle, exactly symmetric in both axes."""
     q = MOUTH_POINTS // 4
     c = np.cos(np.pi / 2 * np.arange(q + 1) / q)
     c[-1] = 0.0
@@ -62,12 +62,12 @@ def quarters() -> tuple[np.ndarray, np.ndarray]:
 
 
 def contact_line(x: np.ndarray) -> np.ndarray:
-    """Height of the line where the closed lips meet: a small bow in the middle, corners up, a friendly face at rest."""
+    """Returns the height of the line where the closed lips meet: a small bow in the middle, corners up."""
     return MOUTH_Y + 0.026 * (np.abs(x) / 0.16) ** 2.2 - 0.004 * np.exp(-0.5 * (x / 0.030) ** 2)
 
 
 def mouth_rings() -> np.ndarray:
-    """[rings, 64, 3] of the closed neutral mouth, symmetric to the last bit."""
+    """Returns the rings [rings, 64, 3] of the closed neutral mouth, symmetric to the last bit."""
     cosine, sine = quarters()
     rings = []
     for ring, (half, above, below, upper, lower) in enumerate(_MOUTH_RINGS):
@@ -94,20 +94,22 @@ def mouth_rings() -> np.ndarray:
 
 
 def smooth_corner(cosine: np.ndarray) -> np.ndarray:
-    """1 at the mouth's corners, 0 over its middle."""
+    """Returns 1 at the mouth's corners and 0 over its middle."""
     return np.clip((np.abs(cosine) - 0.8) / 0.2, 0, 1) ** 2
 
 
 def on_lid(azimuth: np.ndarray, elevation: np.ndarray, lift: np.ndarray | float = 0.0) -> np.ndarray:
-    """Degrees [...] on the left lid's sphere, whose axis is turned 9 degrees outwards, and the distance from it ->
-    points [..., 3]."""
+    """Returns points [..., 3] at angles (degrees) on the left lid's sphere, `lift` away from it.
+
+    The sphere's axis is turned 9 degrees outwards.
+    """
     a, e = np.deg2rad(azimuth + 9.0), np.deg2rad(elevation)
     ray = np.stack([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], -1)
     return EYE_CENTRE + (LID_RADIUS + np.asarray(lift))[..., None] * ray
 
 
 def lid_rings(upper: float = MARGIN_UP, lower: float = MARGIN_DOWN) -> np.ndarray:
-    """[LID_ROWS, 48, 3]: the left lid from the orbit to the eyeball; the margins' middles at these degrees."""
+    """Returns the left lid [LID_ROWS, 48, 3] from the orbit to the eyeball, its margins' middles at these degrees."""
     t = ring_angle(EYE_POINTS)
     up = np.sin(t) >= 0
     # the upper margin is highest a little inside, the lower is deepest a little outside
@@ -133,12 +135,12 @@ def lid_rings(upper: float = MARGIN_UP, lower: float = MARGIN_DOWN) -> np.ndarra
 
 
 def orbit_ring() -> np.ndarray:
-    """[48, 3]: the left eye's edge of the free mesh, on the skin."""
+    """Returns the edge [48, 3] of the free mesh around the left eye, on the skin."""
     t = ring_angle(EYE_POINTS)
     xy = EYE_CENTRE[:2] + np.stack([0.176 * np.cos(t), np.where(np.sin(t) > 0, 0.152, 0.142) * np.sin(t)], -1)
     return skin_at(xy)
 
 
 def lid_weights() -> np.ndarray:
-    """[LID_ROWS * 48]: 1 where a lid's vertex belongs to the eye and moves with it, less towards the orbit."""
+    """Returns [LID_ROWS * 48]: 1 where a lid's vertex moves with the eye, less towards the orbit."""
     return np.repeat(np.array([0.40, 0.80] + [1.0] * (LID_ROWS - 2)), EYE_POINTS)

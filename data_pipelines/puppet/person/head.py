@@ -1,9 +1,9 @@
-"""The puppet's head: a small linear 3DMM, mean + identity basis + expression basis under ARKit's names.
+"""The puppet's head: a small linear 3DMM (mean + identity basis + expression basis with ARKit's names).
 
 The skin is one mesh: free vertices over the skull, triangulated on the sphere, dense where the face has detail, meet
 explicit rings around mouth and eyes. Eyeballs, tear corners, teeth, gums, tongue, brows, lashes and ears are parts of
-their own in the same vertex list. All is mirrored to the last bit. Another linear 3DMM can take its place by giving
-the same HeadModel.
+their own in the same vertex list. The head is symmetric to the last bit. Another linear 3DMM can replace it by
+providing the same HeadModel.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from data_pipelines.puppet.person import feature_rings, organs, tessellation
+from data_pipelines.puppet.person.expressions import expression_basis
+from data_pipelines.puppet.person.shapes import identity_basis
 from data_pipelines.puppet.person.surface import (
     EYE_CENTRE,
     MIRROR,
@@ -58,6 +60,10 @@ class Region(enum.IntEnum):
     SHIRT = 23  # under a jacket or a collar
 
 
+Regions = Region | np.ndarray
+Shades = float | np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class HeadModel:
     """A linear head. Vertices N are mean + identity . identity_basis + expression . expression_basis.
@@ -73,7 +79,7 @@ class HeadModel:
     eyeballs           the vertices of the left and the right eyeball, the pupil's middle first
     lids               the vertices of lids and lashes, whose shapes grow with the identity's eyes
     parts              part name -> its vertices
-    origin, width      from the sculptor's units (surface.py) to these: (point - origin) / width
+    origin, width      from the unscaled units (surface.py) to these: (point - origin) / width
     """
 
     mean: np.ndarray
@@ -93,7 +99,7 @@ class HeadModel:
 
 @dataclasses.dataclass(eq=False)
 class Sketch:
-    """A head while it is built: parts are added one after the other; `parts` says where each lies."""
+    """A head under construction: parts are appended one after another; `parts` maps each name to its vertices."""
 
     points: list[np.ndarray] = dataclasses.field(default_factory=list)
     triangles: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -101,14 +107,8 @@ class Sketch:
     shades: list[np.ndarray] = dataclasses.field(default_factory=list)
     parts: dict[str, slice] = dataclasses.field(default_factory=dict)
 
-    def add(
-        self,
-        name: str,
-        points: np.ndarray,
-        triangles: np.ndarray,
-        region: Region | np.ndarray,
-        shade: float | np.ndarray = 1.0,
-    ) -> slice:
+    def add(self, name: str, points: np.ndarray, triangles: np.ndarray, region: Regions, shade: Shades = 1.0) -> slice:
+        """Appends a part; region and shade are given per vertex or once for all. Returns its vertices."""
         start = sum(len(p) for p in self.points)
         part = slice(start, start + len(points))
         self.points.append(points)
@@ -119,14 +119,9 @@ class Sketch:
         return part
 
     def add_pair(
-        self,
-        name: str,
-        points: np.ndarray,
-        triangles: np.ndarray,
-        region: Region | np.ndarray,
-        shade: float | np.ndarray = 1.0,
+        self, name: str, points: np.ndarray, triangles: np.ndarray, region: Regions, shade: Shades = 1.0
     ) -> None:
-        """The left part and its mirror image: NAME_left, NAME_right."""
+        """Adds the left part and its mirror image as NAME_left and NAME_right."""
         self.add(f"{name}_left", points, triangles, region, shade)
         self.add(f"{name}_right", *mirror_part(points, triangles), region, shade)
 
@@ -217,7 +212,7 @@ def _parts(sketch: Sketch) -> None:
 
 
 def _landmarks(sketch: Sketch, points: np.ndarray) -> np.ndarray:
-    """[68] vertex numbers in iBUG order."""
+    """Returns the vertices [68] of the landmarks in iBUG order."""
     skin, mouth = sketch.parts["skin"], sketch.parts["mouth"]
     tree = cKDTree(points[skin])
     jaw = skin.start + tree.query(skull(jaw_line()))[1]
@@ -237,10 +232,7 @@ def _landmarks(sketch: Sketch, points: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def puppet_head() -> HeadModel:
-    """Builds the head, always the same one."""
-    from data_pipelines.puppet.person.expressions import expression_basis
-    from data_pipelines.puppet.person.shapes import identity_basis
-
+    """Returns the head, built once per process and always the same."""
     sketch = Sketch()
     _skin(sketch)
     _parts(sketch)

@@ -1,4 +1,4 @@
-"""Who a puppet is: shape coefficients, age, colours and styles, background and light; drawn at random."""
+"""The identity of a puppet: shape coefficients, age, colours, styles, background and light, sampled at random."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from data_pipelines.puppet.person import identity_sampling
 from data_pipelines.puppet.person.head import puppet_head
 from data_pipelines.puppet.person.palette import Colour
 from data_pipelines.puppet.person.shapes import identity_fields
@@ -75,8 +76,8 @@ class Identity:
         return float(np.clip((self.age - 35.0) / 40.0, 0.0, 1.0))
 
 
-def placed(identity: Identity, points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] of the sculptor's mean head (surface.py) -> where they are on the identity's, as neutral_head."""
+def on_identity(identity: Identity, points: np.ndarray) -> np.ndarray:
+    """Maps points [N, 3] of the unscaled mean head (surface.py) to the identity's head, in neutral_head's units."""
     head = puppet_head()
     shape, ends = identity.shape.astype(np.float64), head.landmarks[[0, 16]]
     moved = points + np.tensordot(shape, identity_fields(points), 1)
@@ -86,7 +87,7 @@ def placed(identity: Identity, points: np.ndarray) -> np.ndarray:
 
 
 def describe(identity: Identity) -> dict[str, str]:
-    """The names of what an identity is and wears, for counts over a corpus."""
+    """Returns attribute -> value: the categorical attributes of an identity, for counts over a corpus."""
     group = next(name for name, end in AGE_GROUPS.items() if identity.age < end)
     return {
         "age": group,
@@ -107,23 +108,21 @@ def describe(identity: Identity) -> dict[str, str]:
 
 
 def random_identity(rng: np.random.Generator) -> Identity:
-    """A pleasant random puppet; the same fresh generator gives the same one.
+    """Samples an identity; generators in the same state give the same identity.
 
-    Every aspect has a generator of its own: a new choice in one leaves the others as they were.
+    Each aspect has its own child generator, so a change to one aspect leaves the others as they are.
     """
-    from data_pipelines.puppet.person import identity_sampling
-
     of = dict(zip(identity_sampling.ASPECTS, rng.spawn(len(identity_sampling.ASPECTS)), strict=True))
-    frame = identity_sampling.person(of["person"])
-    skin = identity_sampling.skin(of["skin"], frame)
-    hair = identity_sampling.hair(of["hair"], frame, skin)
-    face = identity_sampling.face(of["face"], frame, skin)
-    beard = identity_sampling.beard(of["beard"], frame, hair)
-    worn = identity_sampling.worn(of["worn"], frame, hair)
-    clothes = identity_sampling.clothes(of["clothes"], frame)
+    traits = identity_sampling.traits(of["person"])
+    skin = identity_sampling.skin(of["skin"], traits)
+    hair = identity_sampling.hair(of["hair"], traits, skin)
+    face = identity_sampling.face(of["face"], traits, skin)
+    beard = identity_sampling.beard(of["beard"], traits, hair)
+    accessories = identity_sampling.accessories(of["worn"], traits, hair)
+    clothes = identity_sampling.clothes(of["clothes"], traits)
     background = identity_sampling.background(of["background"], hair, skin)
     light = identity_sampling.light(of["light"])
-    shape = identity_sampling.shape(of["shape"], frame)
+    shape = identity_sampling.shape(of["shape"], traits)
     return Identity(
-        shape=shape, age=frame.age, **skin, **hair, **face, **beard, **worn, **clothes, **background, **light
+        shape=shape, age=traits.age, **skin, **hair, **face, **beard, **accessories, **clothes, **background, **light
     )

@@ -1,4 +1,4 @@
-"""Draws the aspects of a random identity, each from its own generator, so that they go together.
+"""Draws the aspects of a random identity, each from its own generator; later aspects depend on earlier ones.
 
 Every function returns some of Identity's fields by name. New aspects go to the end of ASPECTS.
 """
@@ -27,17 +27,18 @@ from data_pipelines.puppet.person.palette import (
 )
 from data_pipelines.puppet.person.shapes import IDENTITY_INDEX, IDENTITY_NAMES
 
+# Each aspect has a child generator; only the order counts, so the names may stay while the functions are renamed.
 ASPECTS = ("person", "skin", "hair", "face", "beard", "worn", "clothes", "background", "light", "shape")
 Fields = dict[str, Any]
 _LEANS = {"wide_jaw": 0.5, "square_chin": 0.6, "thick_brows": 0.5, "full_upper_lip": -0.3, "large_eyes": -0.3}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Person:
-    """What several aspects must agree on. look: -1 feminine to 1 masculine."""
+class Traits:
+    """What several aspects depend on: age in years, masculinity from -1 (feminine) to 1 (masculine)."""
 
     age: float
-    look: float
+    masculinity: float
 
 
 def _pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
@@ -45,22 +46,24 @@ def _pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
     return str(rng.choice(list(weights), p=shares / shares.sum()))
 
 
-def person(rng: np.random.Generator) -> Person:
+def traits(rng: np.random.Generator) -> Traits:
     age = rng.uniform(12, 18) if rng.uniform() < 0.12 else 18 + 62 * rng.beta(1.1, 1.7)
-    look = rng.choice([-1, 1]) * rng.uniform(0.35, 1.0) if rng.uniform() < 0.85 else rng.uniform(-0.35, 0.35)
-    return Person(age=float(age), look=float(look))
+    masculinity = rng.choice([-1, 1]) * rng.uniform(0.35, 1.0) if rng.uniform() < 0.85 else rng.uniform(-0.35, 0.35)
+    return Traits(age=float(age), masculinity=float(masculinity))
 
 
-def shape(rng: np.random.Generator, who: Person) -> np.ndarray:
-    """[I] float32; age has a direction of its own, and jaw, chin, brows and lips lean towards the look."""
+def shape(rng: np.random.Generator, traits: Traits) -> np.ndarray:
+    """Samples the shape coefficients [I] float32: age sets its own direction, masculinity shifts those of _LEANS."""
     values = np.clip(rng.standard_normal(len(IDENTITY_NAMES)), -1.8, 1.8)
     for name, lean in _LEANS.items():
-        values[IDENTITY_INDEX[name]] = np.clip(0.85 * values[IDENTITY_INDEX[name]] + lean * who.look, -1.8, 1.8)
-    values[IDENTITY_INDEX["age"]] = np.interp(who.age, [12, 22, 45, 80], [-1.8, -0.7, 0.2, 1.8])
+        values[IDENTITY_INDEX[name]] = np.clip(
+            0.85 * values[IDENTITY_INDEX[name]] + lean * traits.masculinity, -1.8, 1.8
+        )
+    values[IDENTITY_INDEX["age"]] = np.interp(traits.age, [12, 22, 45, 80], [-1.8, -0.7, 0.2, 1.8])
     return values.astype(np.float32)
 
 
-def skin(rng: np.random.Generator, who: Person) -> Fields:
+def skin(rng: np.random.Generator, traits: Traits) -> Fields:
     depth = rng.uniform()
     undertone = _pick(rng, {"neutral": 3, "cool": 2, "warm": 3, "olive": 1.5})
     tone = between(SKINS, depth) * np.array(UNDERTONES[undertone]) * rng.uniform(0.97, 1.03)
@@ -73,7 +76,7 @@ def skin(rng: np.random.Generator, who: Person) -> Fields:
         "freckles": float(rng.uniform(0.4, 1.0)) if rng.uniform() < (0.30 if fair else 0.08) else 0.0,
         "moles": int(rng.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.13, 0.07])),
         "blush": float(rng.uniform(0.1, 0.65)),
-        "tired": float(np.clip(rng.normal(0.15 + 0.006 * max(who.age - 25, 0), 0.15), 0, 0.8)),
+        "tired": float(np.clip(rng.normal(0.15 + 0.006 * max(traits.age - 25, 0), 0.15), 0, 0.8)),
     }
 
 
@@ -106,20 +109,20 @@ _FLAT = (
 )
 
 
-def hair(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
+def hair(rng: np.random.Generator, traits: Traits, skin: Fields) -> Fields:
     dark = brightness(skin["skin"]) < 0.52
-    masculine = 1.0 / (1.0 + np.exp(-7.0 * who.look))
+    masculine = 1.0 / (1.0 + np.exp(-7.0 * traits.masculinity))
     weights = dict.fromkeys([*_SHORT, *_LONG], 0.0)
     for share, styles in ((masculine, _SHORT), (1.0 - masculine, _LONG)):
         for name, weight in styles.items():
             weights[name] += share * weight * (_TIGHT.get(name, 1.0) if dark else 1.0)
-    if who.age > 22:
-        weights["bald"] = masculine * np.interp(who.age, [22, 45, 80], [0.8, 3.5, 6.0])
-        weights["receding"] = masculine * np.interp(who.age, [22, 40, 80], [0.0, 4.0, 16.0])
-    if who.age > 30:
+    if traits.age > 22:
+        weights["bald"] = masculine * np.interp(traits.age, [22, 45, 80], [0.8, 3.5, 6.0])
+        weights["receding"] = masculine * np.interp(traits.age, [22, 40, 80], [0.0, 4.0, 16.0])
+    if traits.age > 30:
         weights["pigtails"] = weights["puffs"] = 0.0
     style = _pick(rng, weights)
-    natural = {
+    groups = {
         "black": 3.0,
         "dark brown": 4.0,
         "brown": 4.0,
@@ -129,15 +132,15 @@ def hair(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
         "blond": 3.5,
     }
     if dark:
-        natural = {"black": 5.0, "dark brown": 4.0, "brown": 0.8}
+        groups = {"black": 5.0, "dark brown": 4.0, "brown": 0.8}
     elif brightness(skin["skin"]) < 0.68:
-        natural = {"black": 4.0, "dark brown": 5.0, "brown": 3.0, "light brown": 0.6, "auburn": 0.6}
-    group = _pick(rng, natural)
+        groups = {"black": 4.0, "dark brown": 5.0, "brown": 3.0, "light brown": 0.6, "auburn": 0.6}
+    group = _pick(rng, groups)
     base = between(HAIRS[group], rng.uniform())
-    grown = base
-    grey = np.clip((who.age - rng.normal(52, 9)) / 22.0, 0.0, 1.0)
-    kept = who.look < 0 and rng.uniform() < 0.35  # greying hair is coloured back
-    if grey > 0 and not kept:
+    natural_colour = base
+    grey = np.clip((traits.age - rng.normal(52, 9)) / 22.0, 0.0, 1.0)
+    recoloured = traits.masculinity < 0 and rng.uniform() < 0.35  # dyed back to its natural colour
+    if grey > 0 and not recoloured:
         base = base + (between(GREYS, 0.35 * rng.uniform() + 0.65 * grey) - base) * grey**0.7
         group = "white" if grey > 0.85 else "grey" if grey > 0.25 else group
     elif rng.uniform() < 0.07 and style not in ("bald", "receding", "buzz"):
@@ -150,28 +153,28 @@ def hair(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
         "hair": as_colour(base),
         "hair_group": group,
         "hair_seed": int(rng.integers(2**31)),
-        "brows": as_colour(_brows(grown, base if grey > 0.6 else grown, skin)),
+        "brows": as_colour(_brows(natural_colour, base if grey > 0.6 else natural_colour, skin)),
     }
 
 
-def _brows(grown: np.ndarray, hair: np.ndarray, skin: Fields) -> np.ndarray:
-    """A little darker than the hair, and never lost on the skin."""
-    mixed = 0.5 * grown + 0.5 * hair
-    wanted = 0.80 * mixed if brightness(mixed) > 0.3 else 0.95 * mixed
+def _brows(natural: np.ndarray, hair: np.ndarray, skin: Fields) -> np.ndarray:
+    """Returns a colour a little darker than the hair that always stands out from the skin."""
+    mixed = 0.5 * natural + 0.5 * hair
+    colour = 0.80 * mixed if brightness(mixed) > 0.3 else 0.95 * mixed
     limit = 0.62 * brightness(skin["skin"])  # expressions are read from the brows
-    if brightness(wanted) > limit:
-        wanted = wanted * limit / brightness(wanted)
-    return wanted
+    if brightness(colour) > limit:
+        colour = colour * limit / brightness(colour)
+    return colour
 
 
-def face(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
+def face(rng: np.random.Generator, traits: Traits, skin: Fields) -> Fields:
     tone = np.array(skin["skin"])
     dark = brightness(tone) < 0.55
     weights = {"brown": 4.0, "dark brown": 6.0, "hazel": 1.0} if dark else dict.fromkeys(IRISES, 1.0) | {"brown": 2.0}
     group = _pick(rng, weights)
     redness = rng.uniform(0.65, 1.0)
     lips = (1 - redness) * tone + redness * tone**0.85 * np.array([0.93, 0.55, 0.56])
-    adorned = who.look < 0 and who.age > 16
+    adorned = traits.masculinity < 0 and traits.age > 16
     make_up = _pick(rng, {"none": 5.0, "soft": 3.0, "lipstick": 3.0}) if adorned else "none"
     lids = tone * [0.93, 0.88, 0.88]
     if make_up == "soft":
@@ -193,18 +196,18 @@ def face(rng: np.random.Generator, who: Person, skin: Fields) -> Fields:
     }
 
 
-def beard(rng: np.random.Generator, who: Person, hair: Fields) -> Fields:
+def beard(rng: np.random.Generator, traits: Traits, hair: Fields) -> Fields:
     style = "none"
-    if who.look > 0 and who.age > 20:
+    if traits.masculinity > 0 and traits.age > 20:
         style = _pick(rng, {"none": 4.5, "stubble": 2.2, "moustache": 0.9, "goatee": 1.0, "short beard": 2.0,
-                            "full beard": 1.0, "long beard": 0.6 if who.age > 30 else 0.0})  # fmt: skip
+                            "full beard": 1.0, "long beard": 0.6 if traits.age > 30 else 0.0})  # fmt: skip
     tone = np.array(hair["hair"] if hair["hair_group"] != "dyed" else hair["brows"])
     if hair["hair_group"] == "blond":
-        tone = tone * [0.80, 0.72, 0.66]  # beards of the fair are darker than their hair
+        tone = tone * [0.80, 0.72, 0.66]  # a blond person's beard is darker than the hair
     return {"beard_style": style, "beard": as_colour(tone * rng.uniform(0.85, 1.0))}
 
 
-def worn(rng: np.random.Generator, who: Person, hair: Fields) -> Fields:
+def accessories(rng: np.random.Generator, traits: Traits, hair: Fields) -> Fields:
     glasses = "none"
     if rng.uniform() < 0.18:
         glasses = _pick(rng, {"round": 1.0, "square": 1.0, "thin": 1.0, "browline": 0.8})
@@ -214,7 +217,7 @@ def worn(rng: np.random.Generator, who: Person, hair: Fields) -> Fields:
     headwear = "none"
     if hair["hair_style"] in _FLAT and rng.uniform() < 0.10:
         headwear = "beanie"
-    elif who.look < 0.2 and hair["hair_style"] in (
+    elif traits.masculinity < 0.2 and hair["hair_style"] in (
         "bob",
         "long",
         "bun",
@@ -227,7 +230,7 @@ def worn(rng: np.random.Generator, who: Person, hair: Fields) -> Fields:
         headwear = "headband" if rng.uniform() < 0.22 else "none"
     cloth = colour(CLOTHS[int(rng.integers(len(CLOTHS)))][0])
     earrings = "none"
-    if (who.look < 0.1 and rng.uniform() < 0.42) or rng.uniform() < 0.04:
+    if (traits.masculinity < 0.1 and rng.uniform() < 0.42) or rng.uniform() < 0.04:
         earrings = _pick(rng, {"stud": 2.0, "hoop": 1.5, "drop": 1.0})
     return {
         "glasses": glasses,
@@ -238,10 +241,10 @@ def worn(rng: np.random.Generator, who: Person, hair: Fields) -> Fields:
     }
 
 
-def clothes(rng: np.random.Generator, who: Person) -> Fields:
+def clothes(rng: np.random.Generator, traits: Traits) -> Fields:
     style = _pick(rng, {
         "crew": 3.0, "vee": 2.5, "stripes": 2.0, "shirt": 3.0, "hoodie": 2.5, "turtleneck": 2.0, "check": 1.2,
-        "scoop": 1.5, "blazer": 0.2 if who.age < 18 else 2.5,
+        "scoop": 1.5, "blazer": 0.2 if traits.age < 18 else 2.5,
     })  # fmt: skip
     cloth, accent = (np.array(colour(c)) for c in CLOTHS[int(rng.integers(len(CLOTHS)))])
     if style == "blazer":

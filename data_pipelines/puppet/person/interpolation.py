@@ -1,4 +1,4 @@
-"""Carries displacements of some vertices of the skin on to the others, and finds every vertex's mirror image."""
+"""Interpolates displacements of some skin vertices to the rest of the skin, and finds each vertex's mirror image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ Parts = dict[str, slice]
 _STIFF = 0.018  # face widths over which the skin bends rather than stretches; more overshoots beside the lips
 
 
-class Membrane:
-    """A stretched thin plate on the skin's mesh: what is neither held nor carried follows smoothly."""
+class ThinPlate:
+    """Thin-plate interpolation on the skin's mesh: free vertices follow the fixed and the displaced ones smoothly.
+
+    One sparse factorisation is kept per set of free vertices.
+    """
 
     def __init__(self, parts: Parts, points: np.ndarray, triangles: np.ndarray):
         self._count = parts["lid_right"].stop  # skin, mouth and lids are one mesh and come first
@@ -28,7 +31,7 @@ class Membrane:
 
     @cached_property
     def _matrix(self) -> sparse.csr_matrix:
-        """Bending and tension; the Laplacian has cotangent weights that are kept positive."""
+        """The stiffness matrix (bending, tension); the Laplacian's cotangent weights are clipped to stay positive."""
         corners = self._points[self._triangles]
         area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1)
         rows, columns, values = [], [], []
@@ -47,20 +50,25 @@ class Membrane:
         bending = laplacian.T @ sparse.diags(1.0 / np.maximum(mass, 1e-6)) @ laplacian
         return (bending + laplacian / _STIFF**2).tocsr()
 
-    def follow(self, displacement: np.ndarray, still: np.ndarray, carried: np.ndarray) -> None:
-        """Fills displacement [N, 3] in place, where neither `still` (zero) nor `carried` (as given), both [N] bool."""
-        still, carried = still[: self._count], carried[: self._count]
-        free = np.flatnonzero(~(still | carried))
-        known = np.flatnonzero(carried)
+    def fill(self, displacement: np.ndarray, fixed: np.ndarray, displaced: np.ndarray) -> None:
+        """Fills displacement [N, 3] in place at the free vertices.
+
+        Args:
+          displacement: known at `displaced`, zero at `fixed`.
+          fixed, displaced: [N] bool; all other vertices of the skin are free.
+        """
+        fixed, displaced = fixed[: self._count], displaced[: self._count]
+        free = np.flatnonzero(~(fixed | displaced))
+        known = np.flatnonzero(displaced)
         rows = self._matrix[free]
-        key = np.packbits(still | carried).tobytes()
+        key = np.packbits(fixed | displaced).tobytes()
         if key not in self._solvers:
             self._solvers[key] = splu(rows[:, free].tocsc())
         displacement[free] = self._solvers[key].solve(-(rows[:, known] @ displacement[known]))
 
 
 def mirror_map(points: np.ndarray, parts: Parts) -> np.ndarray:
-    """[N] vertex numbers: each vertex's mirror image, the nearest of the mirrored part."""
+    """Returns [N]: the vertex that is each vertex's mirror image, the nearest one of the mirrored part."""
     image = np.zeros(len(points), int)
     for name, part in parts.items():
         other = parts[

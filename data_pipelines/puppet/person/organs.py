@@ -30,7 +30,7 @@ LASH_ROWS = 4
 
 
 def eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The left eyeball looking ahead: points [V, 3], triangles, row of each point [V]."""
+    """Returns the left eyeball looking ahead: points [V, 3], triangles, row of each point [V]."""
     columns = 32
     angle = np.deg2rad(np.array(_EYE_RINGS))[:, None]
     turn = 2.0 * np.pi * np.arange(columns)[None] / columns
@@ -41,7 +41,7 @@ def eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _ball(centre: np.ndarray, radii: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """An ellipsoid whose rows run from its front to its back, mirrored in x to the last bit about its centre."""
+    """Returns an ellipsoid whose rows run from front to back, symmetric in x about its centre to the last bit."""
     polar = np.linspace(0.04, np.pi - 0.04, rows)[:, None]
     half = columns // 2
     turn = np.pi * (np.arange(half) + 0.5) / half  # from the left side over the top: half a circle
@@ -56,19 +56,19 @@ def _ball(centre: np.ndarray, radii: np.ndarray, rows: int, columns: int) -> tup
 
 
 def tear() -> tuple[np.ndarray, np.ndarray]:
-    """The pink flesh in the left eye's inner corner."""
+    """Returns the pink flesh in the left eye's inner corner: points, triangles."""
     at = on_lid(np.array(-58.0), np.array(-6.0), -0.018)
     return _ball(at, np.array([0.017, 0.014, 0.012]), 5, 10)
 
 
 def _arc(x: np.ndarray, half: float) -> np.ndarray:
-    """Depth [N] of the row of teeth behind the contact line, at x."""
+    """Returns the depth [N] of the row of teeth behind the contact line, at x."""
     front = skin_at(np.array([[0.0, MOUTH_Y]]))[0, 2]
     return front - 0.062 - 0.115 * (np.abs(x) / half) ** 2.4
 
 
 def teeth(upper: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One row of teeth: points, triangles, shade. Each tooth is a small cushion; the grooves between them are dark."""
+    """Returns one row of teeth: points, triangles, shade. Each tooth is a small cushion between dark grooves."""
     widths = np.array([0.036, 0.029, 0.030, 0.028, 0.028]) if upper else np.array([0.022, 0.023, 0.027, 0.028, 0.030])
     heights = np.array([1.0, 0.90, 0.97, 0.86, 0.80]) if upper else np.array([0.92, 0.96, 1.0, 0.92, 0.88])
     edges = np.concatenate([[0.0], np.cumsum(widths)])
@@ -95,7 +95,7 @@ def teeth(upper: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def gum(upper: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The gum over one row of teeth, scalloped a little over every tooth."""
+    """Returns the gum over one row of teeth, slightly scalloped over every tooth: points, triangles."""
     x = np.linspace(0.0, 0.130, 24)
     wave = 0.004 * np.cos(2 * np.pi * x / 0.030)
     rows = []
@@ -110,7 +110,7 @@ def gum(upper: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tongue() -> tuple[np.ndarray, np.ndarray]:
-    """A flat ellipsoid on the mouth's floor with a groove along its middle: points, triangles."""
+    """Returns a flat ellipsoid on the mouth's floor with a groove along its middle: points, triangles."""
     front = skin_at(np.array([[0.0, MOUTH_Y]]))[0, 2]
     points, triangles = _ball(np.array([0.0, MOUTH_Y - 0.056, front - 0.20]), np.array([0.088, 0.036, 0.100]), 10, 18)
     top = points[:, 1] > MOUTH_Y - 0.056
@@ -119,7 +119,10 @@ def tongue() -> tuple[np.ndarray, np.ndarray]:
 
 
 def brow() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The left brow, a soft volume on the skin with hair-like edges: rows x columns from inside to outside; shade."""
+    """Returns the left brow, a soft volume on the skin with hair-like edges: points, triangles, shade.
+
+    The points are BROW_ROWS x BROW_COLUMNS, the inner end first.
+    """
     u = np.linspace(0.0, 1.0, BROW_COLUMNS)
     x = 0.078 + 0.285 * u
     y = 0.176 + 0.052 * np.sin(np.pi * (0.10 + 0.74 * u)) - 0.034 * u**2
@@ -138,7 +141,7 @@ def brow() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def lash(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The left upper lid's margin [K, 3], outer corner first -> its dark line with a flick: LASH_ROWS x K points."""
+    """Returns the left lashes (LASH_ROWS x K points, triangles) on the lid's margin [K, 3], outer corner first."""
     away = (margin - EYE_CENTRE) / LID_RADIUS
     u = np.linspace(0.0, 1.0, len(margin))[:, None]
     thick = 0.003 + 0.011 * np.sin(np.pi * u) ** 0.8 * (1.2 - 0.7 * u) + 0.010 * np.exp(-(((u - 0.12) / 0.09) ** 2))
@@ -155,7 +158,7 @@ def lash(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ear() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The left ear: points [V, 3], triangles, depth of the shell [V] in 0-1; from the head over the rim inwards."""
+    """Returns the left ear: points [V, 3] from the head over the rim inwards, triangles, depth of the shell [V] 0-1."""
     columns = 28
     turn = 2.0 * np.pi * np.arange(columns) / columns  # 0 in front, a quarter at the top
     up, ahead = np.sin(turn), np.cos(turn)

@@ -1,4 +1,4 @@
-"""Colours that go together: skins with undertones, hair that greys, irises, lips, cloth and backdrops."""
+"""Matching colours: skin with undertones, hair and its greys, irises and cloth; and the arithmetic on them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CLOTHS = (  # cloth, what goes with it
 
 
 def colour(text: str) -> Colour:
-    """Hexadecimal RRGGBB -> sRGB 0-1."""
+    """Converts hexadecimal RRGGBB to sRGB 0-1."""
     return int(text[:2], 16) / 255, int(text[2:4], 16) / 255, int(text[4:], 16) / 255
 
 
@@ -55,7 +55,7 @@ def as_colour(values: np.ndarray) -> Colour:
 
 
 def between(choices: tuple[str, ...], at: float) -> np.ndarray:
-    """The colour at 0-1 of an ordered list."""
+    """Returns the interpolated colour at position 0-1 of an ordered list."""
     at = float(np.clip(at, 0, 1)) * (len(choices) - 1)
     low = min(int(at), len(choices) - 2)
     a, b = np.array(colour(choices[low])), np.array(colour(choices[low + 1]))
@@ -63,7 +63,7 @@ def between(choices: tuple[str, ...], at: float) -> np.ndarray:
 
 
 def brightness(values: np.ndarray | Colour) -> float:
-    """Luma of an sRGB colour, 0-1."""
+    """Returns the luma of an sRGB colour, 0-1."""
     return float(np.asarray(values) @ [0.30, 0.59, 0.11])
 
 
@@ -72,12 +72,16 @@ def from_hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def apart(values: np.ndarray, other: np.ndarray | Colour, least: float) -> np.ndarray:
-    """`values`, made lighter or darker until its luma is `least` away from `other`'s."""
-    base, target = brightness(values), brightness(other)
-    if abs(base - target) >= least:
+    """Returns `values` made lighter or darker until its luma differs from `other`'s by at least `least`."""
+    base, other_luma = brightness(values), brightness(other)
+    if abs(base - other_luma) >= least:
         return values
-    up = (base >= target and target + least < 0.92) or target - least < 0.08
-    wanted = target + least if up else target - least
-    if wanted > base:
-        return values + (1.0 - values) * (wanted - base) / (1.0 - base)
-    return values * wanted / base
+    up = (base >= other_luma and other_luma + least < 0.92) or other_luma - least < 0.08
+    return with_luma(values, base, other_luma + least if up else other_luma - least)
+
+
+def with_luma(values: np.ndarray, luma: float, target: float) -> np.ndarray:
+    """Returns a colour or image of this mean luma, blended towards white or scaled down to the target luma."""
+    if target > luma:
+        return values + (1.0 - values) * (target - luma) / (1.0 - luma)
+    return values * target / luma

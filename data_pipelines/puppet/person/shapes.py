@@ -1,4 +1,4 @@
-"""The directions identities differ in: smooth fields over space, so that worn parts follow them, and the head's basis.
+"""Identity directions as smooth displacement fields, which hair and accessories follow too, and the identity basis.
 
 Fields are written for the left side (x > 0) and mirrored. One unit is one standard deviation.
 """
@@ -25,7 +25,7 @@ _SLANT = np.deg2rad(3.5)
 
 
 def identity_fields(points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] in the sculptor's units -> [I, N, 3]: where each direction of identity moves them."""
+    """Returns the displacement [I, N, 3] of points [N, 3] (unscaled, see surface.py) along each identity direction."""
     side = folded(points)
     fields = _left_fields(side)
     sign = np.sign(points[:, :1])
@@ -35,7 +35,7 @@ def identity_fields(points: np.ndarray) -> np.ndarray:
 
 
 def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> displacement [N, 3] of points with x >= 0; x displacements vanish on the midline."""
+    """Returns name -> displacement [N, 3] of points with x >= 0; x displacements vanish on the midline."""
     x, y, z = points.T
     zero = np.zeros_like(x)
     front, off = smoothstep(0.10, 0.35, z), smoothstep(0.0, 0.06, x)
@@ -103,7 +103,7 @@ def _left_fields(points: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def identity_basis(parts: Parts, points: np.ndarray) -> np.ndarray:
-    """[I, N, 3] float64: one standard deviation of each direction, symmetric. Eyes stay balls, brows may thicken."""
+    """Returns [I, N, 3] float64: one standard deviation of each direction, symmetric. Eyeballs stay spheres."""
     basis = identity_fields(points)
     lid_share = feature_rings.lid_weights()[:, None]
     for i, side in enumerate(("left", "right")):
@@ -122,7 +122,7 @@ def identity_basis(parts: Parts, points: np.ndarray) -> np.ndarray:
 
 
 def _rigid(points: np.ndarray, centre: np.ndarray, moved: np.ndarray, right: int) -> np.ndarray:
-    """What belongs to an eye moves as one with its centre [I, 3], grows about it and turns: [I, V, 3]."""
+    """Returns the displacement [I, V, 3] of an eye's parts, which move with, scale and turn about its centre [I, 3]."""
     away = points - centre
     out = np.repeat(moved[:, None], len(points), 1)
     out[IDENTITY_INDEX["large_eyes"]] = LARGE_EYES * away
@@ -133,7 +133,7 @@ def _rigid(points: np.ndarray, centre: np.ndarray, moved: np.ndarray, right: int
 
 
 def _hood(basis: np.ndarray, parts: Parts, side: str) -> None:
-    """The fold over the upper lid hangs over the crease, or shows more of the lid."""
+    """Adds the fold over the upper lid to the basis: it hangs over the crease, or shows more of the lid."""
     lid = parts[f"lid_{side}"]
     rise = np.maximum(np.sin(feature_rings.ring_angle(feature_rings.EYE_POINTS)), 0.0)
     move = basis[IDENTITY_INDEX["hooded_lids"], lid].reshape(feature_rings.LID_ROWS, -1, 3)

@@ -1,7 +1,7 @@
-"""The puppet's skull as a closed surface over the unit sphere, and the helpers that sculpt on it.
+"""The puppet's skull as a closed surface over the unit sphere, and helpers to shape meshes on it.
 
-Lengths are in face widths; the origin lies between the ears, x is the person's left (image right), y up, z forward.
-Everything here gives mirrored results for mirrored input, to the last bit.
+The unscaled units of the mean head: roughly face widths; the origin lies between the ears, x is the person's left
+(image right), y up, z forward. Mirrored input gives the mirrored result, to the last bit.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def smoothstep(start: float, end: float, x: np.ndarray) -> np.ndarray:
-    """0 before `start`, 1 after `end`, smooth between; start may be greater than end."""
+    """Returns 0 before `start`, 1 after `end` and a smooth cubic between; start may be greater than end."""
     t = np.clip((x - start) / (end - start), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def bump(points: np.ndarray, centre: tuple[float, ...], widths: tuple[float, ...]) -> np.ndarray:
-    """A Gaussian of height 1: points [..., n >= len(centre)] -> [...], `widths` its standard deviations."""
+    """Returns a Gaussian [...] of height 1 at points [..., n >= len(centre)]; `widths` are its standard deviations."""
     n = len(centre)
     return np.exp(-0.5 * (((points[..., :n] - np.array(centre)) / np.array(widths)) ** 2).sum(-1))
 
 
 def folded(points: np.ndarray) -> np.ndarray:
-    """Points [..., 3] with those of the right side mirrored on to the left."""
+    """Returns points [..., 3] with those of the right side mirrored to the left."""
     return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], -1)
 
 
 def _egg(directions: np.ndarray) -> np.ndarray:
-    """Directions [N, 3] -> the smooth skull without features [N, 3]: a superellipsoid, narrower towards the chin."""
+    """Maps directions [N, 3] to a smooth skull without features [N, 3]: a superellipsoid, narrower at the chin."""
     power = 2.22
     unit = directions / (np.abs(directions) ** power).sum(-1, keepdims=True) ** (1.0 / power)
     y = unit[:, 1] * np.where(unit[:, 1] > 0, 0.70, 0.650)
@@ -44,7 +44,7 @@ def _egg(directions: np.ndarray) -> np.ndarray:
 
 
 def _relief(points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] of the front -> how far forward [N] the features stand there: nose, chin, cheeks, sockets."""
+    """Returns how far forward [N] the features (nose, chin, cheeks, sockets) stand at points [N, 3] of the front."""
     sides = folded(points)
     x, y = points[:, 0], points[:, 1]
     bridge = 0.018 + 0.066 * smoothstep(0.06, -0.15, y) ** 1.1
@@ -69,8 +69,17 @@ def _relief(points: np.ndarray) -> np.ndarray:
     return nose + tip + wings + creases + philtrum + chin + muzzle + cheeks + sockets + ridge
 
 
+def fibonacci_sphere(number: int) -> np.ndarray:
+    """Returns [N, 3] unit directions spread evenly over the sphere: a Fibonacci lattice."""
+    k = np.arange(number)
+    height = 1.0 - (2.0 * k + 1.0) / number
+    turn = np.pi * (3.0 - np.sqrt(5.0)) * k
+    level = np.sqrt(1.0 - height**2)
+    return np.stack([level * np.cos(turn), height, level * np.sin(turn)], -1)
+
+
 def skull(directions: np.ndarray) -> np.ndarray:
-    """Unit directions [N, 3] -> points of the head's skin [N, 3]."""
+    """Maps unit directions [N, 3] to points of the head's skin [N, 3]."""
     points = _egg(directions)
     front = smoothstep(0.05, 0.35, directions[:, 2])
     jaw = bump(folded(points), (0.40, -0.36, 0.12), (0.10, 0.11, 0.20))
@@ -87,12 +96,12 @@ def skull(directions: np.ndarray) -> np.ndarray:
 
 
 def hollow(points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] of the skin -> 0-1 [N]: the depth of the nostrils."""
+    """Returns the depth [N], 0-1, of the nostrils at points [N, 3] of the skin."""
     return bump(folded(points), (0.031, -0.215), (0.0100, 0.0085)) * (points[:, 2] > 0.3)
 
 
 def direction_at(xy: np.ndarray) -> np.ndarray:
-    """Places [N, 2] in the frontal view, inside the silhouette -> unit directions [N, 3] of the skin there."""
+    """Returns the unit directions [N, 3] of the skin at places [N, 2] in the frontal view, inside the silhouette."""
     d = np.concatenate([xy / np.array([0.6, 0.75]), np.full((len(xy), 1), 0.6)], -1)
     d /= np.linalg.norm(d, axis=-1, keepdims=True)
     for _ in range(60):
@@ -104,19 +113,19 @@ def direction_at(xy: np.ndarray) -> np.ndarray:
 
 
 def skin_at(xy: np.ndarray) -> np.ndarray:
-    """Places [N, 2] in the frontal view -> points of the skin [N, 3]."""
+    """Returns the points of the skin [N, 3] at places [N, 2] in the frontal view."""
     return skull(direction_at(np.asarray(xy, np.float64)))
 
 
 def mirrored(points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] -> those on the midline once, then those of the left side, then their mirror images."""
+    """Returns the points on the midline once, then those of the left side, then their mirror images."""
     side = points[points[:, 0] > 1e-6]
     middle = points[np.abs(points[:, 0]) <= 1e-6] * [0.0, 1.0, 1.0]
     return np.concatenate([middle, side, side * MIRROR])
 
 
 def strip(a: np.ndarray, b: np.ndarray, closed: bool = True) -> np.ndarray:
-    """Vertex numbers of two rings [K], b on the left of a's way -> the triangles [2K or 2K - 2, 3] between them."""
+    """Returns the triangles [2K or 2K - 2, 3] between two rings of vertices [K]; b lies to the left of a's way."""
     n = len(a) if closed else len(a) - 1
     k, after = np.arange(n), (np.arange(n) + 1) % len(a)
     first = np.stack([a[k], a[after], b[k]], -1)
@@ -125,11 +134,11 @@ def strip(a: np.ndarray, b: np.ndarray, closed: bool = True) -> np.ndarray:
 
 
 def grid_triangles(rows: int, columns: int, closed: bool = False) -> np.ndarray:
-    """The triangles of rows x columns vertices in row order; later rows lie on the left of earlier ones."""
+    """Returns the triangles of rows x columns vertices in row order; later rows lie to the left of earlier ones."""
     index = np.arange(rows * columns).reshape(rows, columns)
     return np.concatenate([strip(index[i], index[i + 1], closed) for i in range(rows - 1)])
 
 
 def mirror_part(points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A part of the left side -> the same of the right side, facing outwards."""
+    """Returns the mirror image of a part of the left side, facing outwards."""
     return points * MIRROR, triangles[:, ::-1]

@@ -1,7 +1,7 @@
 """The skin's free vertices: directions spread over the sphere, dense where the face has detail, and their triangles.
 
-Points are laid on one side, from the finest spacing to the coarsest, evened out by a few rounds of averaging and
-mirrored; the midline is a chain of edges, so that mesh and mirrored mesh are the same to the last bit.
+Points are placed on one side, from the finest spacing to the coarsest, evened out by a few rounds of averaging and then
+mirrored. The midline is a chain of edges, so the mesh and its mirror image are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 
-from data_pipelines.puppet.person.surface import EYE_CENTRE, MIRROR, MOUTH_Y, folded, mirrored, skull
+from data_pipelines.puppet.person.surface import EYE_CENTRE, MIRROR, MOUTH_Y, fibonacci_sphere, folded, mirrored, skull
 
 _SPACINGS = (0.0145, 0.022, 0.034, 0.056, 0.085)  # face widths
 _ROUNDS = 8
 
 
 def spacing(points: np.ndarray) -> np.ndarray:
-    """Wanted distance between vertices [N] at points [N, 3] of the skin."""
+    """Returns the target distance [N] between vertices at points [N, 3] of the skin."""
     x, y, z = folded(points).T
     level = np.where(z > 0.28, 2, np.where(z > -0.05, 3, 4))
     level[(y > 0.34) & (level < 3)] = 3
@@ -30,7 +30,7 @@ def spacing(points: np.ndarray) -> np.ndarray:
 
 
 def _inside(directions: np.ndarray, loop: np.ndarray) -> np.ndarray:
-    """[N] bool: directions inside the convex loop [K, 3] of directions (the left eye's or the mouth's), or near it."""
+    """Returns [N] bool: directions in or near the convex loop [K, 3] of directions (the left eye's or the mouth's)."""
     middle = loop.mean(0)
     normals = np.cross(loop, np.roll(loop, -1, 0))
     normals *= np.sign(normals @ middle)[:, None]
@@ -39,16 +39,17 @@ def _inside(directions: np.ndarray, loop: np.ndarray) -> np.ndarray:
 
 
 def free_directions(fixed: np.ndarray, mouth_edge: np.ndarray, eye_edge: np.ndarray) -> np.ndarray:
-    """[N, 3] unit directions, symmetric: those of `fixed` (left side and midline) among them, none inside the edges."""
+    """Returns symmetric unit directions [N, 3]: `fixed` (left side and midline) included, none inside the edges."""
     ring = np.concatenate([mouth_edge, eye_edge, eye_edge * MIRROR])
     placed = np.concatenate([fixed, _midline(fixed, mouth_edge)])
     kept = len(placed)
     for level, step in enumerate(_SPACINGS):
-        more = _lattice(int(4 * np.pi / (0.80 * (step / 0.55) ** 2)))
+        more = fibonacci_sphere(int(4 * np.pi / (0.80 * (step / 0.55) ** 2)))
+        more = more[more[:, 0] > 0.0]
         at = skull(more)
-        wanted = spacing(at) == _SPACINGS[level]
-        wanted &= (at[:, 0] > 0.5 * step) & ~_inside(more, mouth_edge) & ~_inside(more, eye_edge)
-        more, at = more[wanted], at[wanted]
+        fits = spacing(at) == _SPACINGS[level]
+        fits &= (at[:, 0] > 0.5 * step) & ~_inside(more, mouth_edge) & ~_inside(more, eye_edge)
+        more, at = more[fits], at[fits]
         far = cKDTree(skull(np.concatenate([placed, ring]))).query(at)[0] > 0.72 * step
         placed = np.concatenate([placed, more[far]])
     for _ in range(_ROUNDS):
@@ -56,16 +57,8 @@ def free_directions(fixed: np.ndarray, mouth_edge: np.ndarray, eye_edge: np.ndar
     return mirrored(placed)
 
 
-def _lattice(number: int) -> np.ndarray:
-    """The left half [N / 2, 3] of a Fibonacci lattice of this many directions."""
-    height = 1.0 - (2.0 * np.arange(number) + 1.0) / number
-    turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(number)
-    level = np.sqrt(1.0 - height**2)
-    ball = np.stack([level * np.cos(turn), height, level * np.sin(turn)], -1)
-    return ball[ball[:, 0] > 0.0]
-
-
 def _midline(fixed: np.ndarray, mouth_edge: np.ndarray) -> np.ndarray:
+    """Returns directions [N, 3] along the midline, spaced as `spacing` demands."""
     turn = np.deg2rad(np.arange(0.0, 360.0, 0.1))
     middle = np.stack([0 * turn, np.sin(turn), np.cos(turn)], -1)
     middle = middle[~_inside(middle, mouth_edge)]
@@ -80,7 +73,7 @@ def _midline(fixed: np.ndarray, mouth_edge: np.ndarray) -> np.ndarray:
 
 
 def _even(placed: np.ndarray, kept: int, ring: np.ndarray, *edges: np.ndarray) -> np.ndarray:
-    """Every direction after the first `kept` half-way to the average of its neighbours."""
+    """Moves every direction after the first `kept` half-way to the average of its neighbours."""
     side = placed[placed[:, 0] > 1e-6]
     every = np.concatenate([placed, ring, side * MIRROR])
     hull = ConvexHull(every).simplices
@@ -99,9 +92,12 @@ def _even(placed: np.ndarray, kept: int, ring: np.ndarray, *edges: np.ndarray) -
 
 
 def triangulate(directions: np.ndarray, loops: np.ndarray) -> np.ndarray:
-    """Symmetric directions [N, 3], loops [N] (a ring's number, or -1) -> triangles [F, 3] with holes in the loops.
+    """Returns triangles [F, 3] of the convex hull of symmetric directions, with holes inside the loops.
 
-    The left half of the convex hull and its mirror image, each counter-clockwise from outside.
+    Args:
+      directions: [N, 3].
+      loops: [N] the number of the ring that a direction belongs to, or -1.
+    Returns: the left half and its mirror image, each counter-clockwise from outside.
     """
     hull = ConvexHull(directions).simplices
     a, b, c = (directions[hull[:, i]] for i in range(3))

@@ -1,8 +1,8 @@
-"""From raster.py's triangle numbers to a picture: what every pixel shows, lit once and averaged, compiled by numba.
+"""The image from raster.py's triangle numbers: pixels are lit patch by patch and averaged; compiled by numba.
 
 Samples of a pixel that show the same kind of surface at about the same depth are one patch, lit once (shading.py). The
-patches, weighted by their samples, are averaged in linear light after the tone curve, together with the background; a
-narrow 3 x 3 filter, as of a lens, smooths edges further; one gamma a pixel follows.
+patches, weighted by their samples, are averaged in linear light after the tone curve, together with the background. A
+narrow 3 x 3 filter, as of a lens, smooths edges further; gamma is applied last.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _SAME = 0.06  # face widths of depth within a patch
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def gamma_table() -> np.ndarray:
-    """[_LEVELS] float64: sRGB 0-255 of linear display values, by the level of their square root."""
+    """Returns [_LEVELS] float64: sRGB 0-255 of linear display values, indexed by the level of their square root."""
     return 255.0 * (np.arange(_LEVELS) / (_LEVELS - 1.0)) ** (2.0 / GAMMA)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _corner(points, triangles, f, samples, u, v):
-    """Weights of triangle f's second and third vertex at the sample position u, v; whether its back shows."""
+    """Returns the weights of triangle f's second and third vertex at sample position u, v; whether its back shows."""
     a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
     ax, ay = points[a, 0] * samples - 0.5, points[a, 1] * samples - 0.5
     bx, by = points[b, 0] * samples - 0.5 - ax, points[b, 1] * samples - 0.5 - ay
@@ -57,7 +57,7 @@ def _develop(linear: np.ndarray, gamma: np.ndarray, out: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _cover(points, normals, surface, triangles, overlay, samples, x, y, lamps, total):
-    """Glass before the pixel: tints `total` by its albedo and adds the lamps' reflections."""
+    """Tints `total` by the albedo of the glass in front of the pixel and adds the lamps' reflections."""
     covered, u_sum, v_sum, f = 0.0, 0.0, 0.0, -1
     for v in range(y * samples, (y + 1) * samples):
         for u in range(x * samples, (x + 1) * samples):
@@ -84,7 +84,7 @@ def _cover(points, normals, surface, triangles, overlay, samples, x, y, lamps, t
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def picture(
+def render_image(
     points: np.ndarray,
     normals: np.ndarray,
     surface: np.ndarray,
@@ -105,10 +105,15 @@ def picture(
 ) -> None:
     """Lights and averages the samples into out [S, S, 3] uint8.
 
-    points [V, 3] as in raster.py, normals [V, 3], surface [V, SURFACE], triangles [F, 3], kinds [F] Kind; number,
-    overlay [S samples, S samples] int32: the triangle of every sample, and the glass before it (or no samples), -1
-    for none; background [S, S, 3] linear display values; lamps [10, 3], the last the glints' place; frame [FRAME],
-    turn [3, 3] head to camera, eyes [2, EYE]: see render.py; light_axes [3, 3], shadows: occlusion.py.
+    Args:
+      points, normals: [V, 3], as in raster.py; surface: [V, SURFACE]; triangles: [F, 3]; kinds: [F] Kind.
+      number, overlay: [S samples, S samples] int32, the triangle of every sample and the glass in front of it, -1 for
+        none; overlay may be empty [0, 0].
+      background: [S, S, 3] linear display values.
+      lamps: [10, 3], see lighting.lamps.
+      frame: [FRAME]; turn: [3, 3] head to camera; eyes: [2, EYE]; see renderer.py.
+      light_axes: [3, 3]; shadows: the shadow map; see occlusion.py.
+      gamma: gamma_table's.
     """
     size = out.shape[0]
     linear = np.empty((size, size, 3), np.float32)

@@ -1,9 +1,9 @@
-"""Lamps and materials: what shading.py needs to know of an identity's light and of every region's surface.
+"""Lamps and materials: the light of an identity and the surface properties of every region, for shading.py.
 
-The light of a puppet: a key light with shadows, from `identity.light` and as warm as `identity.warmth`; a soft fill
+The lights of a puppet are a key light with shadows, from `identity.light` and as warm as `identity.warmth`; a soft fill
 from the other side in the complementary tint; a rim light from behind, opposite the key, faint unless `identity.rim`
-colours it; and the sky and the ground, tinted by the background, dimmed by ambient occlusion. `identity.light_strength`
-scales the key, `identity.fill` the fill, the sky and the ground.
+has a colour; and the sky and the ground, tinted by the background, dimmed by ambient occlusion.
+`identity.light_strength` scales the key, `identity.fill` the fill, the sky and the ground.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from data_pipelines.puppet.person.identity import Identity
 
 
 class Kind(enum.IntEnum):
-    """How a triangle is shaded, see shading.py."""
+    """How a triangle is shaded; see shading.py."""
 
     SKIN = 0
     HAIR = 1
@@ -58,7 +58,7 @@ _GLOSS = {
     Region.METAL: 1.6,
     Region.GLASS: 0.3,
 }
-# light that goes on beyond the terminator; above 1 the surface is thin and glows
+# how far light reaches beyond the terminator; above 1 the surface is thin and glows
 _SOFT = {
     **dict.fromkeys((Region.SKIN, Region.LIP, Region.NECK), 1.0),
     Region.EAR: 1.5,
@@ -68,7 +68,7 @@ _SOFT = {
     **dict.fromkeys((Region.HAIR, Region.BEARD, Region.BROW), 0.7),
     **dict.fromkeys((Region.CLOTHES, Region.ACCENT, Region.SHIRT, Region.HAT), 0.5),
 }
-# the least that ambient occlusion of the resting head may leave: lips and lids unfold
+# lower bound of ambient occlusion on the resting head: lips and lids unfold
 _LEAST_OPEN = {
     Region.LIP: 0.5,
     Region.LASH: 1.0,
@@ -77,43 +77,42 @@ _LEAST_OPEN = {
     Region.GLASS: 1.0,
     Region.FRAME: 0.6,
 }
-# the lips' inside, eyes and lashes cast no shadow, glass a little too little to draw
+# the inside of the lips, eyes and lashes cast no shadow, and that of glass is too faint to render
 _NO_SHADOW = (*(r for r, k in KIND.items() if k in (Kind.MOUTH, Kind.EYE_LEFT)), Region.LASH, Region.BROW, Region.GLASS)
 
 
 def gloss(region: np.ndarray) -> np.ndarray:
-    """[V] float32: strength of the highlights of every vertex."""
+    """Returns the strength of the highlights [V] float32 of every vertex."""
     return np.array([_GLOSS.get(r, 0.0) for r in Region], np.float32)[region]
 
 
 def softness(region: np.ndarray) -> np.ndarray:
-    """[V] float32: how far light goes round the terminator; above 1 for thin, glowing surfaces."""
+    """Returns how far light reaches beyond the terminator [V] float32; above 1 for thin, glowing surfaces."""
     return np.array([_SOFT.get(r, 0.3) for r in Region], np.float32)[region]
 
 
 def least_open(region: np.ndarray) -> np.ndarray:
-    """[V] float32: the least ambient occlusion leaves of the light."""
+    """Returns the lower bound of ambient occlusion [V] float32."""
     return np.array([_LEAST_OPEN.get(r, 0.0) for r in Region], np.float32)[region]
 
 
 def triangle_kinds(triangles: np.ndarray, region: np.ndarray, right_eye: np.ndarray) -> np.ndarray:
-    """[F] int8 Kind of every triangle; between two, the smaller. right_eye [V] bool: the right eyeball's vertices."""
+    """Returns the Kind [F] int8 of triangles, the least of their vertices'; right_eye [V] bool: the right eyeball."""
     kind = np.array([KIND.get(r, Kind.SKIN) for r in Region], np.int8)[region]
     kind[right_eye] = Kind.EYE_RIGHT
     return kind[triangles].min(-1)
 
 
 def shadow_casters(triangles: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """[F] int8 for raster.rasterise: 2 where the triangle casts shadows, else 0."""
+    """Returns [F] int8 for raster.rasterise: 2 where the triangle casts shadows, else 0."""
     return np.where(np.isin(region[triangles], _NO_SHADOW).all(-1), 0, 2).astype(np.int8)
 
 
 def lamps(identity: Identity) -> np.ndarray:
-    """[10, 3] float64, directions in the camera's axes (y up) and linear colours.
+    """Returns [10, 3] float64: directions in the camera's axes (y up) and linear colours.
 
-    0 towards the key light, 1 its colour, 2 half-way to the camera, 3 towards the fill, 4 its colour, 5 towards the
-    rim light, 6 its colour, 7 sky, 8 ground, 9 where on
-    the eyes the key's image stands.
+    0 towards the key light, 1 its colour, 2 half-way between it and the camera, 3 towards the fill, 4 its colour, 5
+    towards the rim light, 6 its colour, 7 sky, 8 ground, 9 normal of the eyes at the key light's reflection.
     """
     key = np.array(identity.light, np.float64)
     key /= np.linalg.norm(key)

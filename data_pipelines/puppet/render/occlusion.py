@@ -1,8 +1,8 @@
-"""What stands in the light's way: the key light's shadow map of a frame, and an identity's ambient occlusion.
+"""Occlusion of light: the key light's shadow map of a frame, and an identity's ambient occlusion.
 
-Both look at the mesh from a direction as the camera does and keep the nearest surface. The shadow map is read with a
-tent of 4 x 4 texels and a soft comparison of depths, so that shadows have soft edges and do not flicker when the head
-moves by less than a texel.
+Both rasterise the mesh along a direction and keep the nearest surface. The shadow map is read with a tent of 4 x 4
+texels and a soft comparison of depths, so shadows have soft edges and do not flicker when the head moves by less than a
+texel.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from data_pipelines.puppet.person.surface import fibonacci_sphere
 from data_pipelines.puppet.render.raster import EMPTY, rasterise
 
-REACH = 1.25  # half the width, in face widths, of what maps hold about the face centre
+REACH = 1.25  # half the width of the maps about the face centre, in face widths
 _DIRECTIONS = 48
 _TEXELS = 112  # of an ambient occlusion map
 _NEAR = 0.030  # face widths: nearer surfaces do not occlude, those at twice the distance do
 
 
 def axes_towards(direction: np.ndarray) -> np.ndarray:
-    """[3] -> [3, 3]: rows right, up and towards `direction`, orthonormal."""
+    """Returns orthonormal axes [3, 3] for a direction [3]: rows right, up and towards it."""
     towards = np.asarray(direction, np.float64) / np.linalg.norm(direction)
     aside = np.array([0.0, 1.0, 0.0]) if abs(towards[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
     right = np.cross(aside, towards)
@@ -31,7 +32,7 @@ def axes_towards(direction: np.ndarray) -> np.ndarray:
 def seen_from(
     points: np.ndarray, triangles: np.ndarray, chosen: np.ndarray, axes: np.ndarray, texels: int
 ) -> np.ndarray:
-    """Depth map [texels, texels] float32 of points [V, 3] (face widths, y up) in the direction's axes [3, 3].
+    """Returns the depth map [texels, texels] float32 of points [V, 3] (face widths, y up) in a direction's axes [3, 3].
 
     A texel holds the nearest surface's distance towards the light in face widths, EMPTY where there is none.
     """
@@ -50,7 +51,7 @@ def seen_from(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def about_face(points: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Points [V, 3] in pixels -> face widths about the face centre, y up; frame: its first numbers (render.py)."""
+    """Converts points [V, 3] in pixels to face widths about the face centre, y up; frame: see renderer.py."""
     out = np.empty_like(points)
     for i in range(points.shape[0]):
         out[i, 0] = (points[i, 0] - frame[1]) / frame[0]
@@ -61,9 +62,9 @@ def about_face(points: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def lit(depth: np.ndarray, u: float, v: float, height: float, near: float) -> float:
-    """How much light, 0-1, reaches a point: u, v texels (centres at +0.5), height as in seen_from.
+    """Returns the share of light, 0-1, that reaches a point: u, v in texels (centres at +0.5), height as in seen_from.
 
-    A surface less than `near` above it does not shadow it, one at twice that does. Outside the map all is lit.
+    A surface less than `near` above it casts no shadow on it, one at twice that does. Outside the map all is lit.
     """
     texels = depth.shape[0]
     left, top = u - 2.0, v - 2.0
@@ -88,7 +89,7 @@ def lit(depth: np.ndarray, u: float, v: float, height: float, near: float) -> fl
 def _open_sky(
     points: np.ndarray, normals: np.ndarray, triangles: np.ndarray, chosen: np.ndarray, axes: np.ndarray, texels: int
 ) -> np.ndarray:
-    """Share [V] of the sky about each normal that is open, weighted by the cosine; axes [D, 3, 3]."""
+    """Returns the cosine-weighted share [V] of the sky about each normal that is open; axes [D, 3, 3]."""
     unit = texels / (2.0 * REACH)
     number = points.shape[0]
     total, free = np.full(number, 1e-6), np.full(number, 1e-6)
@@ -110,7 +111,7 @@ def _open_sky(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _smoothed(values: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Values [V] averaged with those of the neighbours."""
+    """Returns values [V] averaged with those of the neighbours."""
     total, weight = 3.0 * values, np.full(len(values), 3.0)
     for f in range(triangles.shape[0]):
         for i in range(3):
@@ -123,15 +124,10 @@ def _smoothed(values: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def ambient_occlusion(points: np.ndarray, normals: np.ndarray, triangles: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """How open [V] float32, 0-1, each vertex of the resting puppet lies.
+    """Returns the openness [V] float32, 0-1, of each vertex of the resting puppet to the sky.
 
     points [V, 3] face widths, y up; normals [V, 3]; triangles [F, 3]; chosen [F]: which cast shadows (raster.py).
     """
-    k = np.arange(_DIRECTIONS)
-    height = 1.0 - (2.0 * k + 1.0) / _DIRECTIONS
-    turn = np.pi * (3.0 - np.sqrt(5.0)) * k
-    level = np.sqrt(1.0 - height**2)
-    directions = np.stack([level * np.cos(turn), height, level * np.sin(turn)], -1)
-    axes = np.stack([axes_towards(d) for d in directions])
+    axes = np.stack([axes_towards(d) for d in fibonacci_sphere(_DIRECTIONS)])
     open_ = _open_sky(points.astype(np.float32), normals.astype(np.float32), triangles, chosen, axes, _TEXELS)
     return _smoothed(open_, triangles).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Rasterisation of one triangle mesh on one CPU core, compiled by numba: which triangle every sample shows.
+"""Rasterisation of one triangle mesh on one CPU core, compiled by numba: the triangle that every sample shows.
 
-Deterministic: single-threaded, no re-ordered arithmetic. The kernels release the GIL, so that callers may render
-several clips in threads or processes. What a triangle looks like is shading.py's business.
+Deterministic: single-threaded, no re-ordered arithmetic. The kernels release the GIL, so callers may render several
+clips in threads or processes. Shading is in shading.py.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-EMPTY = -1e9  # depth where nothing is drawn
+EMPTY = -1e9  # depth of samples without a surface
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def vertex_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """points [V, 3] float32, triangles [F, 3] int32 -> unit normals [V, 3] float32, weighted by area.
+    """Returns area-weighted unit normals [V, 3] float32 of points [V, 3] float32 and triangles [F, 3] int32.
 
-    x is right, y down and z towards the camera, as drawn; the normals' y is up.
+    In points x is right, y down and z towards the camera; the normals' y is up.
     """
     normals = np.zeros_like(points)
     for f in range(triangles.shape[0]):
@@ -45,12 +45,11 @@ def rasterise(
     number: np.ndarray,
     through: bool,
 ) -> None:
-    """Draws the chosen triangles into depth [H, H] float32 and number [H, H] int32, both changed in place.
+    """Rasterises the chosen triangles into depth [H, H] float32 and number [H, H] int32, both changed in place.
 
     points [V, 3] float32: x, y (down) with pixel centres at +0.5, z grows towards the camera. A sample of the buffers
-    stands at (column + 0.5) / scale. chosen [F] int8: 0 leave out, 1 only where the front shows, 2 both sides.
-    `through` leaves `depth` as it is: the nearest triangle before an already drawn surface is what number keeps last,
-    in the order of the triangles.
+    lies at (column + 0.5) / scale. chosen [F] int8: 0 skip, 1 front sides only, 2 both sides. With `through`, depth
+    stays as it is and number keeps the last triangle, in mesh order, in front of the surfaces rasterised before.
     """
     wide = depth.shape[0]
     at = points * np.float32(scale)

@@ -1,4 +1,4 @@
-"""Draws a puppet: identity, pose, expression and gaze -> frames, and what can be measured on the same head.
+"""Renders frames of a puppet from identity, pose, expression and gaze, and measures tracks on the same head.
 
 Camera and units are those of demo_jax/factors.py: weak perspective; pose = yaw, pitch, roll (degrees), x, y (crop
 widths), z = log(crop width / face width). Only the head turns; the neck bends with it, the shoulders follow in part and
@@ -36,12 +36,12 @@ _CHUNK = 32  # frames deformed at a time
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Measurements:
-    """float32. Measured in 3-D on the head before it turns, so that pose changes neither lips nor openings.
+    """Tracks, float32. lips and openings are measured in 3-D before the head turns, so pose does not change them.
 
     lips       [T, 3] aperture, width (over the eye span), pucker = mouthPucker + mouthFunnel / 2, clipped to 0-1
     openings   [T, 2] left, right: lid gap over the same identity's neutral lid gap
     landmarks  [T, 68, 2] pixels, y down, pixel centres at +0.5
-    boxes      [T, 2, 4] mouth, eyes: x0 y0 x1 y1 in pixels, inside the frame
+    boxes      [T, 2, 4] of mouth and eyes: x0 y0 x1 y1 in pixels, inside the frame
     """
 
     lips: np.ndarray
@@ -51,13 +51,18 @@ class Measurements:
 
 
 def _gap(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Mean distance of (upper, lower) landmarks, 0 where the lower has passed the upper: [T, 68, 3] -> [T]."""
+    """Returns the mean distance [T] of (upper, lower) landmarks [T, 68, 3], 0 where the lower passes the upper."""
     up, down = (points[:, [p[i] for p in pairs]] for i in (0, 1))
     return (np.linalg.norm(up - down, axis=-1) * (up[..., 1] > down[..., 1])).mean(-1)
 
 
 def measure(identity: Identity, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray, size: int) -> Measurements:
-    """pose [T, 6], expression [T, 52], eyes [T, 3] (gaze yaw, pitch in the head, vergence; degrees) -> Measurements."""
+    """Measures an identity's head at every frame.
+
+    Args:
+      pose: [T, 6]; expression: [T, 52]; eyes: [T, 3] gaze yaw and pitch in the head, vergence; degrees.
+      size: pixels of the square frame.
+    """
     head = puppet_head()
     neutral = neutral_head(identity)
     points = moved_vertices(neutral, shape_coefficients(expression, eyes), head.landmarks)
@@ -95,7 +100,7 @@ _SHADOW_TEXELS = 160
 
 
 def eye_numbers(identity: Identity, neutral: np.ndarray) -> np.ndarray:
-    """[2, shading.EYE]: what shading needs of the left and right eye, with what changes from frame to frame zero.
+    """Returns the numbers [2, shading.EYE] of the left and right eye; those that change with the frame are 0.
 
     0-2 centre in pixels and depth, 3 radius in pixels, 4-12 the gaze's rotation (rows, eyeball to head), 13-16 and
     17-20 the upper and lower lid's height as a cubic of x, both in radii, 21 and 22 the sines of the iris' and the
@@ -114,9 +119,9 @@ def eye_numbers(identity: Identity, neutral: np.ndarray) -> np.ndarray:
 
 
 class Renderer:
-    """Draws one identity at one size, as shading.py says.
+    """Renders one identity at one size.
 
-    For tests and for masks `albedo` [V, 3] float32 (linear), `gloss` [V] float32 and `background` [S, S, 3] float32
+    For tests and masks `albedo` [V, 3] float32 (linear), `gloss` [V] float32 and `background` [S, S, 3] float32
     (sRGB 0-255) may be replaced.
     """
 
@@ -125,13 +130,13 @@ class Renderer:
         head = puppet_head()
         self.identity, self.size = identity, size
         self.samples = samples or (4 if size <= 96 else 3 if size <= 192 else 2)
-        self.worn = outfit.dressed(identity)
+        self.outfit = outfit.outfit_mesh(identity)
         count = len(head.mean)
-        self.triangles = np.concatenate([head.triangles, self.worn.triangles + count]).astype(np.int32)
-        self.region = np.concatenate([head.region, self.worn.region])
-        shade = np.concatenate([head.shade, self.worn.shade])
+        self.triangles = np.concatenate([head.triangles, self.outfit.triangles + count]).astype(np.int32)
+        self.region = np.concatenate([head.region, self.outfit.region])
+        shade = np.concatenate([head.shade, self.outfit.shade])
         self._neutral = neutral_head(identity)
-        rest = np.concatenate([self._neutral, self.worn.points])
+        rest = np.concatenate([self._neutral, self.outfit.points])
         self.albedo = vertex_albedo(identity, self.region, shade, rest)
         self.gloss = lighting.gloss(self.region)
         self.background = outfit.background(identity, size)
@@ -154,16 +159,16 @@ class Renderer:
     def _open(self, rest: np.ndarray) -> np.ndarray:
         """[V] float32: ambient occlusion of the resting puppet; lids and the eyes' parts unfold and count as open."""
         head = puppet_head()
-        drawn = (rest * [1.0, -1.0, 1.0]).astype(np.float32)
+        y_down = (rest * [1.0, -1.0, 1.0]).astype(np.float32)
         openness = occlusion.ambient_occlusion(
-            rest, raster.vertex_normals(drawn, self.triangles), self.triangles, self._casters
+            rest, raster.vertex_normals(y_down, self.triangles), self.triangles, self._casters
         )
         least = lighting.least_open(self.region)
         least[head.lids] = np.maximum(least[head.lids], 0.7)
         return np.maximum(openness, least)
 
     def render(self, pose: np.ndarray, expression: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-        """pose [T, 6], expression [T, 52], eyes [T, 3] (degrees) -> [T, size, size, 3] uint8 RGB."""
+        """Returns frames [T, size, size, 3] uint8 RGB for pose [T, 6], expression [T, 52], eyes [T, 3] (degrees)."""
         pose, expression, eyes = (np.asarray(a, np.float64) for a in (pose, expression, eyes))
         frames = np.empty((len(pose), self.size, self.size, 3), np.uint8)
         wide = self.size * self.samples
@@ -181,7 +186,7 @@ class Renderer:
             still[:, :2] = self.size * (0.5 + BODY_FOLLOWS * pose[part, 3:5] * [1.0, -1.0])
             for t in range(len(head)):
                 place(
-                    head[t], self._neutral, self.worn.points, self.worn.carrier, self.worn.follow, turns[t],
+                    head[t], self._neutral, self.outfit.points, self.outfit.carrier, self.outfit.follow, turns[t],
                     numbers[t, [1, 2, 0]], still[t], points,
                 )  # fmt: skip
                 normals = raster.vertex_normals(points, self.triangles)
@@ -198,7 +203,7 @@ class Renderer:
                     self._light_axes,
                     _SHADOW_TEXELS,
                 )
-                image.picture(
+                image.render_image(
                     points, normals, surface, self.triangles, self._kinds, number, overlay, self.samples, background,
                     self._lamps, numbers[t], turns[t], balls[t], self._light_axes, shadows, self._gamma,
                     frames[start + t],
@@ -208,10 +213,10 @@ class Renderer:
     def _frame_numbers(
         self, head: np.ndarray, pose: np.ndarray, eyes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What picture.picture wants of every frame: [T, shading.FRAME], turns [T, 3, 3], eyes [T, 2, shading.EYE].
+        """Returns each frame's numbers [T, shading.FRAME], turns [T, 3, 3] and eyes [T, 2, shading.EYE].
 
-        The frame's: 0 pixels of a face width, 1-2 the face centre in pixels, 3 gap of the lips in face widths, 4-5 the
-        upper lip's y in pixels and the lips' depth, 6-8 the hair's crown in pixels and depth.
+        The numbers are: 0 pixels of a face width, 1-2 the face centre in pixels, 3 gap of the lips in face widths, 4-5
+        the upper lip's y in pixels and the lips' depth, 6-8 the hair's crown in pixels and depth.
         """
         model = puppet_head()
         marks = project(head[:, model.landmarks], pose, self.size)

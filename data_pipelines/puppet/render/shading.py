@@ -1,4 +1,4 @@
-"""Light on the visible surface, pixel by pixel, compiled by numba; picture.py says which part of it a pixel shows.
+"""Light on the visible surface, pixel by pixel, compiled by numba; image.py finds the patches that a pixel shows.
 
 A *patch* is what a pixel shows of one kind of surface at about one depth: its mean place, normal, colour and openness.
 It is lit by the lamps of lighting.py:
@@ -7,7 +7,7 @@ It is lit by the lamps of lighting.py:
 - skin: a warm band at the terminator, a glow in thin parts, two Blinn lobes with Fresnel
 - hair: Kajiya and Kay's two shifted highlights across strands that run from the crown, with fine strands of their own
 - eyes: the place on the ball gives limbal ring, fibres and caustic of the iris, which turn with the gaze; the lids'
-  shadow, which does not; and the key's image, which turns with nothing
+  shadow, which does not; and the key's reflection, which does not turn at all
 - mouth: light falls with the depth behind the lips and grows with their gap
 - everywhere: a rim from behind where the surface turns away
 """
@@ -20,8 +20,8 @@ from numba import njit
 from data_pipelines.puppet.render.occlusion import REACH, lit
 
 SURFACE = 6  # columns of `surface`: albedo (3), openness, gloss, softness
-FRAME = 10  # numbers of a frame, see frame_numbers in render.py
-EYE = 26  # numbers of an eye, see eye_numbers in render.py
+FRAME = 10  # numbers of a frame, see Renderer._frame_numbers
+EYE = 26  # numbers of an eye, see renderer.eye_numbers
 RGB = (0, 1, 2)
 
 
@@ -33,7 +33,7 @@ def ramp(start: float, end: float, x: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _shadow(p, lamps, frame, light_axes, shadows):
-    """The key's light, 0-1, that reaches the patch p."""
+    """Returns the share of the key light, 0-1, that reaches the patch p."""
     lambert = p[0] * lamps[0, 0] + p[1] * lamps[0, 1] + p[2] * lamps[0, 2]
     away = 0.022 + 0.03 * (1.0 - max(lambert, 0.0))
     x = (p[9] - frame[1]) / frame[0] + away * p[0]
@@ -92,7 +92,10 @@ def _eye(p, lamps, frame, turn, eye):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def light(kind, p, lamps, frame, turn, eyes, light_axes, shadows, out):
-    """Lights the patch p [12] (normal 3, albedo 3, openness, gloss, softness, place 3 in pixels): out [3] linear."""
+    """Writes the linear light of the patch p [12] to out [3].
+
+    p: normal (3), albedo (3), openness, gloss, softness, position in pixels (3); kind: a Kind.
+    """
     shade, glint, lips = 1.0, 0.0, 1.0
     if kind == 3 or kind == 4:
         shade, glint = _eye(p, lamps, frame, turn, eyes[kind - 3])
@@ -192,6 +195,6 @@ def light(kind, p, lamps, frame, turn, eyes, light_axes, shadows, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def tone(x: float) -> float:
-    """Linear light -> linear display, 0-1: straight in the shadows, a shoulder that never quite clips."""
+    """Maps linear light to linear display values, 0-1: straight in the shadows, a shoulder that never quite clips."""
     x = 0.57 * max(x, 0.0)
     return min(x * (2.2 * x + 0.10) / (x * (2.2 * x + 0.62) + 0.10), 1.0)

@@ -1,1 +1,4 @@
-"""What a puppet says: sentences, eSpeak NG with phoneme times, utterances with pauses, prosody."""
+"""Speech of the puppets: sentences and voices of each split, eSpeak NG with phoneme times, clips with pauses, prosody.
+
+Also the labelled speech that the phonetic features are trained on. How the lips move to it is in `motion`.
+"""

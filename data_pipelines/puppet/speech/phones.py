@@ -1,4 +1,4 @@
-"""What the mouth aims at for every sound: IPA letters -> targets, and phonemes -> letters with their times.
+"""Articulation targets of every IPA letter, and the split of phonemes into letters with times.
 
 Targets are those of careful speech; `articulation` turns them into curves.
 """
@@ -31,7 +31,7 @@ VOWELS: dict[str, tuple[float, ...]] = {
 _VOWEL_LIKE = {"ᵻ": "ɨ", "ᵊ": "ə", "ɵ": "ø", "ɘ": "ə", "ɤ": "ʌ", "ɞ": "œ", "ɶ": "œ", "ɩ": "ɪ"}
 VOWELS |= {new: VOWELS[old] for new, old in _VOWEL_LIKE.items()}
 
-# Consonant -> the same six, jaw forward, then how much it insists on the jaw, and on the lips (a vowel has 1, 1).
+# Consonant -> the same six, jaw forward, then its dominance weights for the jaw and for the lips (a vowel has 1, 1).
 CONSONANTS: dict[str, tuple[float, ...]] = {
     "t": (0.08, 0.08, 0.00, 0.04, 0.18, 0.10, 0.0, 0.60, 0.15),
     "s": (0.04, 0.28, 0.00, 0.02, 0.28, 0.14, 0.3, 1.20, 0.60),
@@ -63,7 +63,7 @@ STOPS = frozenset("pbɓ")
 SOFT = {"β": 0.7, "ɸ": 0.7, "ʋ": 0.8}  # come near without touching
 _KNOWN = frozenset(VOWELS) | frozenset(CONSONANTS) | frozenset(_SAME_AS)
 
-# Where eSpeak NG writes one sound and the language has another: the lips follow the language.
+# Language -> eSpeak NG's letter -> the letter of the phone in that language, which the lips follow.
 _BY_LANGUAGE: dict[str, dict[str, str]] = {
     "pt": {"y": "ɪ", "æ": "ɐ"},
     "de": {"ɜ": "ɐ", "r": "ʁ"},
@@ -84,7 +84,7 @@ class Segment:
 
 
 def letters(phoneme: str, language: str = "") -> list[str]:
-    """The letters of a phoneme that the tables know; a long one comes twice. "" (a mark only) is a neutral vowel."""
+    """Returns the known letters of a phoneme; a long one appears twice. Without any known letter: a neutral vowel."""
     own = _BY_LANGUAGE.get(language, {})
     out: list[str] = []
     for mark in unicodedata.normalize("NFD", phoneme).replace("c\u0327", "ç"):
@@ -98,8 +98,11 @@ def letters(phoneme: str, language: str = "") -> list[str]:
 
 
 def segments(phonemes: tuple[str, ...], times: np.ndarray, language: str = "") -> list[Segment]:
-    """The letters with their times: "aɪ" and "tʃ" become two. The first vowel of a diphthong is the longer one, the
-    closure of an affricate the shorter one; a lengthened or doubled letter is one long segment."""
+    """Returns the letters with their times: "aɪ" and "tʃ" become two.
+
+    The first vowel of a diphthong is the longer one, the closure of an affricate the shorter one; a lengthened or
+    doubled letter is one long segment.
+    """
     out: list[Segment] = []
     for index, (phoneme, (start, end)) in enumerate(zip(phonemes, np.asarray(times).tolist(), strict=True)):
         found = letters(phoneme, language)
@@ -119,7 +122,7 @@ def segments(phonemes: tuple[str, ...], times: np.ndarray, language: str = "") -
 
 
 def target(letter: str) -> np.ndarray:
-    """[9]: seven channels, the jaw's weight, the lips' weight."""
+    """Returns [9]: seven channels, the weight of the jaw, the weight of the lips."""
     if letter in VOWELS:
         return np.array((*VOWELS[letter], 0.0, 1.0, 1.0))
     return np.array(CONSONANTS[_SAME_AS.get(letter, letter)])

@@ -1,8 +1,8 @@
-"""Speech with its kinds of sound, for training the phonetic features: many synthetic voices, each made into more.
+"""Speech labelled with kinds of phones, for training the phonetic features: synthetic voices and variations of them.
 
-Voices: eSpeak NG's, of the train split; Flite's, by the command `flite` (Debian's package; free voices, whose sounds
-come from recordings of four speakers); and that of the package `hibari-tts` (Apache-2.0). eSpeak NG and Flite say when
-each sound begins; hibari's speech is aligned with its text.
+Voices: eSpeak NG's, of the train split; Flite's, by the command `flite` (Debian's package; free voices, whose phones
+come from recordings of four speakers); and that of the package `hibari-tts` (Apache-2.0). eSpeak NG and Flite report
+when each phone begins; hibari's speech is aligned with its text.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ IPA_OF = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Said:
-    """waveform [S] float64 in the units of int16; P IPA phonemes with times [P, 2] in seconds."""
+    """One utterance: waveform [S] float64 in the units of int16; P IPA phonemes with times [P, 2] in seconds."""
 
     waveform: np.ndarray
     phonemes: tuple[str, ...]
@@ -52,18 +52,18 @@ Speaker = Callable[[Rng], Said]
 
 
 def espeak(rng: Rng) -> Said:
-    """Sentences by a random voice of the train split, three in five of them English."""
+    """Speaks sentences with a random voice of the train split, three in five of them English."""
     others = languages()[2:]
     language = ("en", "en-gb")[int(rng.integers(2))] if rng.random() < 0.6 else others[int(rng.integers(len(others)))]
     voice = random_voice(rng, str(rng.choice(VARIANTS["train"])))
     voice = dataclasses.replace(voice, pitch=int(rng.integers(10, 90)))
     seconds, tempo = float(rng.uniform(4, 8)), float(rng.uniform(0.8, 1.25))
-    sound = utterance(rng, voice, language, "train", seconds=seconds, tempo=tempo)
+    audio = utterance(rng, voice, language, "train", seconds=seconds, tempo=tempo)
     return Said(
-        waveform=sound.waveform.astype(np.float64),
-        phonemes=sound.phonemes,
-        times=sound.times,
-        language=sound.language,
+        waveform=audio.waveform.astype(np.float64),
+        phonemes=audio.phonemes,
+        times=audio.times,
+        language=audio.language,
     )
 
 
@@ -73,7 +73,7 @@ def _two_sentences(rng: Rng) -> str:
 
 
 def flite(rng: Rng) -> Said:
-    """Two sentences by one of Flite's voices. Raises InputError if the command fails."""
+    """Speaks two sentences with one of Flite's voices. Raises InputError if the command fails."""
     voice, stretch = str(rng.choice(FLITE_VOICES)), f"duration_stretch={rng.uniform(0.8, 1.3):.2f}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
@@ -93,7 +93,7 @@ def flite(rng: Rng) -> Said:
 
 
 def hibari() -> Speaker:
-    """The voice of hibari-tts, aligned by PocketSphinx (`bench` extra). Raises InputError without the packages."""
+    """Returns hibari-tts's voice, aligned by PocketSphinx (`bench` extra). Raises InputError without the packages."""
     from scipy.signal import resample_poly
 
     from data_pipelines.extraction.forced_alignment import align, spoken_words, unknown_words
@@ -101,7 +101,7 @@ def hibari() -> Speaker:
     try:
         from hibari import Hibari
     except ImportError as error:
-        raise InputError("this voice needs the package hibari-tts; install it, or do without: --voices.") from error
+        raise InputError("this voice needs the package hibari-tts; install it, or leave it out of --voices.") from error
     synthesiser = Hibari()
 
     def speak(rng: Rng) -> Said:
@@ -124,7 +124,7 @@ def hibari() -> Speaker:
 
 
 def speakers(names: list[str]) -> dict[str, Speaker]:
-    """The speakers of these names: espeak, flite, hibari. Raises InputError for others, or if one is not installed."""
+    """Returns the named speakers (espeak, flite, hibari). Raises InputError for others, or if one is not installed."""
     found: dict[str, Speaker] = {}
     for name in names:
         match name:
@@ -132,45 +132,47 @@ def speakers(names: list[str]) -> dict[str, Speaker]:
                 found[name] = espeak
             case "flite":
                 if shutil.which("flite") is None:
-                    raise InputError("there is no command flite; install Debian's package, or do without: --voices.")
+                    raise InputError("no command flite; install Debian's package, or leave it out of --voices.")
                 found[name] = flite
             case "hibari":
                 found[name] = hibari()
             case _:
-                raise InputError(f"no such speaker: {name}; there are espeak, flite and hibari.")
+                raise InputError(f"no such speaker: {name}; choose from espeak, flite and hibari.")
     return found
 
 
 def disguised(rng: Rng, said: Said) -> tuple[np.ndarray, np.ndarray]:
-    """Another speaker, room and microphone: waveform [S'] int16 and the times [P, 2] of the same sounds in it.
+    """Returns the utterance as of another speaker, room and microphone.
 
-    Played faster or slower by up to a fifth, pitch, formants and tempo change together, as between bodies of different
-    size; a smooth random equaliser colours voice and microphone; `augment_speech` adds rooms, noise and codecs.
+    Resampling by up to a fifth changes pitch, formants and tempo together, as between bodies of different size; a
+    smooth random equaliser changes the colour of voice and microphone; `augment_speech` adds rooms, noise and codecs.
+
+    Returns: waveform [S'] int16, and the times [P, 2] of the same phones in it.
     """
     from scipy.signal import resample_poly
 
     lead, tail = (np.zeros(int(seconds * SAMPLE_RATE)) for seconds in rng.uniform(0.1, 0.5, 2))
-    sound, times = np.concatenate([lead, said.waveform, tail]), said.times + len(lead) / SAMPLE_RATE
-    sound = sound + rng.normal(0, 3, len(sound))
+    audio, times = np.concatenate([lead, said.waveform, tail]), said.times + len(lead) / SAMPLE_RATE
+    audio = audio + rng.normal(0, 3, len(audio))
     if rng.random() < 0.8:
         down = round(100 * float(np.exp(rng.uniform(np.log(0.84), np.log(1.19)))))
-        sound, times = resample_poly(sound, 100, down), times * 100 / down
+        audio, times = resample_poly(audio, 100, down), times * 100 / down
     if rng.random() < 0.8:
-        sound = _equalised(rng, sound)
-    heard = np.round(sound * min(1.0, 30_000 / max(np.abs(sound).max(), 1.0))).astype(np.int16)
-    return (augment_speech(rng, heard) if rng.random() < 0.65 else heard), times
+        audio = _equalised(rng, audio)
+    waveform = np.round(audio * min(1.0, 30_000 / max(np.abs(audio).max(), 1.0))).astype(np.int16)
+    return (augment_speech(rng, waveform) if rng.random() < 0.65 else waveform), times
 
 
-def _equalised(rng: Rng, sound: np.ndarray) -> np.ndarray:
-    frequency = np.log10(1 + np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE) / 700)
+def _equalised(rng: Rng, audio: np.ndarray) -> np.ndarray:
+    frequency = np.log10(1 + np.fft.rfftfreq(len(audio), 1 / SAMPLE_RATE) / 700)
     points = np.linspace(frequency[0], frequency[-1], 7)
     decibels = rng.normal(0, 4, 7) + rng.uniform(-6, 6) * np.linspace(-1, 1, 7)
     gain = 10 ** (np.interp(frequency, points, decibels) / 20)
-    return np.fft.irfft(np.fft.rfft(sound) * gain, len(sound))
+    return np.fft.irfft(np.fft.rfft(audio) * gain, len(audio))
 
 
 def kinds_of(said: Said, times: np.ndarray, steps: int) -> np.ndarray:
-    """[steps] int32: the kind of sound in the middle of each step of 20 ms; 0 where nothing is said."""
+    """Returns [steps] int32: the kind of phone in the middle of each step of 20 ms, 0 in silence."""
     kinds, centres = np.zeros(steps, np.int32), (np.arange(steps) + 0.5) * STEP / SAMPLE_RATE
     for segment in segments(said.phonemes, times, said.language):
         kinds[(centres >= segment.start) & (centres < segment.end)] = KIND_OF[segment.letter]

@@ -1,4 +1,4 @@
-"""What the voice does that a head answers: loudness, pitch, accents and phrases."""
+"""Prosody that head motion follows: loudness, pitch, accents and phrases."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PAUSE = 0.16  # seconds without a phone that end a phrase
 
 
 def frame_centres(frames: int) -> np.ndarray:
-    """[T] float64: the instants that the frames show, in seconds."""
+    """Returns [T] float64: the instants that the frames show, in seconds."""
     return (np.arange(frames) + 0.5) / FPS
 
 
 def loudness(waveform: np.ndarray, frames: int) -> np.ndarray:
-    """int16 samples -> [T] float64, 0-1: 0 at silence, 1 at the clip's own loud frames (its 95th percentile)."""
+    """Returns the loudness [T] float64 of int16 samples: 0 at silence, 1 at the clip's own 95th percentile."""
     from scipy.ndimage import gaussian_filter1d
 
     padded = np.zeros(frames * SAMPLES_PER_FRAME)
@@ -32,10 +32,11 @@ def loudness(waveform: np.ndarray, frames: int) -> np.ndarray:
 
 
 def pitch(waveform: np.ndarray) -> np.ndarray:
-    """int16 samples -> [N] float64, 100 a second: fundamental frequency in Hz, NaN where the voice is silent.
+    """Returns the fundamental frequency [N] float64 in Hz of int16 samples, 100 a second; NaN where there is no voice.
 
     The highest peak of the autocorrelation, over that of the window (Boersma, IFA Proceedings 17, 1993), then a median
-    over 70 ms against jumps of an octave. Synthetic speech needs no more."""
+    over 70 ms against jumps of an octave. This is enough for synthetic speech.
+    """
     from scipy.ndimage import median_filter
 
     signal = np.concatenate([np.zeros(_WINDOW // 2), waveform / 32768, np.zeros(_WINDOW)])
@@ -52,7 +53,7 @@ def pitch(waveform: np.ndarray) -> np.ndarray:
     energy = correlation[:, :1]
     low, high = int(SAMPLE_RATE / _HIGHEST), int(SAMPLE_RATE / _LOWEST)
     normal = correlation[:, low:high] / np.maximum(energy, 1e-12) * (own[0] / own[low:high])
-    # Of equally good periods the shortest is the true one: a long lag costs a little.
+    # The shortest of equally good periods is the true one, so long lags have a small penalty.
     best = (normal - 0.02 * np.log2(np.arange(low, high) / low)).argmax(1)
     strength = normal[np.arange(count), best]
     frequency = SAMPLE_RATE / (best + low)
@@ -62,10 +63,10 @@ def pitch(waveform: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prosody:
-    """What is heard, in seconds and in shares of the utterance's own range.
+    """The prosody of an utterance, in seconds and in shares of its own range.
 
     accents   [A] instants of stressed phones
-    strength  [A] 0-1: how far pitch and loudness stand out there
+    strength  [A] 0-1: how far pitch and loudness stand out at the accents
     phrases   [(start, end)] of stretches without a pause
     rising    [len(phrases)] bool: the pitch goes up at the end, as in a question or before a continuation
     talking   [T] 0-1: loudness of the voice at each frame, smoothed over a syllable
@@ -79,7 +80,7 @@ class Prosody:
 
 
 def prosody(waveform: np.ndarray, times: np.ndarray, stressed: np.ndarray, frames: int) -> Prosody:
-    """waveform int16 [T * 640], phone times [P, 2] in seconds, stressed [P] bool -> Prosody."""
+    """Measures the prosody of a waveform int16 [T * 640] with phone times [P, 2] in seconds and stressed [P] bool."""
     from scipy.ndimage import gaussian_filter1d
 
     level = loudness(waveform, frames)
@@ -110,7 +111,7 @@ def _phrases(times: np.ndarray) -> tuple[tuple[float, float], ...]:
 
 
 def _rises(tone: np.ndarray, end: float) -> bool:
-    """Does the pitch (octaves, 100 a second) end at least a tenth of an octave above its lowest point just before?"""
+    """Returns whether the pitch (octaves, 100 a second) ends a tenth of an octave or more above its last minimum."""
     voiced = tone[max(0, round(end * 100) - 50) : round(end * 100) + 1]
     voiced = voiced[np.isfinite(voiced)][-22:]
     return bool(len(voiced) >= 8 and np.median(voiced[-4:]) > voiced.min() + 0.1)

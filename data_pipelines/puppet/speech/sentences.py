@@ -1,4 +1,4 @@
-"""What the puppets say and with which voices, each in one split only.
+"""Sentences and voices of the puppets; each belongs to one split only.
 
 A sentence's place in its list decides its split, so lists may grow at their ends without moving any other sentence.
 """
@@ -33,17 +33,24 @@ VARIANTS = {
 
 
 def _split_of(place: int) -> str:
-    """One sentence in ten is for validation and two are for the test."""
+    """Returns the split of a sentence: of ten, one is in val and two are in test."""
     return {4: "val", 2: "test", 8: "test"}.get(place % 10, "train")
 
 
 def sentences(language: str, split: str) -> list[str]:
-    """The sentences of a language (a key of VOICE_OF) in a split, in a fixed order. British English shares American
-    English's."""
+    """Returns the sentences of a language (a key of VOICE_OF) in a split, in a fixed order.
+
+    British and American English have the same sentences.
+    """
     lines = ENGLISH if language in ("en", "en-gb") else OTHERS[language]
     return [line for place, line in enumerate(lines) if _split_of(place) == split]
 
 
+def voice_variant(split: str, number: int) -> str:
+    """Returns the voice variant of person `number`; the variants of a split take turns."""
+    return VARIANTS[split][number % len(VARIANTS[split])]
+
+
 def languages() -> tuple[str, ...]:
-    """Languages that have sentences, English (two accents) first."""
+    """Returns the languages that have sentences, English (two accents) first."""
     return "en", "en-gb", *OTHERS

@@ -2,8 +2,8 @@
 
 eSpeak NG reports every phoneme (IPA) with the sample at which it begins. It keeps hidden state between utterances
 (voice flutter, noise), so the same call would give other samples the second time; the library is therefore loaded
-afresh for each utterance, which takes a few milliseconds and makes the audio a pure function of the arguments. It is
-still one global object: one process synthesises one utterance at a time.
+again for each utterance, which takes a few milliseconds and makes the audio a pure function of the arguments. It is
+still one global object: a process synthesises one utterance at a time.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _has_variant(variant: str) -> bool:
 
 
 def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
-    """int16 samples at 22,050 Hz and (first sample, phoneme) pairs; the phoneme is "" for a pause."""
+    """Returns int16 samples at 22,050 Hz and (first sample, phoneme) pairs; the phoneme is "" for a pause."""
     chunks: list[np.ndarray] = []
     events: list[tuple[int, str]] = []
 
@@ -121,7 +121,7 @@ def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tu
 
     with _fresh_library() as library:
         library.espeak_SetSynthCallback(receive)
-        # eSpeak NG itself ignores a variant that it does not know.
+        # eSpeak NG itself ignores unknown variants.
         if library.espeak_SetVoiceByName(voice.encode()) != 0 or not _has_variant(voice.partition("+")[2]):
             raise InputError(f"eSpeak NG has no voice {voice!r}; examples: en-us, en-us+f3, de+m2.")
         for parameter, value in ((_PARAMETER_RATE, rate), (_PARAMETER_PITCH, pitch), (_PARAMETER_RANGE, pitch_range)):
@@ -133,8 +133,10 @@ def _speak(text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> tu
 
 
 def _with_closures(raw: np.ndarray, events: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """eSpeak NG lets a voiceless stop begin with its burst and counts the silent closure to the sound before. Here, as
-    in phonetics, the stop begins with its closure: with the silence before the burst."""
+    """Returns the events with each voiceless stop starting at its closure, as in phonetics.
+
+    eSpeak NG starts a voiceless stop at its burst and counts the silent closure before it to the phone before.
+    """
     out = list(events)
     for i, (start, name) in enumerate(events):
         if name.translate(_STRESS_AND_TIES)[:1] in _VOICELESS_STOPS:
@@ -148,7 +150,7 @@ def _with_closures(raw: np.ndarray, events: list[tuple[int, str]]) -> list[tuple
 
 
 def synthesise(text: str, voice: str = "en-us", rate: int = 160, pitch: int = 50, pitch_range: int = 50) -> Speech:
-    """Speaks one text. The result depends on the arguments alone, to the byte.
+    """Speaks one text. The result depends only on the arguments, to the byte.
 
     Args:
       text: a sentence or several, in the language of the voice.

@@ -1,4 +1,4 @@
-"""What is heard in a clip: sentences in one voice with pauses between them and silence around, or just the room."""
+"""The audio of a clip: sentences in one voice with pauses between them and silence around, or room noise only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ LONGEST = 12.0  # seconds of a clip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sound:
-    """What is heard in a clip of T frames: waveform [T * 640] int16, phonemes P, times [P, 2] s, stressed [P] bool."""
+class ClipAudio:
+    """The audio of a clip of T frames, with its phonemes.
+
+    waveform  [T * 640] int16
+    phonemes  P IPA texts
+    times     [P, 2] seconds
+    stressed  [P] bool
+    """
 
     waveform: np.ndarray
     phonemes: tuple[str, ...]
@@ -31,7 +37,7 @@ class Sound:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How a person speaks: an eSpeak NG variant, words a minute, pitch 0-100. What varies does so around these."""
+    """The voice of a person: an eSpeak NG variant, and the mean rate (words a minute) and pitch (0-100)."""
 
     variant: str
     rate: int
@@ -39,16 +45,17 @@ class Voice:
 
 
 def random_voice(rng: np.random.Generator, variant: str) -> Voice:
+    """Samples rate and pitch for a voice variant."""
     return Voice(variant=variant, rate=int(rng.integers(135, 190)), pitch=int(rng.integers(30, 70)))
 
 
 def utterance(
     rng: np.random.Generator, voice: Voice, language: str, split: str, *, seconds: float, tempo: float = 1.0
-) -> Sound:
-    """Sentences of a split until `seconds` are full, with silence around them and a little room noise.
+) -> ClipAudio:
+    """Speaks sentences of a split until `seconds` are full, with silence around them and a little room noise.
 
     A longer clip has several sentences, with pauses from a breath to a second and a half between them. It ends before
-    LONGEST as far as a single sentence does. tempo multiplies the rate of the speech.
+    LONGEST unless its first sentence alone is longer. tempo multiplies the rate of the speech.
     """
     texts = sentences(language, split)
     rate = int(np.clip((voice.rate + rng.integers(-12, 13)) * tempo, 100, 230))
@@ -72,8 +79,8 @@ def utterance(
         start = round(at * SAMPLE_RATE)
         wave[start : start + len(speech.waveform)] = speech.waveform * gain
         times.append(speech.times + np.float32(start / SAMPLE_RATE))
-    return Sound(
-        waveform=_in_a_room(rng, wave),
+    return ClipAudio(
+        waveform=_with_noise(rng, wave),
         phonemes=tuple(phoneme for *_, speech in said for phoneme in speech.phonemes),
         times=np.concatenate(times).astype(np.float32),
         stressed=np.concatenate([speech.stressed for *_, speech in said]),
@@ -82,10 +89,10 @@ def utterance(
     )
 
 
-def nothing_said(rng: np.random.Generator, frames: int) -> Sound:
-    """The room alone."""
-    return Sound(
-        waveform=_in_a_room(rng, np.zeros(frames * SAMPLES_PER_FRAME)),
+def room_noise(rng: np.random.Generator, frames: int) -> ClipAudio:
+    """Returns the audio of a clip without speech."""
+    return ClipAudio(
+        waveform=_with_noise(rng, np.zeros(frames * SAMPLES_PER_FRAME)),
         phonemes=(),
         times=np.zeros((0, 2), np.float32),
         stressed=np.zeros(0, bool),
@@ -94,20 +101,23 @@ def nothing_said(rng: np.random.Generator, frames: int) -> Sound:
     )
 
 
-def _in_a_room(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
+def _with_noise(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
     noisy = wave + rng.standard_normal(len(wave)) * 32768 * 10 ** (rng.uniform(-78, -58) / 20)
     return np.clip(np.round(noisy), -32768, 32767).astype(np.int16)
 
 
-def cut(sound: Sound, start: int, frames: int) -> Sound:
-    """The part of a sound from one frame on; phonemes that overlap it keep the part inside, relative to its start."""
+def cut(audio: ClipAudio, start: int, frames: int) -> ClipAudio:
+    """Returns `frames` frames of the audio from frame `start` on.
+
+    Phonemes that overlap its ends are cut; times are relative to its start.
+    """
     low, high = start / FPS, (start + frames) / FPS
-    inside = (sound.times[:, 1] > low + 1e-6) & (sound.times[:, 0] < high - 1e-6)
+    inside = (audio.times[:, 1] > low + 1e-6) & (audio.times[:, 0] < high - 1e-6)
     kept = np.flatnonzero(inside)
     return dataclasses.replace(
-        sound,
-        waveform=sound.waveform[start * SAMPLES_PER_FRAME : (start + frames) * SAMPLES_PER_FRAME],
-        phonemes=tuple(sound.phonemes[i] for i in kept),
-        times=(np.clip(sound.times[kept], low, high) - low).astype(np.float32),
-        stressed=sound.stressed[kept],
+        audio,
+        waveform=audio.waveform[start * SAMPLES_PER_FRAME : (start + frames) * SAMPLES_PER_FRAME],
+        phonemes=tuple(audio.phonemes[i] for i in kept),
+        times=(np.clip(audio.times[kept], low, high) - low).astype(np.float32),
+        stressed=audio.stressed[kept],
     )

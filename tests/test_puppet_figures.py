@@ -1,4 +1,4 @@
-"""The datasheet's charts: well-formed SVG that says what the numbers say and stays inside its frame."""
+"""The datasheet's figures: well-formed SVG that agrees with the numbers and stays inside its frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 def _read(svg: str) -> tuple[list[float], list[float], list[str]]:
-    """Widths and heights of the bars, and the texts."""
+    """Returns widths and heights of the bars, and the texts."""
     root = ElementTree.fromstring(svg)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     boxes = [{k: float(e.attrib[k]) for k in ("x", "y", "width", "height")} for e in root.iter(f"{_SVG}rect")]
@@ -24,8 +24,8 @@ def _read(svg: str) -> tuple[list[float], list[float], list[str]]:
 
 
 def test_bars_are_in_order_and_as_long_as_their_counts():
-    widths, _, texts = _read(bars("tongues <&>", {"b": 1, "a": 3, "c": 4}))
-    assert texts == ["tongues <&>", "c", "50.0 %", "a", "37.5 %", "b", "12.5 %"]
+    widths, _, texts = _read(bars("languages <&>", {"b": 1, "a": 3, "c": 4}))
+    assert texts == ["languages <&>", "c", "50.0 %", "a", "37.5 %", "b", "12.5 %"]
     np.testing.assert_allclose(np.array(widths) / widths[0], [1, 0.75, 0.25], atol=1e-3)
 
 
@@ -39,7 +39,7 @@ def test_nothing_to_count_gives_no_bars():
     assert not any(_read(histogram("nothing", np.zeros(0), 0, 1))[1])
 
 
-def test_a_histogram_counts_and_keeps_what_lies_outside_at_its_ends():
+def test_a_histogram_counts_values_outside_in_its_end_bins():
     _, heights, texts = _read(histogram("yaw", np.array([-90.0, -31.9, 0.5, 0.5, 31.0, 500.0]), -32, 32, "°"))
     shares = np.array(heights) / max(heights)
     assert np.flatnonzero(shares).tolist() == [0, 16, 31]

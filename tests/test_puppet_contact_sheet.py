@@ -1,4 +1,4 @@
-"""The sheets one looks at, and the arithmetic of the linear probe that reads visemes."""
+"""The contact sheets, and the arithmetic of the linear probe that reads visemes."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def test_people_and_visemes_differ_from_cell_to_cell() -> None:
     assert people.shape == (64, 2 * 5 * 32 + 4, 3)
     visemes = contact_sheet.visemes(size=32, speakers=(0,))[14:]
     cells = [visemes[:, x : x + 32].astype(int) for x in range(0, visemes.shape[1], 32)]
-    closed, open_ = cells[0], cells[contact_sheet.SOUNDS.index("a")]
-    assert np.abs(closed - cells[1]).max() < 30 < np.abs(closed - open_).max()  # p looks like m, not like a
+    closed, open_ = cells[0], cells[contact_sheet.PHONES.index("a")]
+    assert np.abs(closed - cells[1]).max() < 30 < np.abs(closed - open_).max()  # p resembles m, not a
 
 
 def test_command(tmp_path, capsys, monkeypatch) -> None:
-    for name in ("conventions", "people", "visemes"):  # drawn above; here: what is written where
+    for name in ("conventions", "people", "visemes"):  # rendered above; this tests the files
         monkeypatch.setattr(contact_sheet, name, lambda **_: np.zeros((8, 8, 3), np.uint8))
     assert contact_sheet.main(["--out", str(tmp_path)]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [
