@@ -156,11 +156,10 @@ def test_the_weight_of_conditions_at_both_ends(solver: coupling.Solver) -> None:
     x0, x1, features, free = batch(16)
 
     def index(weight: float, features: jax.Array = features) -> list[int]:
-        return rows_of(
-            coupling.MinibatchOT(solver=solver, weight=weight)(jax.random.key(0), x0, x1, features, free, 16), x0
-        )
+        couple = coupling.MinibatchOT(solver=solver, weight=weight)
+        return rows_of(jax.jit(lambda *a: couple(jax.random.key(0), *a, 16))(x0, x1, features, free), x0)
 
-    plain = np.asarray(solver(coupling.transport_cost(x0, x1, free))).tolist()
+    plain = np.asarray(jax.jit(solver)(coupling.transport_cost(x0, x1, free))).tolist()
     assert index(0.0) == plain != list(range(16))
     assert index(1e6) == list(range(16))  # conditions are all different: noise stays where it was drawn
     assert index(1e6, jnp.ones_like(features)) == plain  # all the same: the condition carries no information
@@ -170,9 +169,8 @@ def test_noise_changes_places_only_among_equal_conditions_at_a_large_weight() ->
     x0, x1, _, free = batch(12)
     label = np.arange(12) % 3
     features = jnp.asarray(np.eye(3, dtype=np.float32)[label])
-    index = rows_of(
-        coupling.MinibatchOT(solver=coupling.exact, weight=1e6)(jax.random.key(0), x0, x1, features, free, 12), x0
-    )
+    couple = coupling.MinibatchOT(solver=coupling.exact, weight=1e6)
+    index = rows_of(jax.jit(lambda *a: couple(jax.random.key(0), *a, 12))(x0, x1, features, free), x0)
     assert (label[index] == label).all() and index != list(range(12))
 
 

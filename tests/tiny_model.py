@@ -71,15 +71,15 @@ def model(seed: int = 0) -> LoadedModel:
         path="tiny",
         meta={"schema": SCHEMA["flow"], "kind": "flow", "corpus": "puppet", "encoder_fingerprint": "0123456789abcdef"},
         autoencoder=STAGE1,
-        autoencoder_params=_random(first, rng),
+        autoencoder_params=random_params(first, rng),
         flow=STAGE2,
-        flow_params=_random(second, rng),
+        flow_params=random_params(second, rng),
         space=dataclasses.replace(statistics, readout_r2=r2),
     )
 
 
-def _random(shapes: PyTree, rng: np.random.Generator) -> PyTree:
-    """Random parameters, also where training starts at zero; far quicker than compiling the initialisers."""
+def random_params(shapes: PyTree, rng: np.random.Generator) -> PyTree:
+    """Random parameters, those too that training starts at zero; far quicker than compiling the initialisers."""
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
         inputs = leaf.shape[-2] if leaf.ndim > 1 else 100
