@@ -89,6 +89,7 @@ def test_the_right_answer_has_no_loss(kind):
     assert float(terms(record, jax.random.key(3), x1, said, features)["loss"]) > 0.5
 
 
+@pytest.mark.unoptimised
 def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
     sizes = {"MODEL": small, "BATCH": 4, "EVALUATIONS": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}
