@@ -26,7 +26,7 @@ demo: $(INSTALLED)  ## the bundled portrait says the bundled recording: out/demo
 	@mkdir -p out
 	$(PY) sample.py --portrait demo_jax/assets/portrait.png --audio demo_jax/assets/speech.wav --out out/demo.mp4
 
-test: $(INSTALLED)  ## run the tests
+test: $(INSTALLED)  ## run the tests, those that start and kill processes last
 	$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: $(INSTALLED)  ## lint, format, types, then the tests

@@ -73,11 +73,23 @@ def _place(item: pytest.Item) -> tuple[bool, int, int, str]:
     return item.get_closest_marker("slow") is not None, place, -item.path.stat().st_size, name
 
 
+def _compile_as_marked(node: pytest.Item | pytest.Collector) -> None:
+    """Programs are optimised as a user's are, but in files and tests marked `unoptimised`."""
+    quickly = node.get_closest_marker("unoptimised") is not None
+    if quickly != jax.config.read("jax_disable_most_optimizations"):
+        jax.clear_caches()  # they do not know how their programs were compiled
+        jax.config.update("jax_disable_most_optimizations", quickly)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def compiler(request: pytest.FixtureRequest):
-    """Programs are optimised as a user's are, but in files marked `unoptimised`; what JAX and Python keep of them in
-    memory, hundreds of MB a file, goes when the file is over."""
-    jax.config.update("jax_disable_most_optimizations", request.node.get_closest_marker("unoptimised") is not None)
+def memory(request: pytest.FixtureRequest):
+    """What JAX and Python keep of a file's programs, hundreds of MB, goes when the file is over."""
+    _compile_as_marked(request.node)  # for the file's fixtures
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def compiler(request: pytest.FixtureRequest, memory: None):
+    _compile_as_marked(request.node)
