@@ -250,7 +250,7 @@ def test_dropped_and_masked_conditions_have_no_effect(flow):
 
 def test_padding_frames_do_not_reach_valid_ones(flow):
     run, cond = flow
-    # Frame 5 of the window is token 8. After the end of the clip there is no audio either, except in the look-ahead frames.
+    # Frame 5 of the window is token 8. After the clip's end there is no audio either, except in the look-ahead frames.
     padded = cond.replace(valid=cond.valid.at[:, 5:].set(False), audio_mask=cond.audio_mask.at[:, 8:11].set(False))
     changed = padded.replace(audio=padded.audio.at[:, 8:11].add(1.0))  # tokens of the padding frames
     np.testing.assert_array_equal(run(padded)[:, :5], run(changed)[:, :5])
