@@ -91,7 +91,7 @@ def test_the_exact_prediction_has_no_loss(kind):
 
 
 @pytest.mark.unoptimised
-def test_the_comparison_runs_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_the_comparison_runs_and_skips_finished_runs(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
     sizes = {"MODEL": small, "BATCH": 4, "NFE": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}
     for name, value in sizes.items():
