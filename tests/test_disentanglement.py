@@ -188,7 +188,7 @@ def test_a_block_says_nothing_of_other_factors_expressions():
 
     base, moved = np.zeros((1, layout.size), np.float32), np.zeros((1, layout.size), np.float32)
     moved[:, layout.slices["gaze"]] = 1.0
-    before, after = read(base), read(moved)
+    before, after = read(jnp.asarray(base)), read(jnp.asarray(moved))
     assert set(before) == {"lip", "gaze", "residual"}
     changed = {f for f in before if not np.array_equal(before[f], after[f])}
     assert changed == {"gaze"}
