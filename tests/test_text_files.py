@@ -99,7 +99,7 @@ def test_strings_are_neither_flags_nor_numbers(tmp_path, more, says):
     (tmp_path / "jobs.jsonl").write_text(json.dumps(good | more) + "\n" + json.dumps(good | {"cropped": False}))
     refused, accepted = manifest.read_manifest(tmp_path / "jobs.jsonl", tmp_path)
     assert isinstance(refused, manifest.InvalidJob) and says in refused.error
-    assert isinstance(accepted, manifest.Job) and accepted.cropped is False
+    assert isinstance(accepted, manifest.ManifestJob) and accepted.cropped is False
 
 
 def test_null_is_the_same_as_leaving_the_name_out(tmp_path):

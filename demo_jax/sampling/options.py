@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import no_type_check
 
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
@@ -13,6 +14,7 @@ from demo_jax.flow import ode
 MAX_STEPS, MAX_SCALE = 1000, 20.0
 
 
+@no_type_check  # at run time: values from JSON may have any type, and __post_init__ checks them
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """Options of the sampler. Raises InputError for impossible values."""
@@ -20,8 +22,8 @@ class Options:
     seed: int = 0
     steps: int = 10  # solver steps
     solver: str = "euler"  # one of ode.SOLVERS
-    audio_scale: float | int = 2.0  # classifier-free guidance; 1 = as trained; above 1 only the lips follow more
-    emotion_scale: float | int = 1.0
+    audio_scale: float = 2.0  # classifier-free guidance; 1 = as trained; above 1 only the lips follow more
+    emotion_scale: float = 1.0
     emotion: str = ""  # one of factors.EMOTIONS, or "neutral,2.5:happy" (happy from 2.5 s on); "" = generated
 
     def __post_init__(self) -> None:
