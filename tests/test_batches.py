@@ -1,4 +1,4 @@
-"""Worker processes that die or hang: the batches stay the same, and it is said."""
+"""Worker processes that die or hang: the batches stay the same, and a warning is logged."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from data_pipelines.loading.iterator import Batches, WorkersLostError, WorkerTim
 
 pytestmark = pytest.mark.slow
 # A worker takes some seconds to start, on a busy machine many more.
-PATIENCE = {signal.SIGKILL: WorkerTimeouts(slow=30.0, dead=100.0), signal.SIGSTOP: WorkerTimeouts(slow=1.0, dead=25.0)}
+TIMEOUTS = {signal.SIGKILL: WorkerTimeouts(slow=30.0, dead=100.0), signal.SIGSTOP: WorkerTimeouts(slow=1.0, dead=25.0)}
 ONCE = WorkerTimeouts(slow=30.0, dead=100.0, times=1)
 
 
@@ -38,43 +38,43 @@ def fail_at_nine(step: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("send", [signal.SIGKILL, signal.SIGSTOP])
-def test_lost_workers_are_replaced_and_no_batch_is(send, caplog):
-    with Batches(make, 5, 2, PATIENCE[send]) as batches, caplog.at_level(logging.WARNING):
+def test_lost_workers_are_replaced_without_losing_a_batch(send, caplog):
+    with Batches(make, 5, 2, TIMEOUTS[send]) as batches, caplog.at_level(logging.WARNING):
         first = next(batches)
         os.kill(int(first["process"][0]), send)
         rest = [next(batches) for _ in range(12)]  # more than lie ready
     assert [int(b["step"][0]) for b in [first, *rest]] == list(range(5, 18))
     assert int(rest[-1]["process"][0]) != int(first["process"][0])
-    said = [r.getMessage() for r in caplog.records]
-    assert any("starting others" in text for text in said)
-    assert any("no batch for 1 seconds; still waiting" in text for text in said) or send == signal.SIGKILL
+    logged = [r.getMessage() for r in caplog.records]
+    assert any("starting others" in text for text in logged)
+    assert any("no batch for 1 seconds; still waiting" in text for text in logged) or send == signal.SIGKILL
 
 
-def test_what_kills_every_worker_ends_with_advice():
+def test_a_cause_that_kills_every_worker_ends_with_advice():
     advice = r"data, step 9: worker processes were replaced 1 times .*workers=0"
     with Batches(die, 9, 2, ONCE) as batches, pytest.raises(WorkersLostError, match=advice):
         next(batches)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_a_worker_cannot_read_is_raised(workers):
+def test_errors_of_workers_are_raised(workers):
     with Batches(fail_at_nine, 8, workers, ONCE) as batches:
         next(batches)
         with pytest.raises(ValueError, match="nine cannot be read"):
             next(batches)
 
 
-def test_what_does_not_close_is_left_behind(monkeypatch):
-    """As Grain does not when a worker was killed while it held a lock."""
+def test_an_iterator_that_does_not_close_is_abandoned(monkeypatch):
+    """As Grain's iterator does not when a worker was killed while it held a lock."""
     monkeypatch.setattr(module, "_CLOSING", 0.1)
-    batches, held = Batches(make, 0, 0), threading.Event()
+    batches, closing = Batches(make, 0, 0), threading.Event()
     next(batches)
     close = batches._iterator.close
-    monkeypatch.setattr(batches._iterator, "close", lambda: (held.wait(100), close()))
+    monkeypatch.setattr(batches._iterator, "close", lambda: (closing.wait(100), close()))
     begin = time.monotonic()
     batches.close()
     assert time.monotonic() - begin < 50
-    held.set()
+    closing.set()
 
 
 _SCRIPT = """

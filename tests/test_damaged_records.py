@@ -1,4 +1,4 @@
-"""Damaged records and shards: named, and in training the item before taken."""
+"""Damaged records and shards are named, and training takes the item before."""
 
 from pathlib import Path
 
@@ -8,16 +8,14 @@ import synthetic
 from etils import epath
 
 from data_pipelines import talking_portrait
-from data_pipelines.loading import batches as pipeline
+from data_pipelines.loading import batches as loading
 from data_pipelines.records.schema import write_clip
 from data_pipelines.records.sources import read_members
 from demo_jax.errors import InputError
 
 
-def make(root: Path, batch_size: int = 8) -> pipeline.Batches:
-    return pipeline.stage1_batches(
-        root, "train", batch_size=batch_size, set_batch_size=0, seed=3, start_step=0, size=16
-    )
+def make(root: Path, batch_size: int = 8) -> loading.Batches:
+    return loading.stage1_batches(root, "train", batch_size=batch_size, set_batch_size=0, seed=3, start_step=0, size=16)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path):
@@ -44,27 +42,27 @@ def flip(path: Path, at: int) -> None:
 
 
 def damages_only(data: Path, shard: Path, at: int, key: str) -> bool:
-    """Whether a bit flipped there spoils the record of that key alone; it is flipped back."""
+    """Returns whether a bit flipped there damages only the record of that key; it is flipped back."""
     flip(shard, at)
-    spoiled = []
-    opened = pipeline.open_records(data, "train")
+    damaged = []
+    opened = loading.open_records(data, "train")
     for i, name in enumerate(opened.keys):
         try:
             opened[i]
         except InputError:
-            spoiled.append(name)
+            damaged.append(name)
     flip(shard, at)
-    return spoiled == [key]
+    return damaged == [key]
 
 
 def grey_clips(folder: Path) -> None:
-    """Clips a, b, c of frames with another grey each."""
+    """Writes clips a, b, c, each of another grey."""
     for i, name in enumerate("abc"):
         write_clip(folder / "train", synthetic.clip(name, 0, 20, base=20 + 60 * i))
 
 
 @pytest.mark.parametrize("sharded", [False, True])
-def test_training_takes_the_item_before_a_damaged_one_and_says_so(tmp_path: Path, caplog, sharded: bool):
+def test_training_takes_the_item_before_a_damaged_one_and_logs_it(tmp_path: Path, caplog, sharded: bool):
     grey_clips(tmp_path)
     if sharded:
         talking_portrait.build(str(tmp_path), str(tmp_path / "shards"))
@@ -82,9 +80,9 @@ def test_training_takes_the_item_before_a_damaged_one_and_says_so(tmp_path: Path
     brightness = set(np.unique(batch["target"][:, 0, 0, 0] // 60).tolist())
     assert brightness == {0, 2}  # of a and c; each third of the rows
     assert len(batch["target"]) == 12
-    # Threads that fetch ahead for an earlier test may still speak.
-    said = [text for r in caplog.records if str(tmp_path) in (text := r.getMessage())]
-    assert len(said) >= 4 and all(named in text and "The item before it is taken" in text for text in said)
+    # Threads that fetch ahead for an earlier test may still log.
+    logged = [text for r in caplog.records if str(tmp_path) in (text := r.getMessage())]
+    assert len(logged) >= 4 and all(named in text and "The item before it is taken" in text for text in logged)
 
 
 def test_three_damaged_items_in_a_row_are_too_many(tmp_path: Path):
@@ -96,13 +94,13 @@ def test_three_damaged_items_in_a_row_are_too_many(tmp_path: Path):
         next(batches)
 
 
-def test_what_is_damaged_beside_the_shards_is_named(tmp_path: Path):
+def test_damaged_files_beside_the_shards_are_named(tmp_path: Path):
     grey_clips(tmp_path)
     folder = Path(talking_portrait.build(str(tmp_path), str(tmp_path / "shards")))
-    for name, says in (("features.json", "features.json"), ("pieces-train.json", r"pieces-train\.json is damaged")):
+    for name, message in (("features.json", "features.json"), ("pieces-train.json", r"pieces-train\.json is damaged")):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=message):
             make(tmp_path / "shards")
         (folder / name).write_bytes(whole)
     (shard,) = folder.glob("*array_record*")

@@ -1,4 +1,4 @@
-"""However a data folder is written down, it has the same fingerprint and gives the same batches."""
+"""A data folder has the same fingerprint and batches, whatever way its path is written."""
 
 import json
 import os
@@ -34,12 +34,12 @@ def first(root):
 
 
 @pytest.fixture(scope="module")
-def wanted(folder):
+def expected(folder):
     return first(folder.absolute())
 
 
 @pytest.mark.parametrize("written", ["relative", "slash", "dots", "space", "link", "path"])
-def test_the_way_a_folder_is_written_changes_nothing(folder, wanted, tmp_path, monkeypatch, written):
+def test_the_form_of_a_path_changes_nothing(folder, expected, tmp_path, monkeypatch, written):
     if written == "space":
         shutil.copytree(folder, tmp_path / "my data ü")
     elif written == "link":
@@ -52,6 +52,6 @@ def test_the_way_a_folder_is_written_changes_nothing(folder, wanted, tmp_path, m
     assert catalog.data_fingerprint(root, "train") == catalog.data_fingerprint(folder, "train")
     assert catalog.corpus_name(root, "train") == "synthetic"
     found = first(root)
-    assert wanted.keys() == found.keys()
-    for name in wanted:
-        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""Encoding a corpus again: what is no longer in it is not trained on, and another corpus is refused."""
+"""Encoding a corpus again: removed clips leave the training data, and another corpus is refused."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def world(tmp_path_factory):
         run.save(1, {"ema": tiny_model.model().autoencoder_params}, meta)
     for split, person in (("train", "ada"), ("train", "bob"), ("val", "cyd")):
         for i in range(2):
-            sound = tiny_model.speech(40, seed=i)
-            clip = synthetic.clip(f"{person}_{i}", length=40, speaker_id=person, waveform=sound,
-                                  features={"logmel": LogMel()(sound)})  # fmt: skip
+            waveform = tiny_model.speech(40, seed=i)
+            clip = synthetic.clip(f"{person}_{i}", length=40, speaker_id=person, waveform=waveform,
+                                  features={"logmel": LogMel()(waveform)})  # fmt: skip
             write_clip(root / "data" / split, clip)
         (root / "data" / split / "dataset_info.json").write_text(json.dumps({"fingerprint": split}))
     assert encoded(root) == 0
@@ -72,11 +72,11 @@ def test_a_person_who_withdrew_is_not_trained_on(world, tmp_path):
     assert speakers(root / "codes") == {"ada"} and batches.splits_of(root / "codes") == ("train", "val")
     listed = json.loads((root / "codes/codes.json").read_text())["clips"]
     assert listed == {"train": ["ada_0", "ada_1"], "val": ["cyd_0", "cyd_1"]}
-    # Nor when their codes come back by some other way, such as a copy of the old folder.
+    # Nor if their codes come back in another way, such as a copy of the old folder.
     alone = hashes(root / "codes")
     shutil.copy(world / "codes/train/codes/bob_0.npz", root / "codes/train/codes/bob_0.npz")
     assert speakers(root / "codes") == {"ada"} and hashes(root / "codes") == alone
-    # Other features of the same codes follow the list too, into a folder that has more.
+    # Other features of the same codes follow the list too, in a folder that has more clips.
     shutil.copytree(root / "codes", root / "more")
     assert add_features.add_features(str(root / "codes"), str(root / "more"), LogMel()) == 4
     assert not (root / "more/train/codes/bob_0.npz").exists() and speakers(root / "more") == {"ada"}

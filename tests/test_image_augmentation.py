@@ -1,4 +1,4 @@
-"""Pictures that no camera took: their truth is what measuring and rendering the changed motion gives."""
+"""Augmented images: their truth equals the measurements and renders of the changed motion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def identity():
 
 
 def motion() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A pose, expression and eyes [1, .] that nothing about is symmetric."""
+    """A pose, expression and eyes [1, .] without any symmetry."""
     pose = np.array([[14.0, -6, 8, 0.03, -0.02, 0.75]], np.float32)
     expression = np.zeros((1, 52), np.float32)
     for name, value in (("jawOpen", 0.4), ("eyeBlinkLeft", 0.8), ("browOuterUpRight", 0.7), ("mouthLeft", 0.5)):
@@ -48,19 +48,19 @@ def test_mirroring_twice_changes_nothing():
         np.testing.assert_allclose(array, record[name], atol=1e-6)
 
 
-def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
+def test_the_truth_of_a_mirrored_image_is_that_of_the_mirrored_motion(identity):
     pose, expression, eyes = motion()
     mirrored = pose * [-1, 1, -1, -1, 1, 1], expression[:, ARKIT_MIRROR], eyes * [-1, 1, 1]
-    ours, wanted = mirror_calibrated(code(identity, pose, expression, eyes)), code(identity, *mirrored)
-    change = np.abs(wanted - code(identity, pose, expression, eyes))[0]
+    found, expected = mirror_calibrated(code(identity, pose, expression, eyes)), code(identity, *mirrored)
+    change = np.abs(expected - code(identity, pose, expression, eyes))[0]
     for name in ("yaw", "roll", "x", "gaze_yaw", "open_left", "open_right"):
         assert change[CALIBRATED_NAMES.index(name)] > 0.2
     # An identity is not exactly symmetric: its own left and right lids differ by a few hundredths of a code.
-    np.testing.assert_allclose(ours, wanted, atol=0.1)
+    np.testing.assert_allclose(found, expected, atol=0.1)
 
     frontal = dataclasses.replace(identity, light=(0.0, *identity.light[1:]))  # or its shadows would change sides
     renderer = Renderer(frontal, SIZE)
-    picture, again = renderer.render(pose, expression, eyes), renderer.render(*mirrored)
+    image, again = renderer.render(pose, expression, eyes), renderer.render(*mirrored)
     face = augmentation.mirror_example({"b_boxes": measure(identity, pose, expression, eyes, SIZE).boxes}, SIZE)[
         "b_boxes"
     ]
@@ -75,12 +75,12 @@ def test_a_mirrored_pictures_truth_is_that_of_the_mirrored_motion(identity):
     def differ(a: np.ndarray) -> float:
         return float(np.abs(a[0][inside].astype(float) - again[0][inside]).mean())
 
-    # Hair and background are not symmetric; a picture that is not mirrored is several times further away.
-    assert differ(augmentation.mirror_image(picture)) < 0.5 * differ(picture)
+    # Hair and background are not symmetric; an image that is not mirrored is several times further away.
+    assert differ(augmentation.mirror_image(image)) < 0.5 * differ(image)
 
 
 @pytest.mark.parametrize("shift", [(0.06, -0.04, 0.0), (0.0, 0.0, 0.2), (-0.05, 0.03, -0.15)])
-def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
+def test_shifting_an_image_changes_pose_as_rendering_does(identity, shift):
     shift = np.array(shift, np.float32)
     pose, expression, eyes = motion()
     before, after = code(identity, pose, expression, eyes), None
@@ -90,56 +90,56 @@ def test_shifting_a_picture_changes_pose_as_rendering_does(identity, shift):
     np.testing.assert_allclose(code(identity, moved, expression, eyes), after, atol=1e-5)
     # Landmarks of the head at the new pose are the old ones, enlarged about the centre and moved.
     old, new = (measure(identity, p, expression, eyes, SIZE) for p in (pose, moved))
-    wanted = SIZE / 2 + np.exp(shift[2]) * (old.landmarks - SIZE / 2) + SIZE * shift[:2] * [1, -1]
-    np.testing.assert_allclose(new.landmarks, wanted, atol=1e-3)
-    # And so are the pixels of the face (the shoulders follow the head only in part).
+    expected = SIZE / 2 + np.exp(shift[2]) * (old.landmarks - SIZE / 2) + SIZE * shift[:2] * [1, -1]
+    np.testing.assert_allclose(new.landmarks, expected, atol=1e-3)
+    # And so are the pixels of the face (the shoulders follow the head only partly).
     renderer = Renderer(identity, SIZE)
-    picture, truth = renderer.render(pose, expression, eyes)[0], renderer.render(moved, expression, eyes)[0]
-    made = augmentation.shift_image(picture, shift)
+    image, truth = renderer.render(pose, expression, eyes)[0], renderer.render(moved, expression, eyes)[0]
+    made = augmentation.shift_image(image, shift)
     (x0, y0), (x1, y1) = np.ceil(new.landmarks[0, 17:].min(0)), np.floor(new.landmarks[0, 17:].max(0))
     inside = np.s_[int(y0) : int(y1), int(x0) : int(x1)]
     error = np.abs(made[inside].astype(float) - truth[inside]).mean()
-    assert error < 0.35 * np.abs(picture[inside].astype(float) - truth[inside]).mean()
+    assert error < 0.35 * np.abs(image[inside].astype(float) - truth[inside]).mean()
     assert error < 8  # of 255: resampling at 64 px
 
 
-def test_no_shift_is_the_picture_itself_and_borders_repeat():
+def test_no_shift_is_the_image_itself_and_borders_repeat():
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(augmentation.shift_image(picture, np.zeros(3, np.float32)), picture)
-    right = augmentation.shift_image(picture, np.array([0.25, 0, 0], np.float32))
-    np.testing.assert_array_equal(right[:, 4:], picture[:, :-4])
-    np.testing.assert_array_equal(right[:, :4], np.repeat(picture[:, :1], 4, 1))
+    image = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(augmentation.shift_image(image, np.zeros(3, np.float32)), image)
+    right = augmentation.shift_image(image, np.array([0.25, 0, 0], np.float32))
+    np.testing.assert_array_equal(right[:, 4:], image[:, :-4])
+    np.testing.assert_array_equal(right[:, :4], np.repeat(image[:, :1], 4, 1))
 
 
 def test_a_composite_is_close_to_the_true_render(identity):
-    """Mouth and eyes of another frame with a slightly other pose, pasted: nearer to the truth than doing nothing."""
+    """Mouth and eyes pasted from another frame in a slightly different pose are nearer to the truth than no paste."""
     pose, expression, eyes = (np.repeat(a, 2, 0) for a in motion())
     pose[1] += (2, 1, -2, 0.02, 0.01, 0.03)
     expression[0, ARKIT_INDEX["jawOpen"]], expression[1, ARKIT_INDEX["jawOpen"]] = 0.0, 0.7
     expression[0, ARKIT_INDEX["eyeBlinkLeft"]], eyes[1, 0] = 0.0, -15.0
     renderer = Renderer(identity, 128)
-    pictures, truth = renderer.render(pose, expression, eyes), measure(identity, pose, expression, eyes, 128)
+    images, truth = renderer.render(pose, expression, eyes), measure(identity, pose, expression, eyes, 128)
 
-    def halved(picture: np.ndarray) -> np.ndarray:
-        return picture.reshape(64, 2, 64, 2, 3).mean((1, 3))  # alignment is good to about a pixel
+    def halved(image: np.ndarray) -> np.ndarray:
+        return image.reshape(64, 2, 64, 2, 3).mean((1, 3))  # alignment is good to about a pixel
 
     for factor, box in (("lip", 0), ("gaze", 1)):
-        made = augmentation.composite(factor, pictures[0], truth.landmarks[0], pictures[1], truth.landmarks[1])
+        made = augmentation.composite(factor, images[0], truth.landmarks[0], images[1], truth.landmarks[1])
         marks = augmentation.composite_landmarks(factor, truth.landmarks[0], truth.landmarks[1])
-        redrawn = expression[:1].copy()
+        swapped = expression[:1].copy()
         columns = [i for n, i in ARKIT_INDEX.items() if n.startswith("jaw" if factor == "lip" else "eyeBlink")]
-        redrawn[:, columns] = expression[1:, columns]
-        wanted = renderer.render(pose[:1], redrawn, eyes[:1] if factor == "lip" else eyes[1:])[0]
-        there = measure(identity, pose[:1], redrawn, eyes[:1] if factor == "lip" else eyes[1:], 128).landmarks[0]
+        swapped[:, columns] = expression[1:, columns]
+        expected = renderer.render(pose[:1], swapped, eyes[:1] if factor == "lip" else eyes[1:])[0]
+        there = measure(identity, pose[:1], swapped, eyes[:1] if factor == "lip" else eyes[1:], 128).landmarks[0]
         moved = np.abs(there - truth.landmarks[0]).max(1) > 1
         errors = [np.abs(a - there)[moved].mean() for a in (marks, truth.landmarks[0])]
         assert moved.any() and errors[0] < 0.5 * errors[1]
         x0, y0, x1, y1 = (truth.boxes[0, box] / 2).astype(int)
-        errors = [np.abs(halved(a) - halved(wanted))[y0:y1, x0:x1].mean() for a in (made, pictures[0])]
+        errors = [np.abs(halved(a) - halved(expected))[y0:y1, x0:x1].mean() for a in (made, images[0])]
         assert errors[0] < 0.8 * errors[1], factor
         far = np.s_[:8] if factor == "lip" else np.s_[-8:]
-        np.testing.assert_array_equal(made[far], pictures[0][far])
+        np.testing.assert_array_equal(made[far], images[0][far])
 
 
 def test_colour_is_one_change_for_a_whole_window_and_keeps_order():
@@ -171,7 +171,7 @@ def test_composites_change_the_truth_of_one_factor_only():
     assert found == {0, 2}
 
 
-def test_the_lender_is_turned_alike_and_differs_in_its_region():
+def test_the_donor_has_a_similar_rotation_and_differs_in_its_region():
     rotation, usable = np.zeros((10, 3)), np.ones(10, bool)
     rotation[5:] = 20
     value = np.arange(10.0)[:, None]  # of the near ones, 1 to 4, the half that differs most are 3 and 4
@@ -181,7 +181,7 @@ def test_the_lender_is_turned_alike_and_differs_in_its_region():
     assert {augmentation.donor_frame(rng, rotation, value, usable, 0) for _ in range(20)} <= {2, 5, 6}
 
 
-def test_frames_without_a_face_lend_nothing():
+def test_frames_without_a_face_are_not_donors():
     confidence = np.zeros(20, np.float32)
     alone = composite(synthetic.clip(confidence=confidence), 0)
     assert FACTORS[int(alone["set_factor"])] == "residual"
@@ -195,7 +195,7 @@ def test_frames_without_a_face_lend_nothing():
         assert np.isfinite(example["set_redrawn_calibrated"]).all()
 
 
-def test_a_plain_example_is_augmented_alike_in_picture_and_truth():
+def test_image_and_truth_of_a_plain_example_are_augmented_alike():
     record = synthetic.clip(length=12)
     arrays, options = record.to_arrays(), {"size": 32, "lip_window": 5, "feature": "logmel"}
 

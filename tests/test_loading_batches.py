@@ -1,4 +1,4 @@
-"""Batches are a pure function of (seed, step), hold what they say, and refuse what they cannot use."""
+"""Batches are a pure function of (seed, step), match the records, and refuse unusable input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import synthetic
 from etils import epath
 
-from data_pipelines.loading import batches as pipeline
+from data_pipelines.loading import batches as loading
 from data_pipelines.loading import examples
 from data_pipelines.records.schema import pack, write_clip
 from data_pipelines.records.sources import read_members
@@ -22,19 +22,19 @@ from demo_jax.media.files import write_atomically
 
 STAGE1 = {"batch_size": 8, "set_batch_size": 4, "seed": 3, "start_step": 0, "size": 16}
 STAGE2 = {"batch_size": 8, "seed": 3, "start_step": 0}
-SET_BASE = {"base": 10, "redrawn:lip": 60, "redrawn:pose": 110, "reidentity": 160}  # grey level of frame 0
+GREY_OF = {"base": 10, "redrawn:lip": 60, "redrawn:pose": 110, "reidentity": 160}  # grey level of frame 0
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two clips of two pieces, the last one of 3 frames, and two sets."""
+    """Two clips of two segments, the last one of 3 frames, and two paired groups."""
     root = tmp_path_factory.mktemp("records")
     folder = root / "train"
     for name, lengths in {"a": (64, 20), "b": (64, 3)}.items():
-        for piece, length in enumerate(lengths):
-            write_clip(folder, synthetic.clip(name, piece, length, base=100 * piece, phonemes=("h", "ə", "l")))
+        for segment, length in enumerate(lengths):
+            write_clip(folder, synthetic.clip(name, segment, length, base=100 * segment, phonemes=("h", "ə", "l")))
     for index in range(2):
-        for variant, grey in SET_BASE.items():
+        for variant, grey in GREY_OF.items():
             name = f"set{index}-{variant.replace(':', '-')}"
             write_clip(
                 folder, synthetic.clip(name, 0, 12, base=grey, set_id=f"set{index}", variant=variant, base_piece=0)
@@ -54,7 +54,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def take(batches: pipeline.Batches, count: int) -> list[dict[str, np.ndarray]]:
+def take(batches: loading.Batches, count: int) -> list[dict[str, np.ndarray]]:
     with batches:
         return [next(batches) for _ in range(count)]
 
@@ -65,10 +65,10 @@ def assert_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-def make(root: Path, stage: int, **changes: Any) -> pipeline.Batches:
+def make(root: Path, stage: int, **changes: Any) -> loading.Batches:
     if stage == 1:
-        return pipeline.stage1_batches(root, "train", **(STAGE1 | changes))
-    return pipeline.stage2_batches(root, **(STAGE2 | changes))
+        return loading.stage1_batches(root, "train", **(STAGE1 | changes))
+    return loading.stage2_batches(root, **(STAGE2 | changes))
 
 
 @pytest.fixture(params=[1, 2], ids=["stage1", "stage2"])
@@ -76,7 +76,7 @@ def stage(request: pytest.FixtureRequest, records: Path, codes: Path) -> tuple[P
     return (records, 1) if request.param == 1 else (codes, 2)
 
 
-def test_going_on_from_a_step_gives_the_same_batches(stage: tuple[Path, int]):
+def test_resuming_from_a_step_gives_the_same_batches(stage: tuple[Path, int]):
     whole = take(make(*stage), 5)
     for a, b in zip(whole[3:], take(make(*stage, start_step=3), 2), strict=True):
         assert_equal(a, b)
@@ -104,16 +104,16 @@ def test_workers_change_nothing(stage: tuple[Path, int]):
 
 
 def test_an_epoch_holds_every_item_once_and_the_next_is_shuffled_anew():
-    rows = pipeline._Rows(pools=(12,), seed=5, batch_size=6, shards=(0,), shard_count=1)
+    rows = loading._Rows(pools=(12,), seed=5, batch_size=6, shards=(0,), shard_count=1)
     epochs = [[item for step in (2 * e, 2 * e + 1) for _, item in rows(step)] for e in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_pools_of_items_take_turns_whoever_makes_the_rows():
+def test_pools_of_items_take_turns_in_any_process():
     shared = {"pools": (4, 6), "seed": 5, "batch_size": 4}
-    whole = pipeline._Rows(**shared, shards=(0,), shard_count=1)
-    halves = [pipeline._Rows(**shared, shards=(i,), shard_count=2) for i in range(2)]
+    whole = loading._Rows(**shared, shards=(0,), shard_count=1)
+    halves = [loading._Rows(**shared, shards=(i,), shard_count=2) for i in range(2)]
     rows = [row for step in range(6) for row in whole(step)]
     assert rows == [row for step in range(6) for half in halves for row in half(step)]
     assert [int(item >= 4) for _, item in rows] == [0, 1] * 12
@@ -139,20 +139,20 @@ def test_stage1_shapes_and_dtypes(records: Path):
     assert {name: (array.dtype, array.shape) for name, array in batch.items()} == expected
 
 
-def test_stage1_rows_are_what_the_records_hold(records: Path):
+def test_stage1_rows_match_the_records(records: Path):
     takes = {
-        f"set{i}-{v.replace(':', '-')}": grey for i in range(2) for v, grey in SET_BASE.items() if v != "redrawn:lip"
+        f"set{i}-{v.replace(':', '-')}": grey for i in range(2) for v, grey in GREY_OF.items() if v != "redrawn:lip"
     }
     hashes = {examples.stable_hash(name): name for name in ("a", "b", *takes)}
     seen = set()
     for batch in take(make(records, 1), 12):
         for row in range(8):
-            name = hashes[int(batch["clip_hash"][row])]  # a KeyError would be a mouth that does not say what is heard
-            piece, t = divmod(int(batch["time"][row]), 64)
-            seen.add((name, piece))
-            grey = takes.get(name, 100 * piece)
-            length = 12 if name in takes else {("a", 0): 64, ("a", 1): 20, ("b", 0): 64}[name, piece]
-            record = synthetic.clip(name, piece, length)
+            name = hashes[int(batch["clip_hash"][row])]  # a KeyError would be lips that do not match the audio
+            segment, t = divmod(int(batch["time"][row]), 64)
+            seen.add((name, segment))
+            grey = takes.get(name, 100 * segment)
+            length = 12 if name in takes else {("a", 0): 64, ("a", 1): 20, ("b", 0): 64}[name, segment]
+            record = synthetic.clip(name, segment, length)
             assert 2 <= t < length - 2
             # JPEG keeps flat grey to within 1/255, and frames are 2 apart.
             np.testing.assert_allclose(
@@ -163,7 +163,7 @@ def test_stage1_rows_are_what_the_records_hold(records: Path):
             )
             truth = calibrated_code(record.lips, record.pose, record.gaze)
             np.testing.assert_array_equal(batch["driving_calibrated"][row], truth[t - 2 : t + 3])
-            np.testing.assert_array_equal(batch["driving_boxes"][row], record.boxes[t] / 2)  # 32 px stored, 16 asked
+            np.testing.assert_array_equal(batch["driving_boxes"][row], record.boxes[t] / 2)  # 32 px stored, 16 used
             np.testing.assert_array_equal(batch["target_landmarks"][row], record.landmarks[t] / 2)
             symbol = ("h", "ə", "l", None)[min(int((t + 0.5) / 5), 3)]  # each lasts 0.2 s, 5 frames
             assert batch["phoneme"][row] == (examples.stable_hash(symbol) if symbol else -1)
@@ -171,33 +171,33 @@ def test_stage1_rows_are_what_the_records_hold(records: Path):
     assert seen == {("a", 0), ("a", 1), ("b", 0), *((name, 0) for name in takes)}  # b-0001 has 3 frames only
 
 
-def test_stage1_sources_come_from_every_piece_of_the_clip(records: Path):
+def test_stage1_sources_come_from_every_segment_of_the_clip(records: Path):
     batches = take(make(records, 1), 12)
     level = np.concatenate([b["source"].mean((1, 2, 3)) for b in batches])
-    piece = np.concatenate([b["time"] // 64 for b in batches])
+    segment = np.concatenate([b["time"] // 64 for b in batches])
     clip = np.concatenate([b["clip_hash"] for b in batches])
-    sources = level[(clip == examples.stable_hash("a")) & (piece == 1)]
-    assert (sources < 95).any()  # frames of piece 0 start at grey 0, those of piece 1 at 100
+    sources = level[(clip == examples.stable_hash("a")) & (segment == 1)]
+    assert (sources < 95).any()  # frames of segment 0 start at grey 0, those of segment 1 at 100
     assert (sources > 95).any()
 
 
-def test_set_pictures_correspond(records: Path):
+def test_images_of_a_paired_group_correspond(records: Path):
     factors = set()
     for batch in take(make(records, 1), 6):
         levels = {n: np.rint(batch[n].mean((1, 2, 3))) for n in batch if n.startswith("set_") and batch[n].ndim == 4}
-        s = (levels["set_source"] - SET_BASE["base"]) / 2
-        t = (levels["set_driving"] - SET_BASE["base"]) / 2
+        s = (levels["set_source"] - GREY_OF["base"]) / 2
+        t = (levels["set_driving"] - GREY_OF["base"]) / 2
         assert (np.abs(s - t) >= 0.5).all()  # two different frames
         # Half a frame is the tolerance: one grey level of JPEG rounding, frames being 2 apart.
-        np.testing.assert_allclose((levels["set_reidentity_source"] - SET_BASE["reidentity"]) / 2, s, atol=0.5)
-        np.testing.assert_allclose((levels["set_reidentity"] - SET_BASE["reidentity"]) / 2, t, atol=0.5)
-        redrawn = np.array([SET_BASE[f"redrawn:{FACTORS[f]}"] for f in batch["set_factor"]])
-        np.testing.assert_allclose((levels["set_redrawn"] - redrawn) / 2, t, atol=0.5)
+        np.testing.assert_allclose((levels["set_reidentity_source"] - GREY_OF["reidentity"]) / 2, s, atol=0.5)
+        np.testing.assert_allclose((levels["set_reidentity"] - GREY_OF["reidentity"]) / 2, t, atol=0.5)
+        swapped = np.array([GREY_OF[f"redrawn:{FACTORS[f]}"] for f in batch["set_factor"]])
+        np.testing.assert_allclose((levels["set_redrawn"] - swapped) / 2, t, atol=0.5)
         factors |= set(batch["set_factor"].tolist())
     assert factors == {FACTORS.index("lip"), FACTORS.index("pose")}
 
 
-def test_a_corpus_without_sets_gives_composites(tmp_path: Path):
+def test_a_corpus_without_paired_groups_gives_composites(tmp_path: Path):
     write_clip(tmp_path / "train", synthetic.clip())
     batch = take(make(tmp_path, 1), 1)[0]
     assert batch["set_redrawn"].shape == (4, 16, 16, 3) and "set_reidentity" not in batch
@@ -227,16 +227,16 @@ def test_frames_without_a_face_have_no_truth_and_silence_is_not_voiced(tmp_path:
 
 
 def test_larger_frames_are_averaged_over_areas():
-    picture = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
+    image = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
     checks = (np.indices((32, 32)).sum(0) % 2 * 40 - 20).astype(np.int16)  # averages out
-    data = synthetic.jpeg(np.clip(picture + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
+    data = synthetic.jpeg(np.clip(image + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
     small = examples.decode_frame(data, 2)
     # 12: clipping at 0 lifts the black quarter by 10; the rest is JPEG rounding.
     np.testing.assert_allclose(small[..., 0], [[0, 200], [100, 40]], atol=12)
     assert small.shape == (2, 2, 3)
 
 
-def test_stage2_windows_hold_consecutive_frames_and_say_what_is_padding(codes: Path):
+def test_stage2_windows_are_consecutive_frames_with_padding_marked(codes: Path):
     starts: dict[int, set[int]] = {300: set(), 60: set(), 20: set()}
     emotions = {EMOTIONS.index("happy"): 300, 0: 60, EMOTIONS.index("sad"): 20}
     for batch in take(make(codes, 2), 40):
@@ -248,13 +248,13 @@ def test_stage2_windows_hold_consecutive_frames_and_say_what_is_padding(codes: P
             start = int(number[10])
             assert valid[10]  # a window starts inside the clip
             starts[length].add(start)
-            wanted = np.arange(start - 10, start + 50)
-            np.testing.assert_array_equal(valid, (wanted >= 0) & (wanted < length))
-            np.testing.assert_array_equal(number, np.where(valid, wanted, 0))
-            heard = np.arange(start - 10, start + 60)
-            np.testing.assert_array_equal(batch["audio_valid"][row], (heard >= 0) & (heard < length))
+            expected = np.arange(start - 10, start + 50)
+            np.testing.assert_array_equal(valid, (expected >= 0) & (expected < length))
+            np.testing.assert_array_equal(number, np.where(valid, expected, 0))
+            audio = np.arange(start - 10, start + 60)
+            np.testing.assert_array_equal(batch["audio_valid"][row], (audio >= 0) & (audio < length))
             np.testing.assert_array_equal(
-                batch["audio"][row, :, 0], np.where((heard >= 0) & (heard < length), heard, 0)
+                batch["audio"][row, :, 0], np.where((audio >= 0) & (audio < length), audio, 0)
             )
             after = np.arange(start + 50, start + 100)
             np.testing.assert_array_equal(batch["next_valid"][row], after < length)
@@ -277,24 +277,24 @@ def test_long_clips_are_drawn_in_proportion(codes: Path):
 
 
 def test_names_and_fingerprints(records: Path, codes: Path, tmp_path: Path):
-    assert pipeline.data_fingerprint(records, "train") == "abc"
-    assert pipeline.corpus_name(records, "train") == "synthetic"
-    assert pipeline.splits_of(records) == pipeline.splits_of(codes) == ("train",)
-    assert pipeline.codes_info(codes)["encoder_fingerprint"] == "f"
-    assert pipeline.first_codes(codes, "train").clip_id == "long"
+    assert loading.data_fingerprint(records, "train") == "abc"
+    assert loading.corpus_name(records, "train") == "synthetic"
+    assert loading.splits_of(records) == loading.splits_of(codes) == ("train",)
+    assert loading.codes_info(codes)["encoder_fingerprint"] == "f"
+    assert loading.first_codes(codes, "train").clip_id == "long"
     for split, name in (("val", "x"), ("train", "x"), ("extra", "x")):
         write_clip(tmp_path / split, synthetic.clip(name, length=6))
-    assert pipeline.splits_of(tmp_path) == ("train", "val", "extra")
-    before = pipeline.data_fingerprint(tmp_path, "train")  # no dataset_info.json: names and lengths
+    assert loading.splits_of(tmp_path) == ("train", "val", "extra")
+    before = loading.data_fingerprint(tmp_path, "train")  # no dataset_info.json: names and lengths
     write_clip(tmp_path / "train", synthetic.clip("y", length=6))
-    assert before != pipeline.data_fingerprint(tmp_path, "train")
+    assert before != loading.data_fingerprint(tmp_path, "train")
 
 
-def test_what_cannot_be_used_is_named(records: Path, codes: Path, tmp_path: Path):
+def test_unusable_input_is_named(records: Path, codes: Path, tmp_path: Path):
     cases: list[tuple[Any, str]] = [
         (lambda: make(tmp_path / "nowhere", 1), "nowhere: there is no such folder"),
         (lambda: make(tmp_path, 1), "holds no data"),
-        (lambda: pipeline.stage1_batches(records, "val", **STAGE1), "no split 'val'; it has train"),
+        (lambda: loading.stage1_batches(records, "val", **STAGE1), "no split 'val'; it has train"),
         (lambda: make(records, 1, feature="ipa"), "no audio feature 'ipa'; it has logmel"),
         (lambda: make(records, 1, size=64), "32 x 32 px cannot serve a model of 64 px"),
         (lambda: make(records, 1, lip_window=4), "lip_window is 4"),
@@ -305,20 +305,20 @@ def test_what_cannot_be_used_is_named(records: Path, codes: Path, tmp_path: Path
         (lambda: make(codes, 2, split="val"), "no motion codes"),
         (lambda: make(codes, 2, feature="ipa"), "no audio feature 'ipa'; it has logmel"),
         (lambda: make(codes, 2, window=0), "window 0"),
-        (lambda: pipeline.codes_info(records), r"codes\.json is missing"),
+        (lambda: loading.codes_info(records), r"codes\.json is missing"),
     ]
     for call, message in cases:
         with pytest.raises(InputError, match=message):
             call()
 
 
-def test_arrays_read_in_part_are_those_of_the_file_as_it_is_now(tmp_path: Path):
+def test_partial_reads_follow_changes_of_the_file(tmp_path: Path):
     for clip in (synthetic.clip("a", 0, 20), synthetic.clip("a", 0, 30)):  # the second replaces the first
         path = write_clip(tmp_path / "train", clip)
         with np.load(path) as file:
-            wanted = dict(file)
-        for _ in range(2):  # where arrays lie is remembered
-            assert_equal(read_members(epath.Path(path), list(wanted)), wanted)
+            expected = dict(file)
+        for _ in range(2):  # the places of the arrays are cached
+            assert_equal(read_members(epath.Path(path), list(expected)), expected)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_arrays_read_in_part_are_those_of_the_file_as_it_is_now(tmp_path: Path):
         (lambda f: f.write(b"nothing"), "not a zip file"),
     ],
 )
-def test_files_that_cannot_be_read_in_part_are_named(tmp_path: Path, write, message: str):
+def test_files_that_do_not_allow_partial_reads_are_named(tmp_path: Path, write, message: str):
     with open(tmp_path / "odd.npz", "wb") as file:
         write(file)
     with pytest.raises(InputError, match=rf"odd\.npz is damaged or not a record .*{message}"):
@@ -339,8 +339,8 @@ def test_files_that_cannot_be_read_in_part_are_named(tmp_path: Path, write, mess
 
 
 def test_whole_records_can_be_read(records: Path):
-    opened = pipeline.open_records(records, "train")
+    opened = loading.open_records(records, "train")
     assert len(opened) == len(opened.keys) == 12
     record = opened[opened.keys.index("a-0001")]
     np.testing.assert_array_equal(record.pose, synthetic.clip("a", 1, 20).pose)
-    assert dataclasses.asdict(opened.pieces[0])["key"] == opened.keys[0]
+    assert dataclasses.asdict(opened.segments[0])["key"] == opened.keys[0]

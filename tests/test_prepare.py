@@ -1,5 +1,5 @@
 """From video to clip records: geometry against a known face, a real portrait moved by known transforms, and every
-reason for a rejection. Needs the `prepare` extra and scikit-image's picture; nothing else."""
+reason for a rejection. Needs the `prepare` extra and scikit-image's photograph; nothing else."""
 
 import csv
 import functools
@@ -54,13 +54,14 @@ def moved(angle: float = 0.0, right: float = 0.0, down: float = 0.0, scale: floa
 
 
 def speech(frames: int) -> np.ndarray:
-    """A buzz whose loudness changes: no speech, but sound."""
+    """A buzz whose loudness changes: audio without speech."""
     t = np.arange(frames * SAMPLE_RATE // FPS) / SAMPLE_RATE
     return (np.sin(2 * np.pi * 150 * t) * (1 + np.sin(2 * np.pi * 3 * t)) * 6000).astype(np.int16)
 
 
-def film(path: Path, frames: list[np.ndarray], sound: bool = True) -> Path:
-    waveform = speech(len(frames)) if sound else None
+def write_video(path: Path, frames: list[np.ndarray], audio: bool = True) -> Path:
+    """Writes the frames as a video, with or without audio."""
+    waveform = speech(len(frames)) if audio else None
     with VideoWriter(path, frames[0].shape[:2], waveform=waveform, synthetic=False) as video:
         for frame in frames:
             video.write(frame)
@@ -81,15 +82,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos.mkdir()
     still = [astronaut()] * 30
     good = [moved(a, x, y, s) for a, x, y, s in zip(ROLL, RIGHT, DOWN, SCALE, strict=True)]
-    film(videos / "mover_01.mp4", good)
-    film(videos / "mute_01.mp4", still, sound=False)
+    write_video(videos / "mover_01.mp4", good)
+    write_video(videos / "mute_01.mp4", still, audio=False)
     empty = np.tile(np.linspace(0, 255, 256, dtype=np.uint8)[:, None, None], (1, 256, 3))
-    film(videos / "nobody_01.mp4", [empty] * 30)
-    film(videos / "pair_01.mp4", [np.concatenate([astronaut(), astronaut()], 1)] * 30)
-    film(videos / "shots_01.mp4", still + [empty] * 30 + [astronaut()] * 10)
-    film(videos / "short_01.mp4", still[:10])
+    write_video(videos / "nobody_01.mp4", [empty] * 30)
+    write_video(videos / "pair_01.mp4", [np.concatenate([astronaut(), astronaut()], 1)] * 30)
+    write_video(videos / "shots_01.mp4", still + [empty] * 30 + [astronaut()] * 10)
+    write_video(videos / "short_01.mp4", still[:10])
     (videos / "broken_01.mp4").write_text("not a video")
-    whole = film(root / "whole.mp4", [moved(right=x) for x in RIGHT]).read_bytes()
+    whole = write_video(root / "whole.mp4", [moved(right=x) for x in RIGHT]).read_bytes()
     (videos / "cut_01.mp4").write_bytes(whole[: len(whole) * 2 // 3])
     assert run(root) == 0
     return root
@@ -142,12 +143,12 @@ def test_the_record_is_complete(prepared: Path) -> None:
     assert np.isfinite(measured).all()
     assert record.expression[:, ARKIT_INDEX["mouthSmileLeft"]].mean() > 0.3  # she smiles
     assert record.features["logmel"].shape == (FRAMES, 160)
-    # The sound is the film's, in step: AAC at 128 kb/s of a buzz is nearly transparent.
+    # The audio is the video's, in sync: AAC at 128 kb/s of a buzz is nearly transparent.
     assert np.corrcoef(record.waveform[3000:22_000], speech(FRAMES)[3000:22_000])[0, 1] > 0.98
-    picture = np.asarray(Image.open(io.BytesIO(record.frames[0])))
-    assert picture.shape == (SIZE, SIZE, 3)
+    image = np.asarray(Image.open(io.BytesIO(record.frames[0])))
+    assert image.shape == (SIZE, SIZE, 3)
     expected = cut(moved(ROLL[0], RIGHT[0], DOWN[0], SCALE[0]), record.crop, SIZE)
-    assert np.abs(picture.astype(int) - expected).mean() < 4  # h264 and JPEG; a shift of 2 pixels costs more than 8
+    assert np.abs(image.astype(int) - expected).mean() < 4  # h264 and JPEG; a shift of 2 pixels costs more than 8
     marks = record.landmarks[0]
     assert (marks > 0).all() and (marks < SIZE).all()
     assert marks[36, 0] < marks[45, 0] and marks[27, 1] < marks[8, 1]  # her right eye at image left; nose above chin
@@ -158,7 +159,7 @@ def test_the_record_is_complete(prepared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clip_id", "says"),
+    ("clip_id", "reason"),
     [
         ("mute_01", "no sound"),
         ("nobody_01", "no face"),
@@ -168,13 +169,13 @@ def test_the_record_is_complete(prepared: Path) -> None:
         ("cut_01", "cut"),
     ],
 )
-def test_rejections_have_a_reason(prepared: Path, clip_id: str, says: str) -> None:
+def test_rejections_have_a_reason(prepared: Path, clip_id: str, reason: str) -> None:
     row = report(prepared)[clip_id]
-    assert row["status"] == "rejected" and says in row["reason"] and "\n" not in row["reason"]
+    assert row["status"] == "rejected" and reason in row["reason"] and "\n" not in row["reason"]
     assert not clips(prepared, clip_id)
 
 
-def test_a_film_is_split_at_its_cuts(prepared: Path) -> None:
+def test_a_video_is_split_at_its_cuts(prepared: Path) -> None:
     row = report(prepared)["shots_01"]
     assert row["status"] == "accepted" and row["pieces"] == "1"
     (record,) = clips(prepared, "shots_01")
@@ -182,7 +183,7 @@ def test_a_film_is_split_at_its_cuts(prepared: Path) -> None:
     assert "1.20-2.40 s: no face" in row["reason"] and "2.40-2.80 s: too short" in row["reason"]
 
 
-def test_information_names_what_made_the_data(prepared: Path) -> None:
+def test_dataset_info_has_parameters_sources_and_datasheet(prepared: Path) -> None:
     info = json.loads((prepared / "out/train/dataset_info.json").read_text())
     assert info["datasheet"]["licence"] == "public domain" and info["datasheet"]["consent"] == "NASA portrait"
     assert set(info["datasheet"]["rejected"]) >= {"mute_01", "pair_01", "broken_01"}
@@ -203,20 +204,20 @@ def test_running_again_skips_what_is_done(prepared: Path) -> None:
 
 def test_portraits(prepared: Path) -> None:
     del prepared
-    picture = data.astronaut()
-    portrait = find_portrait(picture, SIZE)
+    image = data.astronaut()
+    portrait = find_portrait(image, SIZE)
     assert portrait.image.shape == (SIZE, SIZE, 3) and portrait.warnings == ()
     x, y, _ = portrait.crop @ (223, 110, 1)  # the bridge of her nose
     assert abs(x - SIZE / 2) < 8 and abs(y - SIZE / 2) < 12
-    # Two faces far apart in a wide picture, the right one larger.
-    small = cv2.resize(picture, (400, 400))
-    pair = np.concatenate([np.pad(small, ((0, 112), (0, 0), (0, 0))), picture], 1)
+    # Two faces far apart in a wide image, the right one larger.
+    small = cv2.resize(image, (400, 400))
+    pair = np.concatenate([np.pad(small, ((0, 112), (0, 0), (0, 0))), image], 1)
     both = find_portrait(pair, SIZE)
     assert len(both.warnings) == 1 and "2 faces" in both.warnings[0] and "largest" in both.warnings[0]
     assert abs((both.crop @ (223 + 400, 110, 1))[0] - SIZE / 2) < 8
     with pytest.raises(InputError, match="no face"):
         find_portrait(np.full((200, 200, 3), 90, np.uint8), SIZE)
-    with pytest.raises(InputError, match="no face"):  # framed as widely as it is long it would crash MediaPipe
+    with pytest.raises(InputError, match="no face"):  # padded to a square it would crash MediaPipe
         find_portrait(np.full((20_000, 100, 3), 90, np.uint8), SIZE)
 
 
@@ -322,19 +323,19 @@ def test_no_identity_is_in_two_splits() -> None:
     assert splits.assign_splits(reversed(names), fractions) == found
     assert set(splits.assign_splits(["a", "b", "c"], fractions).values()) == set(fractions)
     grown = splits.assign_splits([*names, "new"], fractions, found)
-    assert found.items() < grown.items()  # who was in a split stays there
+    assert found.items() < grown.items()  # known people stay in their split
     assert identity_of(Path("x/Obama_clip_03.mp4")) == "Obama_clip"
 
 
 @pytest.mark.slow
-def test_a_video_whose_process_dies_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_whose_process_dies_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "process", dies_of_the_bad)  # what a library's crash does
     common = {"identity": "a", "split": "train", "out": str(tmp_path), "key": "", "corpus": "", "language": ""}
-    jobs = [
+    tasks = [
         prepare.PrepareTask(path=f"{name}.mp4", clip_id=name, size=64, shortest=25, face_model=None, **common)
         for name in ("a", "bad", "c", "d")
     ]
-    states = prepare.prepare(jobs, tmp_path, 2)
+    states = prepare.prepare(tasks, tmp_path, 2)
     assert [bool(s["pieces"]) for s in states] == [True, False, True, True]
     assert "died" in states[1]["reason"] and prepare._read_state(tmp_path, "bad") is None
 
@@ -347,7 +348,7 @@ def test_videos_of_earlier_calls_stay_in_the_report(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    video = film(tmp_path / "v_01.mp4", [astronaut()] * 3)
+    video = write_video(tmp_path / "v_01.mp4", [astronaut()] * 3)
     (tmp_path / "none").mkdir()
     (tmp_path / "l.m3u8").write_text("#EXTM3U\n")
     out = str(tmp_path / "out")
@@ -365,10 +366,10 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.Cap
         (["--videos", str(video), "--out", out, "--face-model", str(video)], "not a MediaPipe"),
         (["--videos", str(video), "--out", out, "--identities", str(video)], "must be a csv"),
     ]
-    for arguments, says in cases:
+    for arguments, message in cases:
         assert prepare.main(arguments) == 2
         error = capsys.readouterr().err
-        assert says in error and error.startswith("error: ") and error.count("\n") == 1, error
+        assert message in error and error.startswith("error: ") and error.count("\n") == 1, error
     assert not Path(out).exists()
     with pytest.raises(SystemExit) as caught:
         prepare.main(["--videos", str(video), "--out", out, "--unknown"])
@@ -376,7 +377,7 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_command_line_shows_no_traceback(tmp_path: Path) -> None:
-    video = film(tmp_path / "nobody_01.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 5)
+    video = write_video(tmp_path / "nobody_01.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 5)
     command = [sys.executable, "-m", "data_pipelines.prepare", "--videos", str(video), "--out", str(tmp_path / "out")]
     root = Path(prepare.__file__).parents[1]
     done = subprocess.run(

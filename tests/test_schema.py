@@ -1,4 +1,4 @@
-"""The clip and code records: round trips, and one test for each way a record can be wrong."""
+"""The clip and code records: round trips, and a test for each way in which a record can be wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmented speech: as long as the clean one, in sync with it, the same for the same seed, and as bad as it says."""
+"""Augmented speech: the length of the clean one, in sync with it, reproducible, and as degraded as requested."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MILLISECOND = SAMPLE_RATE // 1000
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
-    """[S] int16, 3 s that are like speech in what matters here: bursts of a gliding voice and of hiss, with pauses."""
+    """[S] int16, 3 s with what matters of speech here: bursts of a gliding voice and of hiss, with pauses."""
     rng = np.random.default_rng(3)
     t = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     pulses = np.diff(np.floor(np.cumsum(120 + 25 * np.sin(2 * np.pi * 0.7 * t)) / SAMPLE_RATE), prepend=0)
@@ -25,24 +25,24 @@ def speech() -> np.ndarray:
     return np.round(12_000 * wave / np.abs(wave).max()).astype(np.int16)
 
 
-def _lag(clean: np.ndarray, heard: np.ndarray, furthest: int = 800) -> int:
-    """By how many samples `heard` comes after `clean`: the peak of their cross-correlation."""
+def _lag(clean: np.ndarray, augmented: np.ndarray, furthest: int = 800) -> int:
+    """Returns by how many samples `augmented` lags behind `clean`: the peak of their cross-correlation."""
     size = 2 * len(clean)
-    cross = np.fft.irfft(np.conj(np.fft.rfft(clean, size)) * np.fft.rfft(heard, size))
+    cross = np.fft.irfft(np.conj(np.fft.rfft(clean, size)) * np.fft.rfft(augmented, size))
     lags = np.r_[-furthest : furthest + 1]
     return int(lags[np.argmax(np.abs(cross[lags]))])
 
 
-def test_augmented_speech_is_in_sync_whatever_is_drawn(speech):
+def test_augmented_speech_is_in_sync_for_every_seed(speech):
     clean = speech.astype(np.float64)
-    assert _lag(clean, np.roll(clean, 40)) == 40  # the measure sees a shift
-    heard = [augment_speech(np.random.default_rng(seed), speech) for seed in range(60)]
-    assert all(h.dtype == np.int16 and h.shape == speech.shape for h in heard)
-    assert max(abs(_lag(clean, h.astype(np.float64))) for h in heard) <= MILLISECOND
-    assert len({h.tobytes() for h in heard}) == len(heard)
+    assert _lag(clean, np.roll(clean, 40)) == 40  # the metric detects a shift
+    augmented = [augment_speech(np.random.default_rng(seed), speech) for seed in range(60)]
+    assert all(h.dtype == np.int16 and h.shape == speech.shape for h in augmented)
+    assert max(abs(_lag(clean, h.astype(np.float64))) for h in augmented) <= MILLISECOND
+    assert len({h.tobytes() for h in augmented}) == len(augmented)
 
 
-def test_it_depends_on_the_seed_alone(speech):
+def test_augmentation_depends_on_the_seed_alone(speech):
     first, again = (augment_speech(np.random.default_rng(8), speech) for _ in range(2))
     assert first.tobytes() == again.tobytes()
 
@@ -63,13 +63,13 @@ def test_a_room_neither_shifts_the_onset_nor_changes_the_energy_of_its_response(
         response = speech_augmentation.impulse_response(np.random.default_rng(seed))
         assert np.square(response).sum() == pytest.approx(1)
         assert np.argmax(np.abs(response)) == 0
-        heard = speech_augmentation.reverberated(np.random.default_rng(seed), wave)
-        assert np.abs(heard[:5000]).max() < 1e-9  # of rounding in the FFT
-        assert np.abs(heard[5000:5004]).max() > 0.1
+        augmented = speech_augmentation.reverberated(np.random.default_rng(seed), wave)
+        assert np.abs(augmented[:5000]).max() < 1e-9  # of rounding in the FFT
+        assert np.abs(augmented[5000:5004]).max() > 0.1
 
 
 @pytest.mark.parametrize("snr", [0.0, 20.0])
-def test_noise_has_the_level_that_was_asked_for(speech, snr):
+def test_noise_has_the_requested_level(speech, snr):
     wave = speech / 32768
     for seed in range(8):
         noise = speech_augmentation.noise_for(np.random.default_rng(seed), wave, snr)
@@ -85,17 +85,17 @@ def _power(wave: np.ndarray, low: float, high: float) -> float:
 
 def test_a_telephone_keeps_its_band_only():
     wave = np.random.default_rng(1).standard_normal(SAMPLE_RATE)
-    heard = speech_augmentation.band_limited(wave, 300, 3400)
-    assert _power(heard, 500, 2800) == pytest.approx(_power(wave, 500, 2800), rel=1e-6)
-    assert _power(heard, 4300, 8000) < 1e-6 * _power(wave, 4300, 8000)
-    assert _power(heard, 0, 200) < 1e-6 * _power(wave, 0, 200)
+    augmented = speech_augmentation.band_limited(wave, 300, 3400)
+    assert _power(augmented, 500, 2800) == pytest.approx(_power(wave, 500, 2800), rel=1e-6)
+    assert _power(augmented, 4300, 8000) < 1e-6 * _power(wave, 4300, 8000)
+    assert _power(augmented, 0, 200) < 1e-6 * _power(wave, 0, 200)
 
 
 @pytest.mark.parametrize("codec", [speech_augmentation.mu_law, speech_augmentation.transform_coded])
 def test_codecs_lose_something_but_not_the_speech(speech, codec):
     wave = speech_augmentation.band_limited(speech / 32768, 0, 3000)  # within what 8 kHz can carry
     for seed in range(4):
-        heard = codec(np.random.default_rng(seed), wave)
-        error = np.square(heard - wave).sum() / np.square(wave).sum()
+        augmented = codec(np.random.default_rng(seed), wave)
+        error = np.square(augmented - wave).sum() / np.square(wave).sum()
         assert 1e-6 < error < 0.5
-        assert _lag(wave, heard) == 0
+        assert _lag(wave, augmented) == 0

@@ -1,4 +1,4 @@
-"""The TFDS dataset holds the records, opens without TensorFlow, and gives the batches that the npz folder gives."""
+"""The TFDS dataset contains the records, opens without TensorFlow, and gives the same batches as the npz folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import synthetic
 
 from data_pipelines import talking_portrait
-from data_pipelines.loading import batches as pipeline
+from data_pipelines.loading import batches as loading
 from data_pipelines.records.schema import ClipRecord, pack, write_clip
 from demo_jax.errors import InputError
 
@@ -54,9 +54,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_every_field_of_every_record_comes_back(folders: tuple[Path, Path]):
-    records, dataset = (pipeline.open_records(folder, "train") for folder in folders)
+    records, dataset = (loading.open_records(folder, "train") for folder in folders)
     assert dataset.keys == records.keys
-    assert dataset.pieces == records.pieces
+    assert dataset.segments == records.segments
     for i, key in enumerate(dataset.keys):
         assert pack(dataset[i]) == pack(records[i]), key  # every array, to the byte
 
@@ -77,10 +77,10 @@ def test_it_is_a_plain_tfds_dataset(folders: tuple[Path, Path]):
     assert example["frame_bytes"][start:end].tobytes() == record.frames[3]
 
 
-def test_the_info_carries_fingerprint_and_datasheet(folders: tuple[Path, Path]):
-    assert pipeline.splits_of(folders[1]) == ("train", "val")
+def test_the_info_has_fingerprint_and_datasheet(folders: tuple[Path, Path]):
+    assert loading.splits_of(folders[1]) == ("train", "val")
     for split, fingerprint in (("train", "abc"), ("val", "def")):
-        assert {pipeline.data_fingerprint(folder, split) for folder in folders} == {fingerprint}
+        assert {loading.data_fingerprint(folder, split) for folder in folders} == {fingerprint}
     metadata = json.loads((folders[1] / "talking_portrait" / talking_portrait.VERSION / "metadata.json").read_text())
     assert metadata["train"]["datasheet"] == {"licence": "CC0", "consent": "given", "rejected": {"x": "y"}}
 
@@ -89,7 +89,7 @@ def test_the_info_carries_fingerprint_and_datasheet(folders: tuple[Path, Path]):
 def test_shards_give_the_batches_of_the_folder(folders: tuple[Path, Path], workers: int):
     taken = []
     for folder, count in zip(folders, (0, workers), strict=True):
-        with pipeline.stage1_batches(
+        with loading.stage1_batches(
             folder, "train", batch_size=4, set_batch_size=2, seed=1, start_step=2, size=16, workers=count
         ) as batches:
             taken.append([next(batches) for _ in range(2)])
@@ -111,7 +111,7 @@ def test_a_second_run_changes_nothing_and_other_records_are_refused(
     assert "holds a dataset of other records" in capsys.readouterr().err
 
 
-def test_what_cannot_be_sharded_is_named(folders: tuple[Path, Path], tmp_path: Path):
+def test_records_that_cannot_be_sharded_are_named(folders: tuple[Path, Path], tmp_path: Path):
     with pytest.raises(InputError, match="holds shards already"):
         talking_portrait.build(str(folders[1]), str(tmp_path / "out"))
     with pytest.raises(InputError, match="no such folder"):
@@ -120,12 +120,10 @@ def test_what_cannot_be_sharded_is_named(folders: tuple[Path, Path], tmp_path: P
     write_clip(tmp_path / "train", synthetic.clip("b", features={"ipa": np.zeros((20, 3), np.float16)}))
     with pytest.raises(InputError, match=r"b-0000\.npz has the features ipa, the first record logmel"):
         talking_portrait.build(str(tmp_path), str(tmp_path / "out"))
-    assert list((tmp_path / "out").rglob("features.json")) == []  # nothing half-made is left to be found
+    assert list((tmp_path / "out").rglob("features.json")) == []  # no incomplete dataset is left
 
 
-def test_records_count_before_shards_beside_them_for_reading_splits_and_fingerprint(
-    folders: tuple[Path, Path], tmp_path: Path
-):
+def test_records_take_precedence_over_shards_beside_them(folders: tuple[Path, Path], tmp_path: Path):
     records, shards = folders
     shutil.copytree(records, tmp_path / "both")
     shutil.copytree(shards / "talking_portrait", tmp_path / "both" / "talking_portrait")
@@ -134,16 +132,16 @@ def test_records_count_before_shards_beside_them_for_reading_splits_and_fingerpr
         path.unlink()
     shutil.rmtree(both / "val")
     (train / "dataset_info.json").write_text(json.dumps({"fingerprint": "without b"}))
-    assert pipeline.splits_of(both) == ("train",)
-    assert pipeline.data_fingerprint(both, "train") == "without b"
-    keys = pipeline.open_records(both, "train").keys
+    assert loading.splits_of(both) == ("train",)
+    assert loading.data_fingerprint(both, "train") == "without b"
+    keys = loading.open_records(both, "train").keys
     assert keys and not any(key.startswith("b-") for key in keys)
     with pytest.raises(InputError, match="has no split 'val'; it has train"):
-        pipeline.open_records(both, "val")
+        loading.open_records(both, "val")
     shutil.rmtree(train / "clips")  # now there are shards alone
-    assert pipeline.splits_of(both) == ("train", "val")
-    assert pipeline.data_fingerprint(both, "train") == "abc" and pipeline.data_fingerprint(both, "val") == "def"
-    assert any(key.startswith("b-") for key in pipeline.open_records(both, "train").keys)
+    assert loading.splits_of(both) == ("train", "val")
+    assert loading.data_fingerprint(both, "train") == "abc" and loading.data_fingerprint(both, "val") == "def"
+    assert any(key.startswith("b-") for key in loading.open_records(both, "train").keys)
 
 
 def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):
@@ -151,9 +149,9 @@ def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):
     code = (
         "import sys\n"
         "from data_pipelines import talking_portrait\n"
-        "from data_pipelines.loading import batches as pipeline\n"
+        "from data_pipelines.loading import batches as loading\n"
         f"talking_portrait.build({str(folders[0])!r}, {str(folders[1] / 'again')!r})\n"
-        f"assert len(pipeline.open_records({str(folders[1] / 'again')!r}, 'train')[0].frames) == 9\n"
+        f"assert len(loading.open_records({str(folders[1] / 'again')!r}, 'train')[0].frames) == 9\n"
         "assert not [m for m in sys.modules if m.split('.')[0] == 'tensorflow']"
     )
     assert "tensorflow==" not in (Path(__file__).parents[1] / "requirements.lock").read_text()
