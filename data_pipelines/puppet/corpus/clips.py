@@ -27,7 +27,7 @@ CLIPS_VERSION = "2"
 
 ENGLISH_SHARE = 0.4  # of the clips with speech; the other languages share the rest equally
 AUGMENTED_SHARE = 0.5  # of the clips with speech in the train split
-# Stream names: changing one, or its place, changes the data.
+# A generator depends on the place of its kind: new kinds go to the end.
 _KINDS = ("speech", "set", "identity", "voice", "style", "probe", "heard")
 
 

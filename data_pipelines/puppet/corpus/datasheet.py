@@ -118,14 +118,8 @@ def _facts() -> str:
 
 def _counts(infos: dict[str, dict], stats: dict[str, CorpusStats]) -> str:
     names = ("hours", "frames", "clips", "pieces", "identities", "voice_variants", "sentences")
-    rows = [
-        [
-            "split",
-            *(n.replace("_", " ").replace("pieces", "segments") for n in names),
-            "frames of clips, sets, probes",
-            "augmented clips",
-        ]
-    ]
+    titles = [name.replace("_", " ").replace("pieces", "segments") for name in names]
+    rows = [["split", *titles, "frames of clips, sets, probes", "augmented clips"]]
     for split, info in infos.items():
         kinds = ", ".join(f"{stats[split].kinds[kind]:,}" for kind in ("clips", "sets", "probes"))
         rows.append([split, *(f"{info['counts'][n]:,}" for n in names), kinds, str(len(info["augmented"]))])
