@@ -95,7 +95,7 @@ if __name__ == "__main__":
 def test_workers_of_a_killed_run_end(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(_SCRIPT)
-    environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[2])}
     parent = subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())

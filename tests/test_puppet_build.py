@@ -102,7 +102,7 @@ def test_workers_die_with_their_parent(tmp_path, how):
     script, pids = tmp_path / "work.py", tmp_path / "pids"
     script.write_text(_SCRIPT)
     pids.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(Path(builder.__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(builder.__file__).parents[3])}
     parent = subprocess.Popen([sys.executable, script, pids], env=environment, stderr=subprocess.DEVNULL)
     try:
         assert wait_for(lambda: len(list(pids.iterdir())) == 2, 60)
@@ -131,7 +131,7 @@ def test_a_corpus_killed_and_resumed_in_other_processes_is_the_same(tmp_path, ca
     flags = ["--hours", "0.0015", "--size", "32", "--people", "2,1,1", "--set-frames", "2", "--set-share", "0.1"]
     folder, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "data_pipelines.puppet", "--out", folder, *flags, "--workers", "2"]
-    root = Path(builder.__file__).parents[2]
+    root = Path(builder.__file__).parents[3]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert wait_for(lambda: len(list(folder.glob("*/clips/*.npz"))) > 2, 120)
     process.kill()
