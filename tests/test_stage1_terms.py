@@ -72,7 +72,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
     assert terms["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_discriminator_and_what_it_judges_learn_apart():
+def test_the_discriminator_and_the_networks_it_scores_are_trained_apart():
     params, (made, true) = trained_params()["discriminator"], np.random.default_rng(0).uniform(-1, 1, (2, 2, 32, 32, 3))
 
     def gradients(term: str) -> tuple[float, float]:
@@ -95,7 +95,7 @@ def test_a_term_without_weight_is_not_there_and_changes_no_other():
     assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)
 
 
-def test_cycle_teaches_the_decoder_and_not_the_encoder():
+def test_cycle_trains_the_decoder_and_not_the_encoder():
     config = dataclasses.replace(tiny_model.STAGE1, loss=Stage1LossConfig(cycle=1.0))
     model, blocks = AutoEncoder(config.model), Blocks(layout=config.model.layout)
     params = tiny_model.model().autoencoder_params
