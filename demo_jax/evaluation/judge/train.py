@@ -265,7 +265,7 @@ def train(data: str, out: Path, settings: JudgeTrainingSettings) -> Judge:
     config = JudgeConfig(**statistics(examples, settings.seed), corpus=data_fingerprint(data, "train"))
     step, state = make_step(settings, config), init_state(settings, config, len(examples.speakers))
     meta, started = {"run": f"{settings} {config.corpus}"}, time.perf_counter()
-    with RunCheckpoints(out / "judge_run", keep=1) as checkpoints:
+    with RunCheckpoints(out / "judge_run") as checkpoints:
         state = resume(checkpoints, state, meta, out)
         start = int(state.step)
         with contextlib.closing(MetricWriter(out / "judge_run", start, settings.steps, ("loss", *WEIGHTS))) as writer:
