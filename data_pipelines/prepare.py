@@ -1,4 +1,4 @@
-"""Turns videos of talking people into clip records: `python -m data_pipelines.prepare --help`."""
+"""Turns videos of talking people into clip records."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", default="train:0.8,val:0.1,test:0.1", metavar="NAME|FRACTIONS",
                         help="one split name, or fractions by identity (default %(default)s)")  # fmt: skip
     parser.add_argument("--size", type=int, default=256, help="side of the square frames in pixels (default 256)")
-    parser.add_argument("--shortest", type=int, default=25, help="fewest frames of a scene (default 25, a second)")
+    parser.add_argument("--shortest", type=int, default=25, help="shortest scene to keep, in frames (default 25)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--face-model", metavar="FILE", help="a face_landmarker.task (default: the installed one)")
     parser.add_argument("--identities", metavar="CSV", help="columns file, identity (default: stem up to the last _NN)")

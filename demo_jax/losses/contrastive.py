@@ -1,6 +1,8 @@
-"""Contrastive losses: InfoNCE between lips and audio (van den Oord et al. 2018), and cosine contrast of gaze.
+"""Contrastive losses: InfoNCE between lips and audio (van den Oord et al. 2018), and InfoNCE by cosine of gaze.
 
-DEMO (arXiv 2510.10650) learns its lip factor by the first, in both directions, and its gaze factor by the second.
+DEMO (arXiv 2510.10650) learns its lip factor by the first, in both directions, and its gaze factor by the second. Their
+weights are config.loss.lip_contrast and gaze_contrast; several configs set them to 0, because the ablation found no
+difference (docs/results.md).
 """
 
 from __future__ import annotations
