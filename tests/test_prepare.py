@@ -161,7 +161,7 @@ def test_the_record_is_complete(prepared: Path) -> None:
 @pytest.mark.parametrize(
     ("clip_id", "reason"),
     [
-        ("mute_01", "no sound"),
+        ("mute_01", "no audio"),
         ("nobody_01", "no face"),
         ("pair_01", "several faces"),
         ("short_01", "too short"),

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Int, PyTree
 
 from demo_jax.config import OptimizerConfig
-from demo_jax.pytrees import register
+from demo_jax.pytrees import AnyArray, register
 
 
 @register
@@ -70,7 +70,7 @@ def matching(params: PyTree, given: PyTree) -> dict[str, np.ndarray]:
     return {name: leaf for name, leaf in leaves if shapes.get(name) == leaf.shape}
 
 
-def replace(params: PyTree, given: dict[str, np.ndarray]) -> PyTree:
+def replace(params: PyTree, given: dict[str, AnyArray]) -> PyTree:
     """Returns `params` with the arrays in `given` (of `matching`) in their places."""
     return jax.tree_util.tree_map_with_path(lambda path, leaf: given.get(jax.tree_util.keystr(path), leaf), params)
 
