@@ -45,10 +45,13 @@ def find_steps(path: epath.Path) -> list[epath.Path]:
             f"{path} does not exist; name a work directory of train.py, a published model's folder, or {BUNDLED.name}, "
             "the bundled model."
         )
-    for folder in (path / "checkpoints", path):
-        steps = [p for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
-        if steps:
-            return sorted(steps, key=lambda p: -int(p.name))
+    try:
+        for folder in (path / "checkpoints", path):
+            steps = [p for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
+            if steps:
+                return sorted(steps, key=lambda p: -int(p.name))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
     return [path]
 
 
