@@ -21,7 +21,6 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from data_pipelines.loading.iterator import WorkersLostError
 from demo_jax.checkpoint.save import NotSavedError
 from demo_jax.cli import print_error
 from demo_jax.config import OLD_NAMES
@@ -63,7 +62,7 @@ def main(argv: list[str]) -> None:
             sys.exit(128 + signal.SIGTERM)
     except InputError as error:
         _fail(error, 2)
-    except (TrainingStopped, NotSavedError, WorkersLostError) as error:
+    except (TrainingStopped, NotSavedError) as error:
         _fail(error, 3)
     except OSError as error:  # a full or lost disk
         _fail(f"{error}. The same command resumes from the last checkpoint.", 3)

@@ -73,7 +73,7 @@ WITHIN_A_LAYER = {
     ("demo_jax.checkpoint", "demo_jax.models"),  # low-rank changes are merged when a model is loaded
     ("demo_jax.checkpoint", "demo_jax.media"),
 }
-USES_DATA = ("demo_jax.jobs", "demo_jax.evaluation", "demo_jax.train")
+USES_DATA = ("demo_jax.jobs", "demo_jax.evaluation")
 
 
 def part_of(module: str) -> str | None:

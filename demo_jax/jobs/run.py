@@ -7,6 +7,7 @@ import contextlib
 import jax
 from etils import epath
 
+from data_pipelines.loading.iterator import WorkersLostError
 from demo_jax import sharding
 from demo_jax.config import RunConfig, Stage1Config, Stage2Config, from_config_dict
 from demo_jax.devices import start_jax
@@ -15,7 +16,7 @@ from demo_jax.jobs.stage1 import autoencoder_job
 from demo_jax.jobs.stage2 import flow_job
 from demo_jax.media.locks import locked
 from demo_jax.training import distributed
-from demo_jax.training.loop import train
+from demo_jax.training.loop import TrainingStopped, train
 
 
 def run(values, workdir: str, profile: int = 0):
@@ -44,7 +45,10 @@ def run(values, workdir: str, profile: int = 0):
     _check_writable(workdir)
     # The lead has the lock for all processes of a run.
     with locked(workdir, "training") if distributed.is_lead() else contextlib.nullcontext():
-        return train(job, config, workdir, mesh, profile)
+        try:
+            return train(job, config, workdir, mesh, profile)
+        except WorkersLostError as error:
+            raise TrainingStopped(str(error)) from error
 
 
 def _check_batches(config: RunConfig, shards: int) -> None:
