@@ -101,7 +101,7 @@ def set_codes(model: LoadedModel, data: str, split: str) -> tuple[dict[str, np.n
     config = model.autoencoder.model
     encode = jax.jit(functools.partial(AutoEncoder(config).apply, method=AutoEncoder.encode_motion))
     records = open_records(data, split)
-    members = [i for i, segment in enumerate(records.pieces) if segment.variant]
+    members = [i for i, segment in enumerate(records.segments) if segment.variant]
     chosen = np.random.default_rng(0).permutation(members)[:SEGMENTS]
     frames, truths = [], []
     for record in (records[int(i)] for i in chosen):

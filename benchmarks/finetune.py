@@ -71,9 +71,9 @@ def gather_speaker(data: str, speaker: str, out: Path) -> None:
     found: dict[str, list[Any]] = {}
     for split in splits_of(data):
         records = open_records(data, split)
-        for i in range(len(records.pieces)):
+        for i in range(len(records.segments)):
             if str(records.read(i, ("speaker_id",))["speaker_id"]) == speaker:
-                found.setdefault(records.pieces[i].clip_id, []).append(records[i])
+                found.setdefault(records.segments[i].clip_id, []).append(records[i])
     if len(found) < 3:
         raise InputError(f"{data} has {len(found)} clips of speaker {speaker!r}; 3 are needed, and more are better.")
     names = sorted(found)

@@ -107,7 +107,7 @@ def filmed(records: str, speech: str, aligned: Sequence[Aligned]) -> list[Video]
     found: dict[str, list[dict[str, np.ndarray]]] = {}
     for split in ("train", "val", "test"):
         source = open_records(records, split)
-        for i, segment in enumerate(source.pieces):
+        for i, segment in enumerate(source.segments):
             if segment.clip_id in in_sync:
                 found.setdefault(segment.clip_id, []).append(source.read(i, ("lips", "waveform")))
     if not found:
@@ -151,7 +151,7 @@ def puppet_clips(codes: str, puppets: str, most: int) -> list[Puppet]:
     records = open_records(puppets, "test")
     offsets: dict[str, int] = {}
     phones: dict[str, list[tuple[str, float, float]]] = {}
-    for i, segment in enumerate(records.pieces):  # in order of clip and segment
+    for i, segment in enumerate(records.segments):  # in order of clip and segment
         if segment.variant:
             continue
         part = records.read(i, ("phonemes", "phoneme_times"))

@@ -53,11 +53,6 @@ class Records(Protocol):
     def segments(self) -> tuple[Segment, ...]: ...
 
     @property
-    def pieces(self) -> tuple[Segment, ...]:
-        """Another name of `segments`."""
-        ...
-
-    @property
     def keys(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
@@ -85,10 +80,6 @@ class ClipFolder:
     def segments(self) -> tuple[Segment, ...]:
         with ThreadPoolExecutor(_SCAN_THREADS) as pool:
             return tuple(pool.map(_describe, self.paths))
-
-    @property
-    def pieces(self) -> tuple[Segment, ...]:
-        return self.segments
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -211,10 +202,6 @@ class ShardedRecords:
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         return tuple(segment for segment, _ in self._index)
-
-    @property
-    def pieces(self) -> tuple[Segment, ...]:
-        return self.segments
 
     @functools.cached_property
     def _index(self) -> list[tuple[Segment, int]]:

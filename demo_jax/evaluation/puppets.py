@@ -127,7 +127,7 @@ def read_probes(data: str, split: str, size: int, frames: int, people: int, seed
       InputError: the split has neither.
     """
     records = open_records(data, split)
-    by_variant = {v: [i for i, p in enumerate(records.pieces) if p.variant == v] for v in ("probe", "base")}
+    by_variant = {v: [i for i, p in enumerate(records.segments) if p.variant == v] for v in ("probe", "base")}
     variant = "probe" if by_variant["probe"] else "base"
     if not by_variant[variant]:
         raise InputError(

@@ -114,8 +114,8 @@ def open_examples(data: str, split: str) -> Examples:
         raise InputError(f"{data}, {split}: the judge is trained on true renders; give a puppet corpus.")
     records = open_records(data, split)
     names = sorted({str(records.read(i, ("speaker_id",))["speaker_id"]) for i in range(len(records))})
-    plain = np.array([i for i, p in enumerate(records.pieces) if not p.variant], np.int64)
-    wide = np.array([i for i, p in enumerate(records.pieces) if p.variant], np.int64)
+    plain = np.array([i for i, p in enumerate(records.segments) if not p.variant], np.int64)
+    wide = np.array([i for i, p in enumerate(records.segments) if p.variant], np.int64)
     pools = tuple(pool for pool in (plain, wide) if len(pool))
     return Examples(records=records, speakers={n: i for i, n in enumerate(names)}, pools=pools)
 

@@ -77,7 +77,7 @@ def choose(count: int, most: int, seed: int = 0) -> list[int]:
 def clip_records(data: str, split: str, most: int, variants: tuple[str, ...] = ("",)) -> list[ClipRecord]:
     """Returns segments of takes of these variants; by default speech, without the takes of paired groups."""
     records = open_records(data, split)
-    plain = [i for i, segment in enumerate(records.pieces) if segment.variant in variants]
+    plain = [i for i, segment in enumerate(records.segments) if segment.variant in variants]
     return [records[plain[i]] for i in choose(len(plain), most)]
 
 
