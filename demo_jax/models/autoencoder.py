@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, UInt8
 
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
-from demo_jax.models.decoder import Decoder, Pyramid, SourceEncoder
+from demo_jax.models.decoder import Decoder, Layers, Pyramid, SourceEncoder, compose
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.models.layers import Dtype
@@ -51,17 +51,30 @@ class AutoEncoder(nn.Module):
         self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
     ) -> Float[Array, "B S S 3"]:
         """Renders the source with the driving motion."""
-        return self.decode_with_landmarks(pyramid, source_code, driving_code)[0]
+        return compose(pyramid["rgb"], self.decode_layers(pyramid, source_code, driving_code))
+
+    def decode_layers(
+        self,
+        pyramid: Pyramid,
+        source_code: Float[Array, "B K"],
+        driving_code: Float[Array, "B K"],
+        face: Float[Array, "B 70 3"] | None = None,
+    ) -> Layers:
+        """Returns the layers that the image is composed of; `face` are measured points of the source."""
+        codes = source_code, driving_code
+        blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
+        return self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks, face)
 
     def decode_with_landmarks(
         self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
     ) -> tuple[Float[Array, "B S S 3"], Float[Array, "B 2 68 2"]]:
         """Returns the images of `decode`, and the landmarks of source and image in -1..1, y down."""
-        codes = source_code, driving_code
-        blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
-        image, points = self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
-        seen = [rigid.project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
-        return image, jnp.stack(seen, 1)
+        layers, pose = self.decode_layers(pyramid, source_code, driving_code), self.config.layout.slices["pose"]
+        seen = [
+            rigid.project(points[:, :LANDMARKS], code[:, pose][:, :6])
+            for points, code in zip(layers.points, (source_code, driving_code), strict=True)
+        ]
+        return compose(pyramid["rgb"], layers), jnp.stack(seen, 1)
 
     def embed_lips(self, lip_codes: Float[Array, "B T lip"]) -> Float[Array, "B {self.config.projection}"]:
         """Returns embeddings of the lip blocks of consecutive frames, for InfoNCE."""

@@ -7,6 +7,7 @@ RGB source at full size keeps its texture. The last doubling is a depth-to-space
 
 from __future__ import annotations
 
+import dataclasses
 from typing import ClassVar
 
 import flax.linen as nn
@@ -28,10 +29,34 @@ from demo_jax.models.layers import (
     upsample_bilinear,
     upsample_nearest,
 )
+from demo_jax.pytrees import register
 
 MAX_WARP = 64  # px: above it, a feature warp costs more than it improves
 APPEARANCE = 32  # px of the features that describe the source's appearance
 Pyramid = dict[str, Float[Array, "B _ _ _"]]  # "rgb" and resolutions
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What an image is composed of: the warped source, and paint over it.
+
+    grid    where each pixel is sampled in the source, (x, y) in -1..1, y down
+    colour  painted colour, about -1..1
+    alpha   how much of it is used, 0..1
+    points  source and driving face, `landmarks.FacePoints`
+    """
+
+    grid: Float[Array, "B S S 2"]
+    colour: Float[Array, "B S S 3"]
+    alpha: Float[Array, "B S S 1"]
+    points: tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]
+
+
+def compose(image: Float[Array, "B S S 3"], layers: Layers) -> Float[Array, "B S S 3"]:
+    """Returns the frames that the layers make of their source `image`, float32, about -1..1."""
+    kept = warp(image.astype(jnp.float32), layers.grid)
+    return kept + layers.alpha * (layers.colour - kept)
 
 
 class SourceEncoder(nn.Module):
@@ -66,16 +91,18 @@ class Decoder(nn.Module):
         pyramid: Pyramid,
         latents: tuple[Float[Array, "B D"], Float[Array, "B D"]],
         blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
-    ) -> tuple[Float[Array, "B S S 3"], tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]]:
+        face: Float[Array, "B 70 3"] | None = None,
+    ) -> Layers:
         """Decodes a batch.
 
         Args:
           pyramid: of the source.
           latents: of source and driving motion.
           blocks: of source and driving code, by factor.
+          face: measured points of the source, which replace the predicted ones (`landmarks.move`).
 
         Returns:
-          Images, float32, about -1..1; and the points of source and driving face (`landmarks.FacePoints`).
+          The layers of the images (`compose`).
         """
         c = self.config
         poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
@@ -86,6 +113,8 @@ class Decoder(nn.Module):
         resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
         appearance = pyramid[str(min(APPEARANCE, resolutions[-1]))]
         points = landmarks.FacePoints(dtype=self.dtype, name="points")(appearance, blocks, poses[0])
+        if face is not None:
+            points = landmarks.move(face, points, blocks)
         outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
 
@@ -131,9 +160,8 @@ class Decoder(nn.Module):
             out += nn.Conv(4 * channels, (3, 3), dtype=self.dtype, kernel_init=zeros, name="out_drawn")(drawn)
         out = depth_to_space(out).astype(jnp.float32)
         grid, _ = where(upsample_bilinear(flow) + _row(HeadFlow.step) * out[..., 4:])
-        kept = warp(pyramid["rgb"].astype(jnp.float32), grid)
         painted = nn.sigmoid(out[..., 3:4] - 2.0)  # at initialisation most of the image is the warped source
-        return kept + painted * (out[..., :3] - kept), points
+        return Layers(grid=grid, colour=out[..., :3], alpha=painted, points=points)
 
     def _flow_change(self, x: Float[Array, "B R R C"], name: str) -> Float[Array, "B R R 4"]:
         """Returns the change of the flow at one level."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from demo_jax.factors import GAZE_SCALE, LANDMARK_MIRROR
+from demo_jax.factors import GAZE_SCALE, LANDMARK_MIRROR, LIPS_SCALE
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.warp import identity_grid, warp
 from demo_jax.models.layers import Dtype, channel_norm
@@ -122,6 +122,62 @@ class FacePoints(nn.Module):
             return jnp.concatenate([face, jnp.stack(irises, 1)], 1)
 
         return points(0), points(1)
+
+# Of people, face widths (the puppets' is above).
+_PERSONS_EYEBALL = 0.09
+# (upper, lower) landmarks of each gap, and how far a change of the gap reaches them, 1 in the middle of the mouth.
+_LIP_PAIRS = ((61, 67, 0.75), (62, 66, 1.0), (63, 65, 0.75))
+_UPPER_LIP = 0.25  # share of a change of the gap that the upper lip makes
+_LIP_FOLLOWERS = (
+    {49: 0.5, 50: 0.9, 51: 1.0, 52: 0.9, 53: 0.5},
+    {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5, 5: 0.2, 6: 0.5, 7: 0.7, 8: 0.8, 9: 0.7, 10: 0.5, 11: 0.2},
+)
+_LID_PAIRS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))  # the person's left and right eye, as in the code
+_UPPER_LID = 0.85
+LEAST_OPENING = 0.3  # a source with eyes more closed than this says little of how far they open
+
+
+def move(
+    face: Float[Array, "B 70 3"],
+    points: tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]],
+    blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
+) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
+    """Returns source and driving points of a measured face: it changes as the prediction does, and the gaps of lips and
+    lids are those that the codes ask for, so that they close whatever the prediction says.
+
+    Args:
+      face: measured points of the source, face widths in the head's axes.
+      points: predicted for source and driving code (`FacePoints`).
+      blocks: of source and driving code, by factor.
+    """
+    moved = face + points[1] - points[0]
+    gaze = tuple(b[:, :4] * jnp.asarray(GAZE_SCALE)[None] for b in blocks["gaze"])
+    span = jnp.linalg.norm(face[:, 36] - face[:, 45], axis=-1)
+    apertures = tuple(b[:, 0] * LIPS_SCALE[0] for b in blocks["lip"])
+
+    def gap(at: Float[Array, "B 70 3"], upper: int, lower: int) -> Float[Array, " B"]:
+        return at[:, upper, 1] - at[:, lower, 1]
+
+    # Too wide a gap shrinks in proportion everywhere, so that all of it can close; too narrow a one grows.
+    wanted = jnp.maximum(gap(face, 62, 66) + (jnp.maximum(apertures[1], 0.0) - apertures[0]) * span, 0.0)
+    middle = gap(moved, 62, 66)
+    shrink = jnp.clip(wanted / jnp.maximum(middle, 1e-4), 0.0, 1.0)
+    grow = wanted - shrink * jnp.maximum(middle, 0.0)
+    change = wanted - middle
+    for upper, lower, weight in _LIP_PAIRS:
+        now = gap(moved, upper, lower)
+        add = shrink * jnp.maximum(now, 0.0) + weight * grow - now
+        moved = moved.at[:, upper, 1].add(_UPPER_LIP * add).at[:, lower, 1].add((_UPPER_LIP - 1) * add)
+    for share, followers in zip((_UPPER_LIP, _UPPER_LIP - 1), _LIP_FOLLOWERS, strict=True):
+        for point, weight in followers.items():
+            moved = moved.at[:, point, 1].add(weight * share * change)
+    for eye, pairs in enumerate(_LID_PAIRS):
+        ratio = jnp.maximum(gaze[1][:, 2 + eye], 0.0) / jnp.maximum(gaze[0][:, 2 + eye], LEAST_OPENING)
+        for upper, lower in pairs:
+            add = ratio * gap(face, upper, lower) - gap(moved, upper, lower)
+            moved = moved.at[:, upper, 1].add(_UPPER_LID * add).at[:, lower, 1].add((_UPPER_LID - 1) * add)
+    irises = face[:, LANDMARKS:] + (points[1] - points[0])[:, LANDMARKS:] * (_PERSONS_EYEBALL / _EYEBALL)
+    return face, moved.at[:, LANDMARKS:].set(irises)
 
 
 def shift(

@@ -1,0 +1,68 @@
+"""How lids and irises move: lids slide over an eyeball that stays, and the eyeball turns under them.
+
+Positions are in face units, as in `expression`. A lid is the skin between the brow and its line of lashes: it stretches.
+The eyeball does not: where the lids close over it, it is covered.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from demo_jax.rendering.expression import Pair, curve, within
+
+UPPER_SHARE = 0.85  # of a blink's way that the upper lid makes
+SKIN_ABOVE, SKIN_BELOW = 1.3, 0.9  # half widths of an eye: the skin that stretches, above and below the lids' lines
+IRIS = 0.42  # radius of an iris with its rim, half widths of an eye
+CORNER = 0.97  # how far along the eye an iris may go
+HIDDEN = 0.04  # half widths: colours nearer to a lid's line than this are the lid's
+
+
+def turn(
+    at: Pair,
+    frame: Float[Array, "3 2"],
+    lids: Float[Array, "2 4"],
+    iris: Float[Array, 2],
+    opening: Float[Array, ""],
+    gaze: Float[Array, 2],
+) -> Pair:
+    """Returns where positions on the face with moved lids and eyes lie in the source.
+
+    Args:
+      at: positions on the face, all else as in the source.
+      frame: of the eye (`expression.frame_of`).
+      lids: contours of the upper and lower lid in it.
+      iris: its middle in the frame.
+      opening: over the source's.
+      gaze: shift of the iris, in the frame.
+    """
+    u, v = within(frame, at)
+    upper, lower = curve(lids[0], u), curve(lids[1], u)
+    meet = upper + UPPER_SHARE * (lower - upper)
+    top, bottom = meet + opening * (upper - meet), meet + opening * (lower - meet)
+    brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
+    above = brow + (v - brow) * (upper - brow) / (top - brow)
+    below = cheek + (v - cheek) * (lower - cheek) / (bottom - cheek)
+
+    # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
+    low, high = iris[0] - IRIS, iris[0] + IRIS
+    shift = jnp.clip(gaze[0], -CORNER - low, CORNER - high)
+    from_low, from_high = low + shift, high + shift
+    ball_u = jnp.where(
+        u < from_low,
+        -1 + (u + 1) * (low + 1) / jnp.maximum(from_low + 1, 1e-3),
+        jnp.where(u > from_high, 1 - (1 - u) * (1 - high) / jnp.maximum(1 - from_high, 1e-3), u - shift),
+    )
+    wide = jnp.maximum(opening, 1.0)  # lids wider apart than in the source show more of the eyeball than it does
+    ball_v = meet + (v - meet) / wide - gaze[1]
+    margin = HIDDEN * jnp.clip(10 * jnp.sum(jnp.abs(gaze)), 0, 1)  # at the source's own gaze nothing changes
+    first, last = curve(lids[0], ball_u) + margin, curve(lids[1], ball_u) - margin
+    ball_v = jnp.clip(ball_v, jnp.minimum(first, last), jnp.maximum(first, last))
+
+    open_here = (v > top) & (v < bottom) & (jnp.abs(u) < 1)
+    moved_v = jnp.where(v <= top, jnp.where(v > brow, above, v), jnp.where(v < cheek, below, v))
+    new_u, new_v = jnp.where(open_here, ball_u, u), jnp.where(open_here, ball_v, moved_v)
+    du, dv = new_u - u, new_v - v
+    near = jnp.abs(u) < 1
+    du, dv = jnp.where(near, du, 0.0), jnp.where(near, dv, 0.0)
+    return at[0] + du * frame[1, 0] + dv * frame[2, 0], at[1] + du * frame[1, 1] + dv * frame[2, 1]

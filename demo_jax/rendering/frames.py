@@ -1,0 +1,74 @@
+"""Frames of a photograph: a pure function of its scene, a code, and what the decoder makes of it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from demo_jax.rendering import motion
+from demo_jax.rendering.composite import composite, rounded
+from demo_jax.rendering.expression import Pair
+from demo_jax.rendering.photograph import Scene
+
+# Puppets' teeth are whiter than people's, and the inside of their mouths is blue.
+PAINT = (0.80, 0.70, 0.66)
+
+
+def sampling(
+    scene: Scene,
+    source: Float[Array, " K"],
+    code: Float[Array, " K"],
+    moved: Float[Array, "70 3"],
+    blocks: dict[str, slice],
+) -> tuple[Pair, Float[Array, "h w"]]:
+    """Returns where each pixel of the box lies in the scene's layer, rounded pixels, and its share of paint.
+
+    Args:
+      scene: of the photograph.
+      source: its code.
+      code: of the frame.
+      moved: points of the face with the frame's expression (`decoder.Layers.points`).
+      blocks: the layout's slices.
+    """
+    position, inside = motion.find(scene.face, source, code, moved, scene.grid, 1 / scene.unit, blocks)
+    return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), inside
+
+
+def box(
+    scene: Scene,
+    at: Pair,
+    inside: Float[Array, "h w"],
+    picture: UInt8[Array, "S S 3"],
+) -> Float[Array, "h w 4"]:
+    """Returns the box of one frame: colours, 0 to 255 and premultiplied where the plate is transparent, and the matte.
+
+    `picture` is the decoder's own frame, which paints the inside of the mouth.
+    """
+    across, down = scene.squared
+    paint = jnp.einsum("hs,stc,wt->hwc", down, picture.astype(jnp.float32), across) * jnp.asarray(PAINT)
+    made = composite(scene.layer, scene.plate, at, inside, jnp.clip(paint, 0, 255))
+    return made
+
+
+def to_bytes(scene: Scene, made: Float[Array, "h w 4"]) -> UInt8[Array, "h w 3"]:
+    """Returns the pixels of an opaque frame; those that the head cannot reach are the photograph's."""
+    colours = jnp.where(scene.reach[..., None] > 0, made[..., :3], scene.still)
+    return jnp.round(jnp.clip(colours, 0, 255)).astype(jnp.uint8)
+
+
+def draw(
+    scene: Scene,
+    source: Float[Array, " K"],
+    codes: Float[Array, "n K"],
+    moved: Float[Array, "n 70 3"],
+    pictures: UInt8[Array, "n S S 3"],
+    blocks: dict[str, slice],
+) -> UInt8[Array, "n h w 3"]:
+    """Draws n frames, one after the other."""
+
+    def one(arrays: tuple[Array, Array, Array]) -> Array:
+        code, points, picture = arrays
+        return to_bytes(scene, box(scene, *sampling(scene, source, code, points, blocks), picture))
+
+    return jax.lax.map(one, (codes, moved, pictures))

@@ -1,0 +1,191 @@
+"""Where each pixel of a frame lies in the photograph: the head's turn, then the face's expression, then the eyes.
+
+Everything is in face units: face widths from the centre of the face in the photograph, x right, y down. Smooth parts are
+computed on a coarse grid over the box that the head can reach and enlarged; the lines of lips and lids are exact at the
+photograph's own scale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from demo_jax.factors import GAZE_SCALE, POSE_SCALE
+from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry.landmarks import LEAST_OPENING
+from demo_jax.pytrees import AnyArray, register
+from demo_jax.rendering import expression, eyes, surface
+from demo_jax.rendering.expression import Pair
+
+COARSE = 96  # nodes across and down the box
+SEAM = 0.6  # beyond the mouth's corners, motion of both lips blends over this multiple of the distance from them
+EYEBALL = 0.09  # radius of people's eyeballs, face widths
+TAPER = 0.45  # face widths below the chin over which the neck goes over into the torso, which stays
+DEPTH_STEPS = 5
+PAINTED = 0.015  # face widths by which a mouth is opened when paint covers wholly
+MAX_OPENING = 1.5  # of an eye over the source's
+FLIP = np.array([1.0, -1.0], np.float32)  # the head's axes have y up
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Face:
+    """A face in a photograph.
+
+    points   68 landmarks and two irises in the head's axes, face widths
+    heights  `surface`
+    mouth    contours of the inner lips, upper and lower, in the frame of the mouth
+    lids     of the person's left and right eye: upper and lower
+    chin     how far below the centre the taper of the neck begins, face widths along the head's roll
+    """
+
+    points: Float[AnyArray, "70 3"]
+    heights: Float[AnyArray, "129 129"]
+    mouth: Float[AnyArray, "2 4"]
+    lids: Float[AnyArray, "2 2 4"]
+    chin: Float[AnyArray, ""]
+
+
+def in_image(points: Float[Array, "N 3"], turn: Float[Array, "3 3"]) -> Float[Array, "N 2"]:
+    """Points in the head's axes, seen in the photograph."""
+    return (points @ turn[:2].T) * jnp.asarray(FLIP)[None]
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The pixels of a box, and the coarse grid over it: face units.
+
+    coarse   x [m] and y [n] of the coarse grid
+    fine     x [w] and y [h] of the pixels
+    enlarge  matrices from the coarse grid to the pixels, across and down
+    """
+
+    coarse: tuple[Float[AnyArray, " m"], Float[AnyArray, " n"]]
+    fine: tuple[Float[AnyArray, " w"], Float[AnyArray, " h"]]
+    enlarge: tuple[Float[AnyArray, "w m"], Float[AnyArray, "h n"]]
+
+    def up(self, values: Float[Array, "n m"]) -> Float[Array, "h w"]:
+        """Enlarges values of the coarse grid to the pixels."""
+        return self.enlarge[1] @ values @ self.enlarge[0].T
+
+
+def find(
+    face: Face,
+    source: Float[Array, " K"],
+    driving: Float[Array, " K"],
+    moved: Float[Array, "70 3"],
+    grid: Grid,
+    pixel: Float[Array, ""],
+    blocks: dict[str, slice],
+) -> tuple[Pair, Float[Array, "h w"]]:
+    """Returns where the pixels of a frame lie in the photograph, face units, and the share of each that is the inside of
+    the mouth and not in the photograph.
+
+    Args:
+      face: of the photograph.
+      source: its code.
+      driving: code of the frame.
+      moved: points of the face with the driving expression (`landmarks.move`).
+      grid: of the box.
+      pixel: a pixel's size in face units.
+      blocks: the layout's slices.
+    """
+    poses = tuple(code[blocks["pose"]][:6] * jnp.asarray(POSE_SCALE) for code in (source, driving))
+    turns = tuple(rigid.rotation(pose[None, :3])[0] for pose in poses)
+    shape = len(grid.coarse[1]), len(grid.coarse[0])
+    coarse = jnp.broadcast_to(grid.coarse[0][None], shape), jnp.broadcast_to(grid.coarse[1][:, None], shape)
+    still = _turned(face, poses, turns, coarse)
+    at, with_expression = (in_image(p, turns[0]) for p in (face.points, moved))
+    flat = still[0].reshape(-1), still[1].reshape(-1)
+    lips = expression.displacements(flat, at[:68], with_expression[:68])
+
+    # What is enlarged is displacement, so that without any no pixel moves.
+    fine = grid.fine[0][None], grid.fine[1][:, None]
+    rest = tuple(fine[i] + grid.up(still[i] - coarse[i]) for i in range(2))
+    upper, lower = (tuple(rest[i] + grid.up(lip[i].reshape(shape)) for i in range(2)) for lip in lips)
+    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], pixel)
+    opened = (moved[62, 1] - moved[66, 1]) - (face.points[62, 1] - face.points[66, 1])
+    inside = inside * jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
+
+    gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
+    shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
+    for eye, (first, last, iris) in enumerate(((42, 45, 69), (36, 39, 68))):  # the person's left, right
+        frame = expression.frame_of(at[first], at[last])
+        ratio = jnp.clip(gazes[1][2 + eye] / jnp.maximum(gazes[0][2 + eye], LEAST_OPENING), 0.0, MAX_OPENING)
+        middle = jnp.stack(expression.within(frame, at[iris]))
+        gaze = jnp.stack(expression.within(frame, frame[0] + shift))
+        position = eyes.turn(position, frame, face.lids[eye], middle, ratio, gaze)
+    return position, inside
+
+
+def _ahead(gaze: Float[Array, 4]) -> Float[Array, 3]:
+    return rigid.rotation(jnp.concatenate([gaze[:2], jnp.zeros(1)])[None])[0, :, 2]
+
+
+def _turned(face: Face, poses: tuple[Array, Array], turns: tuple[Array, Array], at: Pair) -> Pair:
+    """Positions in the photograph of a head that is turned, moved and nothing else; the torso stays."""
+    zoom = jnp.exp(poses[0][5] - poses[1][5])  # face width over the source's
+    shift = (poses[1][3:5] - poses[0][3:5]) * jnp.exp(poses[0][5])
+    view = (at[0] - shift[0]) / zoom, (-at[1] - shift[1]) / zoom  # y up
+    turn, back = turns[0], turns[1].T
+    flat = tuple(view[0] * back[i, 0] + view[1] * back[i, 1] for i in range(3))
+
+    def nearer(_: int, depth: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
+        return depth - (z - surface.height(face.heights, x, y)) / back[2, 2]
+
+    # A loop, unrolled, would be fused with all that follows and computed again for each use of it.
+    depth = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
+    x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
+    move_x = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z - at[0]
+    move_y = -(turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z) - at[1]
+    # The neck: the share of the head's motion is evaluated in the photograph, so that the collar stays where it is.
+    roll = jnp.deg2rad(poses[0][2])
+    share = jnp.ones_like(depth)
+    for _ in range(3):
+        below = jnp.sin(roll) * (at[0] + share * move_x) + jnp.cos(roll) * (at[1] + share * move_y) - face.chin
+        ramp = jnp.clip(1 - below / TAPER, 0, 1)
+        share = ramp * ramp * (3 - 2 * ramp)
+    return at[0] + share * move_x, at[1] + share * move_y
+
+
+def _mouth(
+    face: Face,
+    at: Float[Array, "70 2"],
+    rest: Pair,
+    upper: Pair,
+    lower: Pair,
+    jaw: Float[Array, 2],
+    pixel: Float[Array, ""],
+) -> tuple[Pair, Float[Array, "h w"]]:
+    """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
+    frame = expression.frame_of(at[60], at[64])
+    step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))  # a pixel in the frame's unit
+    (u1, v1), (u2, v2) = expression.within(frame, upper), expression.within(frame, lower)
+    over = expression.curve(face.mouth[0], u1) - v1  # positive: above the upper lip's lower edge
+    under = v2 - expression.curve(face.mouth[1], u2)
+    beyond = jnp.maximum(jnp.abs(0.5 * (u1 + u2)) - 1, 0)
+    blend = jnp.clip(0.5 + (over - under) / jnp.maximum(4 * SEAM * beyond, 1e-4), 0, 1)
+    share = jnp.where(beyond > 0, blend, (over > under).astype(jnp.float32))
+    position = tuple(share * a + (1 - share) * b for a, b in zip(upper, lower, strict=True))
+    gap = -jnp.maximum(over, under) / step  # pixels from the nearer lip
+    between = jnp.where(beyond > 0, 0.0, jnp.clip(gap, 0, 1))
+
+    # The photograph's own teeth, if it shows them: the upper ones stay with the skull, the lower ones with the jaw.
+    def shown(where: Pair) -> Float[Array, "h w"]:
+        u, v = expression.within(frame, where)
+        depth = jnp.minimum(v - expression.curve(face.mouth[0], u), expression.curve(face.mouth[1], u) - v)
+        return jnp.where(jnp.abs(u) < 1, jnp.clip(depth / step - 0.5, 0, 1), 0.0)
+
+    with_jaw = rest[0] - jaw[0], rest[1] - jaw[1]
+    top, bottom = shown(rest), shown(with_jaw)
+    known = jnp.maximum(top, bottom)
+    own = tuple(jnp.where(top >= bottom, a, b) for a, b in zip(rest, with_jaw, strict=True))
+    use = (between > 0.5) & (known > 0.5)
+    position = tuple(jnp.where(use, a, b) for a, b in zip(own, position, strict=True))
+    return position, between * (1 - known)

@@ -1,0 +1,224 @@
+"""What is made once for a portrait: its layers in its own coordinates, and where the decoder's square lies in it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from demo_jax.factors import rotation_matrix
+from demo_jax.pytrees import AnyArray, register
+from demo_jax.rendering import expression, surface
+from demo_jax.rendering.composite import enlarging
+from demo_jax.rendering.motion import COARSE, FLIP, Face, Grid
+from demo_jax.rendering.plate import fill_background
+
+# What a head can reach, face widths from its centre; beyond, every frame is the photograph.
+SIDES, ABOVE, BELOW = 1.5, 1.9, 2.0
+FADE = 0.2  # face widths: before a border that is not the photograph's own, the layer fades out
+TRAVEL = 0.45  # face widths by which an outline may move
+RIM = 0.03  # face widths around the matte that are no background either: hair too fine for it, and shadows
+PERSON = 0.02  # a matte above it is not background
+ALIGNED = 64  # sides of boxes are multiples of it, so that few sizes are compiled
+_CORNERS = ((42, 45), (36, 39))  # of the person's left and right eye
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outlines:
+    """Contours in the head's axes, [n, 3] each, from the corner at image left to the one at image right.
+
+    lips  lower edge of the upper lip, upper edge of the lower lip
+    lids  of the person's left and right eye: upper, lower
+    """
+
+    lips: tuple[np.ndarray, np.ndarray]
+    lids: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of_landmarks(cls, points: Float[np.ndarray, "N 3"]) -> Outlines:
+        """Those that the 68 landmarks have."""
+        eyes = (((42, 43, 44, 45), (42, 47, 46, 45)), ((36, 37, 38, 39), (36, 41, 40, 39)))
+        return cls(
+            lips=(points[[60, 61, 62, 63, 64]], points[[60, 67, 66, 65, 64]]),
+            lids=tuple(tuple(points[list(lid)] for lid in lids) for lids in eyes),  # type: ignore[arg-type]
+        )
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """The arrays that a frame is computed from, of a box of h x w pixels.
+
+    face      geometry of the face
+    layer     the person, premultiplied, 0 to 255, and the matte, 0 to 1
+    plate     what is behind
+    still     the photograph
+    reach     1 where frames may differ from it
+    grid      its pixels in face units
+    squared   matrices from the decoder's square to the pixels, across and down
+    centre    of the face, pixels of the box with centres at whole numbers
+    unit      face width, pixels
+    """
+
+    face: Face
+    layer: Float[AnyArray, "h w 4"]
+    plate: Float[AnyArray, "h w 3"]
+    still: Float[AnyArray, "h w 3"]
+    reach: Float[AnyArray, "h w"]
+    grid: Grid
+    squared: tuple[Float[AnyArray, "w S"], Float[AnyArray, "h S"]]
+    centre: Float[AnyArray, 2]
+    unit: Float[AnyArray, ""]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """A portrait in its own coordinates.
+
+    image  uint8 [H, W, 3], or 4 with alpha where it is to be transparent: what frames are outside the box
+    top, left, height, width  of the box within it; the scene's is padded to multiples of ALIGNED
+    scene  the arrays
+    """
+
+    image: UInt8[np.ndarray, "H W _"]
+    top: int
+    left: int
+    height: int
+    width: int
+    scene: Scene
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def paste(self, box: UInt8[np.ndarray, "h w _"]) -> UInt8[np.ndarray, "H W _"]:
+        """Returns the frame whose box is `box`."""
+        frame = self.image.copy()
+        frame[self.top : self.top + self.height, self.left : self.left + self.width] = box[: self.height, : self.width]
+        return frame
+
+
+def make_face(
+    points: Float[np.ndarray, "70 3"],
+    angles: Float[np.ndarray, 3],
+    outlines: Outlines,
+    mesh: Float[np.ndarray, "N 3"] | None = None,
+) -> Face:
+    """Returns the geometry of a face.
+
+    Args:
+      points: 68 landmarks and two irises in the head's axes, face widths.
+      angles: yaw, pitch, roll in the photograph, degrees.
+      outlines: of lips and lids, likewise.
+      mesh: of the whole face, for its depth; None takes the mean head's.
+    """
+    turn = rotation_matrix(*angles)
+
+    def seen(p: np.ndarray) -> np.ndarray:
+        return (p @ turn[:2].T) * FLIP
+
+    def contour(line: np.ndarray, first: int, last: int) -> np.ndarray:
+        frame = expression.frame_of(seen(points[first]), seen(points[last]))
+        along, down = expression.within(frame, tuple(seen(line).T))
+        return expression.fit_curve(along, down)
+
+    roll = np.deg2rad(angles[2])
+    return Face(
+        points=points.astype(np.float32),
+        heights=surface.ellipsoid_heights() if mesh is None else surface.mesh_heights(mesh),
+        mouth=np.stack([contour(line, 60, 64) for line in outlines.lips]),
+        lids=np.stack(
+            [
+                np.stack([contour(line, *corners) for line in lids])
+                for lids, corners in zip(outlines.lids, _CORNERS, strict=True)
+            ]
+        ),
+        chin=np.float32(seen(points[8]) @ (np.sin(roll), np.cos(roll))),
+    )
+
+
+def make_photograph(
+    image: UInt8[np.ndarray, "H W 3"],
+    person: Float[np.ndarray, "H W"],
+    face: Face,
+    centre: tuple[float, float],
+    unit: float,
+    crop: Float[np.ndarray, "3 3"],
+    square: int,
+) -> Photograph:
+    """Cuts a photograph into its layers.
+
+    Args:
+      image: the photograph.
+      person: its matte, 0 to 1.
+      face: its geometry.
+      centre: of the face (x, y), pixels, y down, as edges: the first pixel's centre is at 0.5.
+      unit: face width, pixels.
+      crop: image -> pixels of the decoder's square.
+      square: side of that square, pixels.
+    """
+    height, width = image.shape[:2]
+    left, right = (round(centre[0] + side * SIDES * unit) for side in (-1, 1))
+    top, bottom = round(centre[1] - ABOVE * unit), round(centre[1] + BELOW * unit)
+    top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    matte = person * _fade(person.shape, (top, left, bottom, right), FADE * unit)
+    behind = fill_background(image, _grown(person > PERSON, RIM * unit), unit)
+    matte, behind, still = (x[top:bottom, left:right] for x in (matte, behind, image.astype(np.float32)))
+    layer = still - (1 - matte[..., None]) * behind
+    layer = np.concatenate([layer, matte[..., None]], -1).astype(np.float32)
+    reach = _grown(matte > PERSON, TRAVEL * unit).astype(np.float32)
+
+    rows, columns = (-(-n // ALIGNED) * ALIGNED for n in (bottom - top, right - left))
+
+    def padded(x: np.ndarray) -> np.ndarray:
+        more = ((0, rows - x.shape[0]), (0, columns - x.shape[1]), *((0, 0),) * (x.ndim - 2))
+        return np.pad(x, more, mode="edge").astype(np.float32)
+
+    x, y = np.arange(columns) + 0.5, np.arange(rows) + 0.5
+    def units(along_x: np.ndarray, along_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (
+            ((along_x + left - centre[0]) / unit).astype(np.float32),
+            ((along_y + top - centre[1]) / unit).astype(np.float32),
+        )
+
+    grid = Grid(
+        coarse=units(np.linspace(0, columns, COARSE), np.linspace(0, rows, COARSE)),
+        fine=units(x, y),
+        enlarge=(enlarging(x / columns * (COARSE - 1), COARSE), enlarging(y / rows * (COARSE - 1), COARSE)),
+    )
+    scene = Scene(
+        face=face,
+        layer=padded(layer),
+        plate=padded(behind),
+        still=padded(still),
+        reach=padded(reach),
+        grid=grid,
+        squared=(
+            enlarging(crop[0, 0] * (x + left) + crop[0, 2] - 0.5, square),
+            enlarging(crop[1, 1] * (y + top) + crop[1, 2] - 0.5, square),
+        ),
+        centre=np.array([centre[0] - left - 0.5, centre[1] - top - 0.5], np.float32),
+        unit=np.float32(unit),
+    )
+    return Photograph(image=image, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+
+
+def _grown(mask: Bool[np.ndarray, "H W"], distance: float) -> Bool[np.ndarray, "H W"]:
+    from scipy.ndimage import distance_transform_edt
+
+    return distance_transform_edt(~mask) <= distance if mask.any() else mask
+
+
+def _fade(
+    shape: tuple[int, int], box: tuple[int, int, int, int], length: float
+) -> Float32[np.ndarray, "H W"]:
+    """1 within the box, falling to 0 at those of its borders that are not the image's, and 0 outside it."""
+    lines = []
+    for count, low, high in ((shape[0], box[0], box[2]), (shape[1], box[1], box[3])):
+        at = np.arange(count) + 0.5
+        up = np.ones(count) if low == 0 else np.clip((at - low) / length, 0, 1)
+        down = np.ones(count) if high == count else np.clip((high - at) / length, 0, 1)
+        lines.append(up * down)
+    return (lines[0][:, None] * lines[1][None]).astype(np.float32)
