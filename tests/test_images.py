@@ -259,8 +259,8 @@ def heic(brand: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (heic(b"heic"), "HEIC image, as phones make them; convert to JPEG or install pillow-heif"),
-        (heic(b"mif1"), "convert to JPEG or install pillow-heif"),
+        (heic(b"heic"), r"HEIC image, as phones make them; pip install 'demo_jax\[heif\]', or convert to JPEG"),
+        (heic(b"mif1"), r"pip install 'demo_jax\[heif\]'"),
         (b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL image, which Pillow cannot read; convert to JPEG"),
         (b"\xff\x0a" + bytes(100), "JPEG XL"),
         (b"%PDF-1.7" + bytes(100), "not an image but a document"),

@@ -89,7 +89,7 @@ def remove_unfinished(folder: Path, stem: str = "*") -> None:
 PLAYLISTS = (".m3u8", ".m3u", ".pls", ".ffconcat", ".concat", ".sdp", ".asx", ".xspf", ".wpl", ".mpd", ".ffmeta")
 
 
-def _check_name(text: str) -> None:
+def check_name(text: str) -> None:
     """Raises InputError for a name that no file can have."""
     if "\x00" in text:
         raise InputError(f"{text!r} cannot be the name of a file.")
@@ -98,7 +98,7 @@ def _check_name(text: str) -> None:
 def check_input(path: str | os.PathLike) -> Path:
     """Returns the absolute path of a readable, non-empty local file, not a playlist. Raises InputError otherwise."""
     text = os.fspath(path)
-    _check_name(text)
+    check_name(text)
     if "://" in text or re.match(r"^(concat|concatf|data|subfile|crypto|cache|async|fd|pipe|tcp|udp|rtp|http):", text):
         raise InputError(f"{text} is not a local file; addresses and ffmpeg protocols are never followed.")
     if text.lower().endswith(PLAYLISTS):
@@ -125,7 +125,7 @@ def check_output(path: str | os.PathLike, suffixes: tuple[str, ...] = ()) -> Pat
     The suffix must be one of `suffixes` (any, if empty), and the folder must exist and be writable. Of a link, the file
     it leads to is checked. Raises InputError otherwise.
     """
-    _check_name(os.fspath(path))
+    check_name(os.fspath(path))
     file = Path(path)
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"output {file}: the name must end in one of {', '.join(suffixes)}.")
