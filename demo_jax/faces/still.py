@@ -48,10 +48,30 @@ class StillFace:
     gaze: Float[np.ndarray, 4]
     gaps: Float[np.ndarray, 2]
 
+    def shifted(self, right: float, down: float) -> StillFace:
+        """The face in an image whose origin lies elsewhere."""
+        return dataclasses.replace(self, centre=self.centre + (right, down))
+
+    def scaled(self, scale: float) -> StillFace:
+        """The face in an image of another size."""
+        return dataclasses.replace(self, centre=self.centre * scale, width=self.width * scale)
+
     @property
     def points(self) -> Float32[np.ndarray, "70 3"]:
         """The 68 landmarks and the two irises, in the head's axes, face widths."""
         return self.mesh[[*measures.LANDMARKS_68, *IRISES]].astype(np.float32)
+
+    @property
+    def lip_contours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower edge of the upper lip and upper edge of the lower lip, [11, 3] in the head's axes."""
+        upper, lower = (self.mesh[list(line)] for line in INNER_LIPS)
+        return upper, lower
+
+    @property
+    def lid_contours(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        """Edges of the upper and lower lid of the person's left and right eye, [9, 3] in the head's axes."""
+        left, right = ((self.mesh[list(upper)], self.mesh[list(lower)]) for upper, lower in LIDS)
+        return left, right
 
     def code(self, crop: Float[np.ndarray, "3 3"], size: int) -> Float32[np.ndarray, 13]:
         """The calibrated code coordinates in a crop (image -> crop pixels) of `size` pixels."""

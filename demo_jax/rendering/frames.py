@@ -35,26 +35,19 @@ def sampling(
     return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), inside
 
 
-def box(
-    scene: Scene,
-    at: Pair,
-    inside: Float[Array, "h w"],
-    picture: UInt8[Array, "S S 3"],
-) -> Float[Array, "h w 4"]:
-    """Returns the box of one frame: colours, 0 to 255 and premultiplied where the plate is transparent, and the matte.
+def box(scene: Scene, at: Pair, inside: Float[Array, "h w"], picture: UInt8[Array, "S S 3"]) -> UInt8[Array, "h w 4"]:
+    """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest.
 
     `picture` is the decoder's own frame, which paints the inside of the mouth.
     """
     across, down = scene.squared
     paint = jnp.einsum("hs,stc,wt->hwc", down, picture.astype(jnp.float32), across) * jnp.asarray(PAINT)
     made = composite(scene.layer, scene.plate, at, inside, jnp.clip(paint, 0, 255))
-    return made
-
-
-def to_bytes(scene: Scene, made: Float[Array, "h w 4"]) -> UInt8[Array, "h w 3"]:
-    """Returns the pixels of an opaque frame; those that the head cannot reach are the photograph's."""
-    colours = jnp.where(scene.reach[..., None] > 0, made[..., :3], scene.still)
-    return jnp.round(jnp.clip(colours, 0, 255)).astype(jnp.uint8)
+    opaque = jnp.where(scene.still[..., 3:] < 1, made[..., 3:], 1.0)
+    made = jnp.concatenate([made[..., :3], opaque], -1)
+    made = jnp.where(scene.reach[..., None] > 0, made, scene.still)
+    colours = made[..., :3] / jnp.maximum(made[..., 3:], 1 / 255)
+    return jnp.round(jnp.clip(jnp.concatenate([colours, 255 * made[..., 3:]], -1), 0, 255)).astype(jnp.uint8)
 
 
 def draw(
@@ -64,11 +57,11 @@ def draw(
     moved: Float[Array, "n 70 3"],
     pictures: UInt8[Array, "n S S 3"],
     blocks: dict[str, slice],
-) -> UInt8[Array, "n h w 3"]:
+) -> UInt8[Array, "n h w 4"]:
     """Draws n frames, one after the other."""
 
     def one(arrays: tuple[Array, Array, Array]) -> Array:
         code, points, picture = arrays
-        return to_bytes(scene, box(scene, *sampling(scene, source, code, points, blocks), picture))
+        return box(scene, *sampling(scene, source, code, points, blocks), picture)
 
     return jax.lax.map(one, (codes, moved, pictures))

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from demo_jax.factors import rotation_matrix
+from demo_jax.media.background import Background
 from demo_jax.pytrees import AnyArray, register
 from demo_jax.rendering import expression, surface
 from demo_jax.rendering.composite import enlarging
+from demo_jax.rendering.foreground import foreground
 from demo_jax.rendering.motion import COARSE, FLIP, Face, Grid
 from demo_jax.rendering.plate import fill_background
 
@@ -53,7 +55,7 @@ class Scene:
     face      geometry of the face
     layer     the person, premultiplied, 0 to 255, and the matte, 0 to 1
     plate     what is behind
-    still     the photograph
+    still     the frame at rest: premultiplied colours, and 1 or, where the plate is transparent, the matte
     reach     1 where frames may differ from it
     grid      its pixels in face units
     squared   matrices from the decoder's square to the pixels, across and down
@@ -64,7 +66,7 @@ class Scene:
     face: Face
     layer: Float[AnyArray, "h w 4"]
     plate: Float[AnyArray, "h w 3"]
-    still: Float[AnyArray, "h w 3"]
+    still: Float[AnyArray, "h w 4"]
     reach: Float[AnyArray, "h w"]
     grid: Grid
     squared: tuple[Float[AnyArray, "w S"], Float[AnyArray, "h S"]]
@@ -76,7 +78,7 @@ class Scene:
 class Photograph:
     """A portrait in its own coordinates.
 
-    image  uint8 [H, W, 3], or 4 with alpha where it is to be transparent: what frames are outside the box
+    image  uint8 [H, W, 3], or 4 with straight alpha where the background is transparent: a frame at rest
     top, left, height, width  of the box within it; the scene's is padded to multiples of ALIGNED
     scene  the arrays
     """
@@ -147,6 +149,7 @@ def make_photograph(
     unit: float,
     crop: Float[np.ndarray, "3 3"],
     square: int,
+    background: Background | None = None,
 ) -> Photograph:
     """Cuts a photograph into its layers.
 
@@ -158,16 +161,24 @@ def make_photograph(
       unit: face width, pixels.
       crop: image -> pixels of the decoder's square.
       square: side of that square, pixels.
+      background: another background.
     """
     height, width = image.shape[:2]
     left, right = (round(centre[0] + side * SIDES * unit) for side in (-1, 1))
     top, bottom = round(centre[1] - ABOVE * unit), round(centre[1] + BELOW * unit)
     top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
-    matte = person * _fade(person.shape, (top, left, bottom, right), FADE * unit)
-    behind = fill_background(image, _grown(person > PERSON, RIM * unit), unit)
-    matte, behind, still = (x[top:bottom, left:right] for x in (matte, behind, image.astype(np.float32)))
-    layer = still - (1 - matte[..., None]) * behind
-    layer = np.concatenate([layer, matte[..., None]], -1).astype(np.float32)
+    person = person.astype(np.float32)
+    rest, behind = _rest(image, person, unit, background)
+    fade = _fade(person.shape, (top, left, bottom, right), FADE * unit)
+    matte = person if rest.shape[2] == 4 else person * fade
+    inside = slice(top, bottom), slice(left, right)
+    if rest.shape[2] == 4:
+        whole, still = _straight(rest), rest[inside]
+    else:
+        whole = np.round(np.clip(rest, 0, 255)).astype(np.uint8)
+        still = np.concatenate([rest[inside], np.ones((bottom - top, right - left, 1), np.float32)], -1)
+    matte, behind = matte[inside], behind[inside]
+    layer = np.concatenate([still[..., :3] - (1 - matte[..., None]) * behind, matte[..., None]], -1)
     reach = _grown(matte > PERSON, TRAVEL * unit).astype(np.float32)
 
     rows, columns = (-(-n // ALIGNED) * ALIGNED for n in (bottom - top, right - left))
@@ -202,7 +213,29 @@ def make_photograph(
         centre=np.array([centre[0] - left - 0.5, centre[1] - top - 0.5], np.float32),
         unit=np.float32(unit),
     )
-    return Photograph(image=image, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+    return Photograph(image=whole, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+
+
+def _rest(
+    image: UInt8[np.ndarray, "H W 3"], person: Float[np.ndarray, "H W"], unit: float, background: Background | None
+) -> tuple[Float32[np.ndarray, "H W _"], Float32[np.ndarray, "H W 3"]]:
+    """Returns the frame at rest, with the matte and premultiplied where the background is transparent, and what is
+    behind the person."""
+    if background is None:
+        hidden = _grown(person > PERSON, RIM * unit)
+        return image.astype(np.float32), fill_background(image, hidden, unit)
+    share = person[..., None]
+    colours = share * foreground(image, person)
+    if (behind := background.image(*person.shape)) is None:
+        return np.concatenate([colours, share], -1), np.zeros_like(colours)
+    return colours + (1 - share) * behind, behind.astype(np.float32)
+
+
+def _straight(premultiplied: Float[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
+    """Bytes with straight alpha of premultiplied colours, 0 to 255, and a matte, 0 to 1."""
+    alpha = premultiplied[..., 3:]
+    colours = premultiplied[..., :3] / np.maximum(alpha, 1 / 255)
+    return np.round(np.clip(np.concatenate([colours, 255 * alpha], -1), 0, 255)).astype(np.uint8)
 
 
 def _grown(mask: Bool[np.ndarray, "H W"], distance: float) -> Bool[np.ndarray, "H W"]:

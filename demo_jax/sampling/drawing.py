@@ -1,0 +1,167 @@
+"""The programs that make frames of codes: the decoder's squares, and photographs in their own size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree, UInt8
+
+from demo_jax.checkpoint.load import LoadedModel
+from demo_jax.errors import InputError
+from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, POSE_NAMES
+from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
+from demo_jax.models.decoder import compose
+from demo_jax.rendering import frames, opencv
+from demo_jax.rendering.matte import find_mattes
+from demo_jax.rendering.photograph import Outlines, Photograph, make_face, make_photograph
+from demo_jax.sampling.portraits import Portrait, Source
+
+DECODE_BATCH = 10  # frames decoded at once
+
+
+class Drawer:
+    """An auto-encoder's compiled programs. They are compiled on first use and kept."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._params = model.autoencoder_params
+        self.layout = model.autoencoder.model.layout
+        self.size = model.autoencoder.model.size
+        net = AutoEncoder(model.autoencoder.model)
+
+        def encode(params: PyTree, image: UInt8[Array, "S S 3"]) -> tuple[PyTree, Float[Array, " K"]]:
+            pixels = to_float(image)[None]
+            variables = {"params": params}
+            pyramid = net.apply(variables, pixels, method=AutoEncoder.encode_source)
+            return pyramid, net.apply(variables, pixels, method=AutoEncoder.encode_motion)[0]
+
+        def rows(count: int, tree: PyTree) -> PyTree:
+            return jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape[1:])), tree)
+
+        def decode(
+            params: PyTree, pyramid: PyTree, source_code: Float[Array, " K"], codes: Float[Array, "n K"]
+        ) -> UInt8[Array, "n S S 3"]:
+            source = jnp.broadcast_to(source_code[None], codes.shape)
+            return to_uint8(
+                net.apply({"params": params}, rows(len(codes), pyramid), source, codes, method=AutoEncoder.decode)
+            )
+
+        def decode_face(
+            params: PyTree,
+            pyramid: PyTree,
+            source_code: Float[Array, " K"],
+            codes: Float[Array, "n K"],
+            points: Float[Array, "70 3"],
+        ) -> tuple[UInt8[Array, "n S S 3"], Float[Array, "n 70 3"]]:
+            source, pyramid = jnp.broadcast_to(source_code[None], codes.shape), rows(len(codes), pyramid)
+            face = jnp.broadcast_to(points[None], (len(codes), *points.shape))
+            layers = net.apply(
+                {"params": params}, pyramid, source, codes, face, method=AutoEncoder.decode_layers
+            )
+            return to_uint8(compose(pyramid["rgb"], layers)), layers.points[1]
+
+        def points(params: PyTree, pyramid: PyTree, code: Float[Array, " K"]) -> Float[Array, "70 3"]:
+            layers = net.apply({"params": params}, pyramid, code[None], code[None], method=AutoEncoder.decode_layers)
+            return layers.points[0][0]
+
+        blocks = self.layout.slices
+        self.decode, self.decode_face = decode, decode_face  # pure functions
+        self._encode, self._decode, self._decode_face = jax.jit(encode), jax.jit(decode), jax.jit(decode_face)
+        self._points = jax.jit(points)
+        self._sampling = jax.jit(
+            lambda scene, source, codes, moved: jax.lax.map(
+                lambda one: frames.sampling(scene, source, one[0], one[1], blocks), (codes, moved)
+            )
+        )
+        self._draw = jax.jit(
+            lambda scene, source, codes, moved, pictures: frames.draw(scene, source, codes, moved, pictures, blocks)
+        )
+        self._opencv = jax.default_backend() == "cpu" and opencv.available()
+
+    def encode(self, square: np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
+        """Returns the feature pyramid and the raw code of a square, uint8 [S, S, 3]. Raises InputError for another
+        shape or type."""
+        if square.shape != (self.size, self.size, 3) or square.dtype != np.uint8:
+            raise InputError(f"portrait is {square.dtype}{square.shape}, not uint8 [{self.size}, {self.size}, 3].")
+        return self._encode(self._params, square)
+
+    def source(self, portrait: Portrait | Source | np.ndarray) -> Source:
+        """Prepares a portrait for its frames: its code, and the layers of a photograph. A source stays as it is."""
+        if isinstance(portrait, Source):
+            return portrait
+        if not isinstance(portrait, Portrait):
+            portrait = Portrait(square=portrait)
+        pyramid, code = self.encode(portrait.square)
+        if portrait.image is None:
+            return Source(pyramid=pyramid, code=code, size=(self.size, self.size))
+        assert portrait.crop is not None
+        if portrait.face is None:
+            geometry, centre, unit, angles = self._read_face(pyramid, code, portrait.crop)
+        else:
+            face = portrait.face
+            code = code.at[self.layout.calibrated].set(face.code(portrait.crop, self.size))
+            outlines = Outlines(lips=face.lip_contours, lids=face.lid_contours)
+            geometry = make_face(face.points, face.angles, outlines, face.mesh)
+            centre, unit, angles = face.centre, face.width, face.angles
+        image = portrait.image
+        if image.shape[2] == 4:
+            person, image = image[..., 3].astype(np.float32) / 255, image[..., :3]
+        else:
+            person = find_mattes(image, (float(centre[0]), float(centre[1])), float(unit), float(angles[2])).person
+        photograph = make_photograph(
+            image, person, geometry, (float(centre[0]), float(centre[1])), float(unit), portrait.crop, self.size,
+            portrait.background,
+        )  # fmt: skip
+        alpha = photograph.image.shape[2] == 4
+        return Source(pyramid=pyramid, code=code, size=photograph.size, photograph=photograph, alpha=alpha)
+
+    def frames(self, source: Source, codes: Float[np.ndarray, "n K"]) -> Iterator[UInt8[np.ndarray, "H W _"]]:
+        """Yields a frame for each raw code. While frames are handed out, the next ones are computed."""
+        started: list[tuple[Any, int]] = []
+        for start in range(0, len(codes), DECODE_BATCH):
+            batch = codes[start : start + DECODE_BATCH]
+            padded = np.pad(batch, ((0, DECODE_BATCH - len(batch)), (0, 0)), mode="edge")
+            started.append((self._start(source, padded), len(batch)))
+            if len(started) > 1:
+                yield from self._finish(source, *started.pop(0))
+        for computed, count in started:
+            yield from self._finish(source, computed, count)
+
+    def _start(self, source: Source, codes: Float[np.ndarray, "n K"]) -> Any:
+        """Dispatches a batch; returns arrays that may still be computed."""
+        if source.photograph is None:
+            return self._decode(self._params, source.pyramid, source.code, codes)
+        scene = source.photograph.scene
+        pictures, moved = self._decode_face(
+            self._params, source.pyramid, source.code, codes, scene.face.points
+        )
+        if self._opencv:
+            return *self._sampling(scene, source.code, codes, moved), pictures
+        return self._draw(scene, source.code, codes, moved, pictures)
+
+    def _finish(self, source: Source, computed: Any, count: int) -> Iterator[UInt8[np.ndarray, "H W _"]]:
+        photograph = source.photograph
+        if photograph is None:
+            yield from np.asarray(computed)[:count]
+        elif self._opencv:
+            (x, y), inside, pictures = jax.tree.map(np.asarray, computed)
+            for i in range(count):
+                yield opencv.frame(photograph, (x[i], y[i]), inside[i], pictures[i])
+        else:
+            for made in np.asarray(computed)[:count]:
+                yield photograph.paste(made[..., : photograph.image.shape[2]])
+
+    def _read_face(
+        self, pyramid: PyTree, code: Float[Array, " K"], crop: Float[np.ndarray, "3 3"]
+    ) -> tuple[Any, np.ndarray, float, np.ndarray]:
+        """The face as the networks read it: its geometry, its centre and width in the image, and its angles."""
+        points = np.asarray(self._points(self._params, pyramid, code))
+        known = dict(zip(CALIBRATED_NAMES, np.asarray(code)[self.layout.calibrated] * CALIBRATED_SCALE, strict=True))
+        angles = np.array([known[name] for name in POSE_NAMES[:3]])
+        side = self.size / crop[0, 0]
+        centre = (np.array([known["x"], -known["y"]]) + 0.5) * side - crop[:2, 2] / crop[0, 0]
+        unit = side * float(np.exp(-known["z"]))
+        return make_face(points, angles, Outlines.of_landmarks(points)), centre, unit, angles
