@@ -1,4 +1,4 @@
-"""Portraits and driving videos: cropped around the face that is found, or as a sidecar file says."""
+"""Driving videos, cropped around the face, and what lies beside an image: the sidecar file that says how it is cropped."""
 
 from __future__ import annotations
 
@@ -16,52 +16,6 @@ from demo_jax.media import images, video
 from demo_jax.media.text_files import check_flag, parse_json, read_text
 
 SMALLEST_CROP = 16  # pixels
-
-
-def read_portrait(
-    path: str | os.PathLike,
-    size: int,
-    corpus: str = "",
-    *,
-    cropped: bool = False,
-    face_model: str | os.PathLike | None = None,
-    warn: Callable[[str], None] = warnings.warn,
-) -> UInt8[np.ndarray, "S S 3"]:
-    """Reads an image file as the square RGB crop around the face.
-
-    A sidecar file beside the image may give the crop (read_sidecar). Otherwise the face is detected, which needs the
-    `prepare` extra.
-
-    Args:
-      path: the image.
-      size: S.
-      corpus: the model's training corpus; a model of "puppet" warns about photographs.
-      cropped: the image is such a square already.
-      face_model: a face_landmarker.task other than the installed one.
-      warn: called with each warning, such as several faces.
-
-    Raises:
-      InputError: the image or its sidecar cannot be used, or it shows no face.
-    """
-    image, sidecar = images.read_image(path), read_sidecar(path)
-    if corpus == "puppet" and sidecar.get("corpus") != "puppet":
-        warn(
-            f"{path} is not a puppet, and this model was trained on puppets only: expect a poor likeness. For "
-            "photographs, train on real video (docs/tutorials/train-on-your-video.md)."
-        )
-    if "crop" in sidecar:
-        return resize(cut_square(path, image, sidecar["crop"]), size)
-    if cropped or sidecar.get("cropped"):
-        height, width = image.shape[:2]
-        if height != width:
-            raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
-        return resize(image, size)
-    from demo_jax.faces.portrait import find_portrait  # the prepare extra
-
-    found = find_portrait(image, size, face_model)
-    for text in found.warnings:
-        warn(text)
-    return found.image
 
 
 def driving_frames(

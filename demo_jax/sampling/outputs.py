@@ -11,10 +11,10 @@ from demo_jax.media.files import check_output
 from demo_jax.media.video_writer import check_video_output
 
 
-def output_paths(out: str | os.PathLike) -> tuple[Path, Path, Path]:
+def output_paths(out: str | os.PathLike, transparent: bool = False) -> tuple[Path, Path, Path]:
     """The files that `generate` writes for the video `out`: video, track npz, track csv. Raises InputError if one of
     them cannot be written."""
-    video, npz, csv = output_names(check_video_output(out))
+    video, npz, csv = output_names(check_video_output(out, transparent))
     return video, check_output(npz, (".npz",)), check_output(csv, (".csv",))
 
 

@@ -6,7 +6,7 @@
     demo.generate("portrait.png", "speech.wav", "out.mp4", controls=Controls.parse(hold="pose", set="gaze_yaw=+10"))
 
     portrait, speech = demo.read_portrait("portrait.png"), demo.read_speech("speech.wav")
-    for image, code in demo.frames(portrait, speech):        # as they are generated
+    for image, code in demo.frames(portrait, speech):        # as they are generated, uint8 [H, W, 3]
         ...
     for image, code in demo.stream(portrait, microphone):    # chunks of int16 audio as they arrive
         ...
@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int16, PyTree, UInt8
 
@@ -40,16 +39,22 @@ from demo_jax.errors import InputError
 from demo_jax.faces.driving import fill_gaps
 from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.media import audio as audio_files
+from demo_jax.media.frame_folder import FrameFolder, check_frame_folder
+from demo_jax.media.frame_rates import check_frame_rate, frame_count
 from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
-from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
-from demo_jax.sampling import inputs
+from demo_jax.models.autoencoder import AutoEncoder, to_float
+from demo_jax.sampling import inputs, portraits
 from demo_jax.sampling.controls import FREE, Controls, Drive
+from demo_jax.sampling.drawing import DECODE_BATCH, Drawer
+from demo_jax.sampling.interpolation import at_rate
+from demo_jax.sampling.manner import PHOTOGRAPH, SQUARE
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.outputs import output_paths, refuse_overwriting
+from demo_jax.sampling.portraits import WHOLE, Portrait, Source, View
 from demo_jax.sampling.session import MotionGenerator, SamplingSession
 from demo_jax.sampling.tracks import MotionTrack, read_codes, write_track
+from demo_jax.sampling.windows import Sizes
 
-DECODE_BATCH = 10  # frames decoded at once
 MAX_SILENCE = 24 * 3600  # seconds
 READOUT_MIN_R2 = 0.5  # blendshapes with a lower R2 of the readout are left free in the track
 
@@ -94,25 +99,7 @@ class Pipeline:
         self._features_version = features.version
         self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
         autoencoder = AutoEncoder(model.autoencoder.model)
-
-        def encode(params: PyTree, image: UInt8[Array, "S S 3"]) -> tuple[PyTree, Float[Array, " K"]]:
-            pixels = to_float(image)[None]
-            variables = {"params": params}
-            pyramid = autoencoder.apply(variables, pixels, method=AutoEncoder.encode_source)
-            return pyramid, autoencoder.apply(variables, pixels, method=AutoEncoder.encode_motion)[0]
-
-        def decode(
-            params: PyTree, pyramid: PyTree, source_code: Float[Array, " K"], codes: Float[Array, "n K"]
-        ) -> UInt8[Array, "n S S 3"]:
-            rows = len(codes)
-            pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (rows, *a.shape[1:])), pyramid)
-            source = jnp.broadcast_to(source_code[None], codes.shape)
-            images = autoencoder.apply({"params": params}, pyramid, source, codes, method=AutoEncoder.decode)
-            return to_uint8(images)
-
-        self._encode = jax.jit(encode)
-        self.decode = decode  # a pure function
-        self._decode = jax.jit(decode)
+        self.drawer = Drawer(model)
         self._read_motion = jax.jit(
             lambda params, images: autoencoder.apply(
                 {"params": params}, to_float(images), method=AutoEncoder.encode_motion
@@ -124,12 +111,12 @@ class Pipeline:
         path: str | os.PathLike,
         *,
         cropped: bool = False,
+        view: View = WHOLE,
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
-    ) -> UInt8[np.ndarray, "S S 3"]:
-        """inputs.read_portrait for this model."""
-        corpus = str(self.model.meta.get("corpus", ""))
-        return inputs.read_portrait(path, self.size, corpus, cropped=cropped, face_model=face_model, warn=warn)
+    ) -> Portrait:
+        """portraits.read_portrait for this model."""
+        return portraits.read_portrait(path, self.size, cropped=cropped, view=view, face_model=face_model, warn=warn)
 
     def read_speech(
         self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn
@@ -191,76 +178,101 @@ class Pipeline:
 
     def frames(
         self,
-        portrait: np.ndarray,
+        portrait: Portrait | Source | np.ndarray,
         speech: np.ndarray,
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
-        """Yields the frames of the video in order: RGB image and raw motion code.
+        fps: int = FPS,
+    ) -> Iterator[tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, " K"]]]:
+        """Yields the frames of the video in order: image, RGB or with a transparent background RGBA, and raw motion code.
 
         Args:
-          portrait: uint8 [S, S, 3], from read_portrait.
+          portrait: from read_portrait; or the square of one, uint8 [S, S, 3].
           speech: int16 [T * 640], from read_speech or silence.
           controls: of the motion.
           options: of the sampler.
+          fps: frames a second, one of frame_rates.FRAME_RATES; motion is generated at 25 and interpolated.
 
         Raises:
           InputError: an array of another shape or type, or a control that begins after the end.
         """
-        pyramid, code = self.encode_source(portrait)
-        return self._decode_motion(pyramid, code, self.motion(np.asarray(code), speech, controls, options))
+        source = self.source(portrait)
+        return self._drawn(source, at_rate(self.motion(source, speech, controls, options), fps, self.layout))
 
     def stream(
         self,
-        portrait: np.ndarray,
+        portrait: Portrait | Source | np.ndarray,
         chunks: Iterable[np.ndarray],
         controls: Controls = FREE,
         options: Options = DEFAULTS,
-    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
+        fps: int = FPS,
+    ) -> Iterator[tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, " K"]]]:
         """Like `frames`, from audio that is still arriving: `chunks` are int16 [n] of any length, pulled one by one.
         STREAM_HOP frames come at a time, as soon as their audio and that of the lookahead has arrived."""
-        pyramid, code = self.encode_source(portrait)
-        return self._decode_motion(pyramid, code, self.motion_stream(np.asarray(code), chunks, controls, options))
+        source = self.source(portrait)
+        return self._drawn(source, at_rate(self.motion_stream(source, chunks, controls, options), fps, self.layout))
 
-    def encode_source(self, portrait: np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
-        """Returns the feature pyramid and the raw code of a portrait, uint8 [S, S, 3]. Raises InputError for another
-        shape or type."""
-        if portrait.shape != (self.size, self.size, 3) or portrait.dtype != np.uint8:
-            raise InputError(f"portrait is {portrait.dtype}{portrait.shape}, not uint8 [{self.size}, {self.size}, 3].")
-        return self._encode(self.model.autoencoder_params, portrait)
+    def source(self, portrait: Portrait | Source | np.ndarray) -> Source:
+        """Prepares a portrait once for any number of videos: `frames` and `stream` take the result too. Raises
+        InputError for an array of another shape or type."""
+        return self.drawer.source(portrait)
 
-    def _decode_motion(
-        self, pyramid: PyTree, source_code: Float[Array, " K"], motion: Iterator[Float32[np.ndarray, "_ K"]]
-    ) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], Float32[np.ndarray, " K"]]]:
+    def encode_source(self, portrait: Portrait | np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
+        """Returns the feature pyramid and the raw code, as the networks read it, of a portrait's square. Raises
+        InputError for an array of another shape or type than uint8 [S, S, 3]."""
+        return self.drawer.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
+
+    def _drawn(
+        self, source: Source, motion: Iterator[Float32[np.ndarray, "_ K"]]
+    ) -> Iterator[tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, " K"]]]:
         for codes in motion:
-            for start in range(0, len(codes), DECODE_BATCH):
-                batch = codes[start : start + DECODE_BATCH]
-                padded = np.pad(batch, ((0, DECODE_BATCH - len(batch)), (0, 0)), mode="edge")
-                images = self._decode(self.model.autoencoder_params, pyramid, source_code, padded)
-                yield from zip(np.asarray(images)[: len(batch)], batch, strict=True)
+            yield from zip(self.drawer.frames(source, codes), codes, strict=True)
 
     def motion(
         self,
-        portrait_code: Float[np.ndarray, " K"],
+        portrait: Source | Float[np.ndarray, " K"],
         speech: np.ndarray,
         controls: Controls = FREE,
         options: Options = DEFAULTS,
     ) -> Iterator[Float32[np.ndarray, "n K"]]:
-        """Yields the raw motion codes to decode, window by window, for a portrait with this raw code."""
+        """Yields the raw motion codes to decode, window by window, 25 a second, for a source or a raw code."""
         if not len(speech):
             raise InputError("the audio is empty (0 samples); silence(seconds) makes audio without speech.")
         controls.check_length(len(speech) // SAMPLES_PER_FRAME)
-        return self._motion(self.model.flow_params, portrait_code, [speech], controls, options, self._motion.whole)
+        return self._codes(portrait, [speech], controls, options, self._motion.whole)
 
     def motion_stream(
         self,
-        portrait_code: Float[np.ndarray, " K"],
+        portrait: Source | Float[np.ndarray, " K"],
         chunks: Iterable[np.ndarray],
         controls: Controls = FREE,
         options: Options = DEFAULTS,
     ) -> Iterator[Float32[np.ndarray, "n K"]]:
         """Like `motion`, from chunks of audio as they arrive, STREAM_HOP frames at a time."""
-        return self._motion(self.model.flow_params, portrait_code, chunks, controls, options, self._motion.streamed)
+        return self._codes(portrait, chunks, controls, options, self._motion.streamed)
+
+    def _codes(
+        self,
+        portrait: Source | Float[np.ndarray, " K"],
+        chunks: Iterable[np.ndarray],
+        controls: Controls,
+        options: Options,
+        sizes: Sizes,
+    ) -> Iterator[Float32[np.ndarray, "n K"]]:
+        session = self._session(portrait, chunks, controls, options, sizes)
+        return self._motion.sampled(self.model.flow_params, session, options)
+
+    def _session(
+        self,
+        portrait: Source | Float[np.ndarray, " K"],
+        chunks: Iterable[np.ndarray],
+        controls: Controls,
+        options: Options,
+        sizes: Sizes,
+    ) -> SamplingSession:
+        photograph = isinstance(portrait, Source) and portrait.photograph is not None
+        code = np.asarray(portrait.code if isinstance(portrait, Source) else portrait)
+        return self._motion.start(code, chunks, controls, options, sizes, manner=PHOTOGRAPH if photograph else SQUARE)
 
     def generate(
         self,
@@ -271,11 +283,15 @@ class Pipeline:
         controls: Controls = FREE,
         options: Options = DEFAULTS,
         cropped: bool = False,
+        view: View = WHOLE,
+        fps: int = FPS,
+        frame_folder: str | os.PathLike | None = None,
         face_model: str | os.PathLike | None = None,
         progress: bool = False,
         warn: Callable[[str], None] = warnings.warn,
     ) -> Result:
-        """Writes the video `out` (.mp4), and beside it <name>_track.npz and .csv. A failure leaves nothing behind.
+        """Writes the video `out` (.mp4; .webm where it is transparent), and beside it <name>_track.npz and .csv. A
+        failure leaves nothing behind.
 
         Args:
           portrait: an image file.
@@ -285,6 +301,9 @@ class Pipeline:
           controls: of the motion.
           options: of the sampler.
           cropped: the portrait is a square around the face already.
+          view: what of the photograph is shown.
+          fps: frames a second: 25, 30, 50 or 60. Tracks always have 25.
+          frame_folder: a new or empty folder for the frames as PNG files, made before they are encoded.
           face_model: a face_landmarker.task other than the installed one.
           progress: show a progress bar.
           warn: called with each warning.
@@ -292,35 +311,56 @@ class Pipeline:
         Raises:
           InputError: the portrait, the audio, the output folder or a control cannot be used.
         """
-        video, *tracks = output_paths(out)
+        transparent = view.background is not None and view.background.transparent
+        video, *tracks = output_paths(out, transparent)
         refuse_overwriting((video, *tracks), [p for p in (portrait, audio) if not isinstance(p, np.ndarray)])
+        fps = check_frame_rate(fps)
+        if frame_folder is not None:
+            check_frame_folder(frame_folder)
         recording = audio if isinstance(audio, np.ndarray) else audio_files.read_recording(audio, warn)
         speech = recording if isinstance(recording, np.ndarray) else recording.speech
-        image = self.read_portrait(portrait, cropped=cropped, face_model=face_model, warn=warn)
-        count = len(speech) // SAMPLES_PER_FRAME
+        source = self.source(
+            self.read_portrait(portrait, cropped=cropped, view=view, face_model=face_model, warn=warn)
+        )
+        count = frame_count(len(speech), fps)
         begin, codes = time.monotonic(), []
-        frames = self.frames(image, speech, controls, options)
+
+        def kept() -> Iterator[Float32[np.ndarray, "n K"]]:
+            for part in self.motion(source, speech, controls, options):
+                codes.append(part)
+                yield part
+
+        frames = self._drawn(source, at_rate(kept(), fps, self.layout))
         first = next(frames)  # an impossible control is refused before a file is opened
         written: list[Path] = []
+        metadata = self.metadata(options)
         try:
-            with (
-                VideoWriter(
-                    video, (self.size, self.size), waveform=recording, metadata=self.metadata(options)
-                ) as writer,
-                _progress_bar(count, progress) as bar,
-            ):
-                for frame, code in itertools.chain([first], frames):
-                    writer.write(frame)
-                    codes.append(code)
+            with contextlib.ExitStack() as stack:
+                writers: list[VideoWriter | FrameFolder] = []
+                if frame_folder is not None:
+                    writers.append(
+                        stack.enter_context(FrameFolder(frame_folder, source.size, metadata, alpha=source.alpha))
+                    )
+                writers.append(
+                    stack.enter_context(
+                        VideoWriter(
+                            video, source.size, fps=fps, waveform=recording, metadata=metadata, alpha=source.alpha
+                        )
+                    )
+                )
+                bar = stack.enter_context(_progress_bar(count, progress))
+                for frame, _ in itertools.islice(itertools.chain([first], frames), count):
+                    for writer in writers:
+                        writer.write(frame)
                     bar.update()
-                track = self.track(np.stack(codes))
+                track = self.track(np.concatenate(codes))
                 for path in tracks:
                     written.append(write_track(path, track))
         except BaseException:
             for path in written:
                 path.unlink(missing_ok=True)
             raise
-        window_count = math.ceil(count / self._flow.window)
+        window_count = math.ceil(len(speech) / SAMPLES_PER_FRAME / self._flow.window)
         return Result(
             video=video,
             tracks=(tracks[0], tracks[1]),
@@ -342,10 +382,14 @@ class Pipeline:
         return MotionTrack(columns=columns, codes=codes, fingerprint=self.fingerprint)
 
     def start(
-        self, portrait_code: Float[np.ndarray, " K"], speech: np.ndarray, controls: Controls, options: Options
+        self,
+        portrait: Source | Float[np.ndarray, " K"],
+        speech: np.ndarray,
+        controls: Controls,
+        options: Options,
     ) -> SamplingSession:
         """Starts a session whose windows the caller samples with `sample`, so many sessions can share a batch."""
-        return self._motion.start(portrait_code, [speech], controls, options, self._motion.whole)
+        return self._session(portrait, [speech], controls, options, self._motion.whole)
 
     @property
     def sample(self) -> Callable[..., jax.Array]:

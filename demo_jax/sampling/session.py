@@ -21,6 +21,7 @@ from demo_jax.flow.condition import Condition
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
 from demo_jax.sampling.controls import Controls, gaze_at_camera, resolve
+from demo_jax.sampling.manner import SQUARE, AppliedManner, Manner
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.sampler import sample_window
 
@@ -65,17 +66,8 @@ class MotionGenerator:
 
         self.sample = jax.jit(sample, static_argnames=("steps", "solver"))
 
-    def __call__(
-        self,
-        params: PyTree,
-        portrait_code: Float[np.ndarray, " K"],
-        chunks: Iterable[np.ndarray],
-        controls: Controls,
-        options: Options,
-        sizes: windows.Sizes,
-    ) -> Iterator[Float32[np.ndarray, "n K"]]:
-        """Samples one `SamplingSession`: yields the raw codes to decode, n = sizes.hop except for the last window."""
-        session = self.start(portrait_code, chunks, controls, options, sizes)
+    def sampled(self, params: PyTree, session: SamplingSession, options: Options) -> Iterator[Float32[np.ndarray, "n K"]]:
+        """Samples a session alone: yields the raw codes to decode, n = sizes.hop except for the last window."""
         scales = {name: np.float32(scale) for name, scale in options.scales.items()}
         while (window := session.window()) is not None:
             key, condition = window
@@ -92,6 +84,7 @@ class MotionGenerator:
         controls: Controls,
         options: Options,
         sizes: windows.Sizes,
+        manner: Manner = SQUARE,
     ) -> SamplingSession:
         """Starts a session.
 
@@ -101,8 +94,10 @@ class MotionGenerator:
           controls: of the motion.
           options: of the sampler.
           sizes: of the windows, `whole` or `streamed`.
+          manner: what is changed of generated motion.
         """
-        return SamplingSession(self, portrait_code, AudioFeatureStream(chunks, self.features), controls, options, sizes)
+        audio = AudioFeatureStream(chunks, self.features)
+        return SamplingSession(self, portrait_code, audio, controls, options, sizes, manner)
 
 
 class SamplingSession:
@@ -121,6 +116,7 @@ class SamplingSession:
         controls: Controls,
         options: Options,
         sizes: windows.Sizes,
+        manner: Manner,
     ) -> None:
         self._space, self._layout = generator.space, generator.layout
         self._gaze = self._layout.calibrated[[CALIBRATED_NAMES.index(name) for name in GAZE_NAMES[:2]]]
@@ -129,6 +125,7 @@ class SamplingSession:
         self._spans, self._emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
         self._windows = windows.WindowIterator(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
         self.passes = 2 if controls.camera else 1
+        self._manner = AppliedManner(manner, portrait_code, self._layout)
 
     def window(self) -> tuple[Key[Array, ""], Condition] | None:
         """Returns a key and the condition of the next window, a batch of one; None at the end. Waits for the audio."""
@@ -139,7 +136,8 @@ class SamplingSession:
         start, kept = self._windows.push(codes)
         # The context of the next window is the generated motion, before gains.
         given = resolve(self._controls, self._portrait_code, len(kept), self._layout, start)
-        raw = given.finish(self._space.from_whitened(kept), self._portrait_code)
+        generated = self._manner(self._space.from_whitened(kept), start, given.mask[: len(kept)])
+        raw = given.finish(generated, self._portrait_code)
         return self._look_at_camera(raw, given.mask) if self._controls.camera else raw
 
     def _timeline_at(self, start: int) -> windows.Timeline | None:
