@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo_jax.cli import cli_main
-from demo_jax.constants import FPS
 from demo_jax.errors import InputError
 from demo_jax.sampling.flags import parser
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
     from demo_jax.sampling.pipeline import Pipeline
+    from demo_jax.sampling.portraits import View
 
 
 @cli_main
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
 
+    view = _view(args)
     options = Options(
         seed=args.seed,
         steps=args.steps,
@@ -49,10 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if value == "-":
                 raise InputError(f"{flag} -: only with --stream.")
     if args.out != "-":
-        named = (args.portrait, args.audio, args.track, args.keyframes, args.face_model, args.checkpoint)
+        named = (
+            args.portrait, args.audio, args.track, args.keyframes, args.face_model, args.checkpoint, args.background
+        )  # fmt: skip
         driving = [drive.partition("=")[2] for drive in args.drive]
         files = [path for path in (*named, *driving) if path not in (None, "", "-")]
-        outputs.refuse_overwriting(outputs.output_paths(args.out), files)
+        transparent = view.background is not None and view.background.transparent
+        outputs.refuse_overwriting(outputs.output_paths(args.out, transparent and not args.stream), files)
     start_jax()
     demo = pipeline.load(args.checkpoint)
     controls = Controls.parse(
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     speech = args.audio if args.silence is None else pipeline.silence(args.silence)
     try:
         if args.stream:
-            return _stream(args, demo, speech, controls, options)
+            return _stream(args, demo, speech, controls, options, view)
         result = demo.generate(
             args.portrait,
             speech,
@@ -76,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             controls=controls,
             options=options,
             cropped=args.cropped,
+            view=view,
+            fps=args.fps,
+            frame_folder=args.frames,
             face_model=args.face_model,
             progress=True,
             warn=_warn,
@@ -84,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; nothing was written.", file=sys.stderr)
         return 130
     print(
-        f"{result.video}: {result.frames} frames ({result.frames / FPS:.1f} s) in {result.seconds:.1f} s, "
+        f"{result.video}: {result.frames} frames ({result.frames / args.fps:.1f} s) in {result.seconds:.1f} s, "
         f"{result.evaluations} network evaluations in {result.windows} windows; motion in {result.tracks[0].name}, "
         f"{result.tracks[1].name}."
     )
@@ -123,18 +130,37 @@ def _manifest(args: argparse.Namespace) -> int:
     return 1 if counts["failed"] else 0
 
 
+def _view(args: argparse.Namespace) -> View:
+    from demo_jax.media.background import parse_background
+    from demo_jax.media.frame_rates import check_frame_rate
+    from demo_jax.sampling.portraits import View
+
+    check_frame_rate(args.fps)
+    background = None if args.background is None else parse_background(args.background)
+    return View(size=args.size, square=args.square, background=background, face=args.face)
+
+
 def _stream(
-    args: argparse.Namespace, demo: Pipeline, speech: str | np.ndarray, controls: Controls, options: Options
+    args: argparse.Namespace,
+    demo: Pipeline,
+    speech: str | np.ndarray,
+    controls: Controls,
+    options: Options,
+    view: View,
 ) -> int:
     from demo_jax.sampling import streaming
 
-    portrait = demo.read_portrait(args.portrait, cropped=args.cropped, face_model=args.face_model, warn=_warn)
+    if args.frames is not None:
+        raise InputError("frames: not with --stream, whose frames leave as they are made.")
+    portrait = demo.read_portrait(
+        args.portrait, cropped=args.cropped, view=view, face_model=args.face_model, warn=_warn
+    )
     if speech == "-":
         chunks = streaming.raw_chunks(sys.stdin.buffer)
     else:
         chunks = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
     out = None if args.out == "-" else args.out
-    result = streaming.stream_video(demo, portrait, chunks, out, controls, options)
+    result = streaming.stream_video(demo, portrait, chunks, out, controls, options, args.fps)
     print(
         f"{args.out}: {result.frames} frames; the first came {result.first_frame:.2f} s after the audio it needs, "
         f"the latest {result.latest:.2f} s after; {result.frames_a_second:.0f} frames a second could be sustained "

@@ -81,9 +81,7 @@ def find_portrait(
     still = measure_still(face, canonical)
     warnings += doubts(still)
     crop = square_crop(face.centre[None] * (1, -1), np.array([face.width]), size)
-    return Portrait(
-        image=cut(image, crop, size), crop=crop, face=still, quarters=quarters, warnings=tuple(warnings)
-    )
+    return Portrait(image=cut(image, crop, size), crop=crop, face=still, quarters=quarters, warnings=tuple(warnings))
 
 
 def measure_in_square(
@@ -113,9 +111,13 @@ def doubts(face: StillFace) -> list[str]:
     """Warnings of what will go wrong with a portrait, one for each thing."""
     found = []
     if (yaw := abs(float(face.angles[0]))) > MOST_YAW:
-        found.append(f"the face is turned by {yaw:.0f} degrees; the far side will be smeared. Give a more frontal image.")
+        found.append(
+            f"the face is turned by {yaw:.0f} degrees; the far side will be smeared. Give a more frontal image."
+        )
     if face.lips[0] > OPEN_MOUTH:
-        found.append("the mouth is open; it will close, but the lips will look stretched. Give an image with closed lips.")
+        found.append(
+            "the mouth is open; it will close, but the lips will look stretched. Give an image with closed lips."
+        )
     if min(face.gaps) < CLOSED_EYES:
         found.append("an eye is closed or hidden; it cannot be opened. Give an image with both eyes open.")
     if face.width < SMALL_FACE:

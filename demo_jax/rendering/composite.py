@@ -1,7 +1,7 @@
 """One frame from a photograph's layers: the person, warped once with cubic interpolation, over the plate behind.
 
-The person's layer is premultiplied and holds what the plate lacks: layer + (1 - matte) plate is the photograph, whatever
-the matte is worth. So where nothing moves, a frame is the photograph to the byte.
+The person's layer is premultiplied and holds what the plate lacks: layer + (1 - matte) plate is the photograph,
+whatever the matte is worth. So where nothing moves, a frame is the photograph to the byte.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _weights(t: Float[Array, "h w"]) -> tuple[Float[Array, "h w"], ...]:
 
 
 def enlarging(nodes: Float[np.ndarray, " n"], count: int) -> Float32[np.ndarray, "n {count}"]:
-    """The matrix that interpolates `count` evenly spaced values at fractional indices `nodes` (Catmull and Rom, 1974)."""
+    """The matrix that interpolates `count` evenly spaced values at fractional indices (Catmull and Rom, 1974)."""
     base = np.clip(np.floor(nodes).astype(int), 0, count - 2)
     t = np.clip(nodes, 0, count - 1) - base
     weights = (

@@ -1,10 +1,10 @@
 """How lips, jaw and brows move over a face at rest: smooth displacement above and below the mouth, and its inside.
 
-All positions are in face units: face widths from the centre of the face in the photograph, x right, y down. Displacement
-interpolates the points' exactly (multiquadrics; Hardy, J. Geophysical Research 76, 1971), once for what moves with the
-upper lip and once for what moves with the lower, because at the lips motion is not smooth: they part. What lies between
-the two lips' lines after both were moved is the inside of the mouth. So a mouth opens exactly as far as its points do,
-and closes without a gap.
+All positions are in face units: face widths from the centre of the face in the photograph, x right, y down. The points'
+displacements are interpolated exactly (multiquadrics; Hardy, J. Geophysical Research 76, 1971), once for what moves
+with the upper lip and once for what moves with the lower, because at the lips motion is not smooth: they part. What
+lies between the two lips' lines after both were moved is the inside of the mouth. So a mouth opens exactly as far as
+its points do, and closes without a gap.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def displacements(at: Pair, source: Float[Array, "68 2"], driving: Float[Array, 
         matrix = between * used[:, None] * used[None] + jnp.diag(1 - used)
         coefficients.append(jnp.linalg.solve(matrix, away * used[:, None]))
 
-
     def add(sums: tuple[Array, ...], node: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
         centre, weights = node
         distance = _kernel(at, centre)
@@ -83,7 +82,7 @@ def _kernel(a: tuple[Any, Any], b: tuple[Any, Any] | Float[Array, 2]) -> Float[A
 
 
 def frame_of(first: Float[AnyArray, 2], last: Float[AnyArray, 2]) -> Float[AnyArray, "3 2"]:
-    """The axes of a mouth or an eye between two corners: its middle, and half of the way between them, along and down."""
+    """The axes of a mouth or an eye: the middle of its corners, and half of the way between them, along and down."""
     xp = jnp if isinstance(first, jax.Array) else np
     along = (last - first) / 2
     return xp.stack([(first + last) / 2, along, xp.stack([-along[1], along[0]])])

@@ -1,7 +1,7 @@
 """How lids and irises move: lids slide over an eyeball that stays, and the eyeball turns under them.
 
-Positions are in face units, as in `expression`. A lid is the skin between the brow and its line of lashes: it stretches.
-The eyeball does not: where the lids close over it, it is covered.
+Positions are in face units, as in `expression`. A lid is the skin between the brow and its line of lashes: it
+stretches. The eyeball does not: where the lids close over it, it is covered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where each pixel of a frame lies in the photograph: the head's turn, then the face's expression, then the eyes.
 
-Everything is in face units: face widths from the centre of the face in the photograph, x right, y down. Smooth parts are
-computed on a coarse grid over the box that the head can reach and enlarged; the lines of lips and lids are exact at the
-photograph's own scale.
+Everything is in face units: face widths from the centre of the face in the photograph, x right, y down. Smooth parts
+are computed on a coarse grid over the box that the head can reach and enlarged; the lines of lips and lids are exact at
+the photograph's own scale.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def find(
     pixel: Float[Array, ""],
     blocks: dict[str, slice],
 ) -> tuple[Pair, Float[Array, "h w"]]:
-    """Returns where the pixels of a frame lie in the photograph, face units, and the share of each that is the inside of
-    the mouth and not in the photograph.
+    """Returns where the pixels of a frame lie in the photograph, face units, and the share of each that is the inside
+    of the mouth and not in the photograph.
 
     Args:
       face: of the photograph.

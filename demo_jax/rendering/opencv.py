@@ -43,7 +43,9 @@ def frame(
         colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * np.clip(paint, 0, 255)
     colours += (1 - matte)[..., None] * scene.plate[rows, columns]
     result = photograph.image.copy()
-    box = result[photograph.top : photograph.top + photograph.height, photograph.left : photograph.left + photograph.width]
+    box = result[
+        photograph.top : photograph.top + photograph.height, photograph.left : photograph.left + photograph.width
+    ]
     reach = scene.reach[rows, columns] > 0
     if photograph.image.shape[2] == 4:
         opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)

@@ -188,6 +188,7 @@ def make_photograph(
         return np.pad(x, more, mode="edge").astype(np.float32)
 
     x, y = np.arange(columns) + 0.5, np.arange(rows) + 0.5
+
     def units(along_x: np.ndarray, along_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return (
             ((along_x + left - centre[0]) / unit).astype(np.float32),
@@ -244,9 +245,7 @@ def _grown(mask: Bool[np.ndarray, "H W"], distance: float) -> Bool[np.ndarray, "
     return distance_transform_edt(~mask) <= distance if mask.any() else mask
 
 
-def _fade(
-    shape: tuple[int, int], box: tuple[int, int, int, int], length: float
-) -> Float32[np.ndarray, "H W"]:
+def _fade(shape: tuple[int, int], box: tuple[int, int, int, int], length: float) -> Float32[np.ndarray, "H W"]:
     """1 within the box, falling to 0 at those of its borders that are not the image's, and 0 outside it."""
     lines = []
     for count, low, high in ((shape[0], box[0], box[2]), (shape[1], box[1], box[3])):

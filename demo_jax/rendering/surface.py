@@ -49,7 +49,9 @@ def mesh_heights(mesh: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "129 129
     return gaussian_filter(around + share * difference, SMOOTH).astype(np.float32)
 
 
-def height(heights: Float[Array, "129 129"], x: Float[Array, "*axes"], y: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+def height(
+    heights: Float[Array, "129 129"], x: Float[Array, "*axes"], y: Float[Array, "*axes"]
+) -> Float[Array, "*axes"]:
     """Bilinear heights at positions in the head's plane; beyond the grid those of its border."""
     scale = (RESOLUTION - 1) / (2 * EXTENT)
     column = jnp.clip((x + EXTENT) * scale, 0, RESOLUTION - 1.001)

@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,17 @@ from demo_jax.constants import SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.flow.condition import Condition
 from demo_jax.media.audio import Recording, read_recording
+from demo_jax.media.background import parse_background
 from demo_jax.media.files import remove_unfinished
+from demo_jax.media.frame_folder import FrameFolder
 from demo_jax.media.video_writer import VideoWriter
 from demo_jax.sampling.controls import Controls
+from demo_jax.sampling.drawing import DECODE_BATCH
+from demo_jax.sampling.interpolation import RateConverter
 from demo_jax.sampling.manifest import RESULTS, InvalidJob, ManifestJob, finished
 from demo_jax.sampling.outputs import output_paths
-from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, silence
+from demo_jax.sampling.pipeline import Pipeline, silence
+from demo_jax.sampling.portraits import Source
 from demo_jax.sampling.session import SamplingSession
 from demo_jax.sampling.tracks import write_track
 from demo_jax.sharding import batch_sharding, make_mesh
@@ -52,24 +57,38 @@ Report = Callable[[dict[str, Any]], None]  # takes a row of results.jsonl
 class AsyncVideoWriter:
     """Writes a job's video and tracks in a thread of its own while the next frames are generated."""
 
-    def __init__(self, job: ManifestJob, demo: Pipeline, audio: Int16[np.ndarray, " samples"] | Recording) -> None:
-        self._video, *self._tracks = output_paths(job.out)
+    def __init__(
+        self, job: ManifestJob, demo: Pipeline, source: Source, audio: Int16[np.ndarray, " samples"] | Recording
+    ) -> None:
+        self._video, *self._tracks = output_paths(job.out, source.alpha)
         self._demo, self._codes = demo, []  # type: ignore[var-annotated]
-        size = (demo.size, demo.size)
-        self._writer = VideoWriter(self._video, size, waveform=audio, metadata=demo.metadata(job.options))
-        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(WAITING)
+        metadata = demo.metadata(job.options)
+        video = VideoWriter(
+            self._video, source.size, fps=job.fps, waveform=audio, metadata=metadata, alpha=source.alpha
+        )
+        self._writers: list[VideoWriter | FrameFolder] = [video]
+        if job.frames is not None:
+            try:
+                self._writers.insert(0, FrameFolder(job.frames, source.size, metadata, alpha=source.alpha))
+            except BaseException:
+                video.abort()
+                raise
+        self._frames: queue.Queue[Iterable[np.ndarray] | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    def add(self, images: UInt8[np.ndarray, "n S S 3"], codes: Float32[np.ndarray, "n K"]) -> None:
-        """Appends frames and their raw codes; waits while too many are queued."""
+    def keep(self, codes: Float32[np.ndarray, "n K"]) -> None:
+        """Appends raw codes, 25 a second, to the tracks."""
         self._codes.append(codes)
+
+    def add(self, images: Iterable[UInt8[np.ndarray, "H W _"]]) -> None:
+        """Appends frames; waits while too many are queued. They are drawn by the thread, if they are not yet."""
         self._frames.put(images)
 
     def finish(self) -> int:
-        """Waits until everything is written and returns the number of frames. Raises the thread's error, if there was
-        one; then nothing is left behind."""
+        """Waits until everything is written and returns the length of the tracks in frames. Raises the thread's error,
+        if there was one; then nothing is left behind."""
         self._frames.put(None)
         self._thread.join()
         written: list[Path] = []
@@ -79,9 +98,10 @@ class AsyncVideoWriter:
             track = self._demo.track(np.concatenate(self._codes))
             for path in self._tracks:
                 written.append(write_track(path, track))
-            self._writer.close()
+            for writer in self._writers:
+                writer.close()
         except BaseException:
-            self._writer.abort()
+            self._abort_writers()
             for path in written:
                 path.unlink(missing_ok=True)
             raise
@@ -92,14 +112,19 @@ class AsyncVideoWriter:
         self._error = self._error or RuntimeError("aborted")
         self._frames.put(None)
         self._thread.join()
-        self._writer.abort()
+        self._abort_writers()
+
+    def _abort_writers(self) -> None:
+        for writer in self._writers:
+            writer.abort()
 
     def _write(self) -> None:
         while (images := self._frames.get()) is not None:
             if self._error is None:  # after an error the queue is only emptied, so `add` does not block
                 try:
                     for image in images:
-                        self._writer.write(image)
+                        for writer in self._writers:
+                            writer.write(image)
                 except BaseException as error:
                     self._error = error
 
@@ -111,20 +136,21 @@ class _Slot:
     job: ManifestJob
     fingerprint: str
     session: SamplingSession
-    pyramid: PyTree
-    source_code: Float32[Array, " K"]
+    source: Source
+    rate: RateConverter
     writer: AsyncVideoWriter
     begun: float  # time.monotonic()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """Decoded frames of one slot, still on the device."""
+    """What was decoded for the codes of one slot, still on the device."""
 
-    writer: AsyncVideoWriter
-    images: UInt8[Array, "slots n S S 3"]
-    slot: int
-    codes: Float32[np.ndarray, "m K"]  # m <= n: the frames that count
+    slot: _Slot
+    row: int  # of the slot, in the arrays
+    arrays: tuple[Array, ...]  # images [slots, n, ...]; of a photograph its pictures and points
+    codes: Float32[np.ndarray, "n K"]
+    count: int  # of these, that count
 
 
 class BatchSampler:
@@ -143,7 +169,8 @@ class BatchSampler:
         self._rows = batch_sharding(self._mesh)
         self._autoencoder = jax.device_put(demo.model.autoencoder_params, replicated)
         self._flow = jax.device_put(demo.model.flow_params, replicated)
-        self._decode = jax.jit(jax.vmap(demo.decode, in_axes=(None, 0, 0, 0)))
+        self._decode = jax.jit(jax.vmap(demo.drawer.decode, in_axes=(None, 0, 0, 0)))
+        self._decode_face = jax.jit(jax.vmap(demo.drawer.decode_face, in_axes=(None, 0, 0, 0, 0)))
 
     def run(
         self,
@@ -231,6 +258,7 @@ class BatchSampler:
                 window = slot.session.window()
                 if window is None:
                     self._deliver(undelivered)
+                    slot.writer.add(self._demo.drawer.frames(slot.source, slot.rate.finish()))
                     slots[i] = None
                     report(_finish(slot))
             windows.append(window)
@@ -251,16 +279,21 @@ class BatchSampler:
                     drive=demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=warn_job),
                 )
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
+                background = None if job.background is None else parse_background(job.background)
                 portrait = demo.read_portrait(
-                    job.portrait, cropped=job.cropped, face_model=self._face_model, warn=warn_job
+                    job.portrait,
+                    cropped=job.cropped,
+                    view=dataclasses.replace(job.view, background=background),
+                    face_model=self._face_model,
+                    warn=warn_job,
                 )
-                pyramid, code = demo.encode_source(portrait)
-                session = demo.start(np.asarray(code), speech, controls, job.options)
-                writer = AsyncVideoWriter(job, demo, audio)
+                source = demo.source(portrait)
+                session = demo.start(source, speech, controls, job.options)
+                writer = AsyncVideoWriter(job, demo, source, audio)
             except (InputError, OSError, ValueError) as error:  # ValueError: a file name that the system refuses
                 report(_failure(job, error))
                 continue
-            return _Slot(job, fingerprint, session, pyramid, code, writer, begun)
+            return _Slot(job, fingerprint, session, source, RateConverter(job.fps, demo.layout), writer, begun)
         return None
 
     def _sample(
@@ -292,32 +325,60 @@ class BatchSampler:
         self, slots: list[_Slot | None], windows: list[Window | None], whitened: Float32[np.ndarray, "slots L K"]
     ) -> list[_Decoded]:
         """Decodes a window of every slot, DECODE_BATCH frames of each at a time; the images stay on the devices."""
-        busy = [i for i, w in enumerate(windows) if w is not None]
-        codes = {i: slots[i].session.push(whitened[i]) for i in busy}  # type: ignore[union-attr]
-        filler = slots[busy[0]]
-        sources = [slot or filler for slot in slots]
-        pyramid = self._put(jax.tree.map(lambda *rows: jnp.stack(rows), *[s.pyramid for s in sources]))  # type: ignore[union-attr]
-        source_codes = self._put(jnp.stack([s.source_code for s in sources]))  # type: ignore[union-attr]
+        codes: dict[int, np.ndarray] = {}
+        for i, (slot, window) in enumerate(zip(slots, windows, strict=True)):
+            if slot is not None and window is not None:
+                slot.writer.keep(raw := slot.session.push(whitened[i]))
+                codes[i] = slot.rate.push(raw)
+        undelivered: list[_Decoded] = []
+        for photographs in (False, True):
+            members = {
+                i: code
+                for i, code in codes.items()
+                if (slots[i].source.photograph is not None) == photographs  # type: ignore[union-attr]
+            }
+            if members:
+                undelivered += self._decode_members(slots, members, photographs)
+        return undelivered
+
+    def _decode_members(
+        self, slots: list[_Slot | None], codes: dict[int, np.ndarray], photographs: bool
+    ) -> list[_Decoded]:
+        """Decodes the codes of slots of one kind; the rows of the others repeat the first of these."""
+        filler = slots[next(iter(codes))]
+        sources = [(slots[i] if i in codes else filler).source for i in range(len(slots))]  # type: ignore[union-attr]
+        inputs = [
+            self._put(jax.tree.map(lambda *rows: jnp.stack(rows), *[s.pyramid for s in sources])),
+            self._put(jnp.stack([s.code for s in sources])),
+        ]
+        points = [self._put(np.stack([s.photograph.scene.face.points for s in sources]))] if photographs else []  # type: ignore[union-attr]
+        decode = self._decode_face if photographs else self._decode
         undelivered = []
         for start in range(0, max(map(len, codes.values())), DECODE_BATCH):
-            rows = np.zeros((len(slots), DECODE_BATCH, whitened.shape[-1]), np.float32)
+            rows = np.zeros((len(slots), DECODE_BATCH, next(iter(codes.values())).shape[-1]), np.float32)
             for i, code in codes.items():
                 part = code[start : start + DECODE_BATCH]
                 rows[i, : len(part)] = part
-            images = self._decode(self._autoencoder, pyramid, source_codes, self._put(rows))
+            made = decode(self._autoencoder, *inputs, self._put(rows), *points)
             for i, code in codes.items():
-                part = code[start : start + DECODE_BATCH]
-                if len(part):
-                    undelivered.append(_Decoded(slots[i].writer, images, i, part))  # type: ignore[union-attr]
+                if count := len(code[start : start + DECODE_BATCH]):
+                    arrays = tuple(made) if photographs else (made,)
+                    undelivered.append(_Decoded(slots[i], i, arrays, rows[i], count))  # type: ignore[arg-type]
         return undelivered
 
     def _deliver(self, undelivered: list[_Decoded]) -> None:
-        """Fetches decoded frames and passes them to their writers; empties the list."""
-        fetched: dict[int, np.ndarray] = {}
+        """Fetches what was decoded and passes frames to their writers; empties the list."""
+        fetched: dict[int, tuple[np.ndarray, ...]] = {}
+        drawer = self._demo.drawer
         for part in undelivered:
-            if id(part.images) not in fetched:
-                fetched[id(part.images)] = np.asarray(part.images)
-            part.writer.add(fetched[id(part.images)][part.slot, : len(part.codes)], part.codes)
+            if id(part.arrays[0]) not in fetched:
+                fetched[id(part.arrays[0])] = tuple(np.asarray(a) for a in part.arrays)
+            arrays = [a[part.row] for a in fetched[id(part.arrays[0])]]
+            if part.slot.source.photograph is None:
+                part.slot.writer.add(arrays[0][: part.count])
+            else:
+                source = part.slot.source
+                part.slot.writer.add(drawer.finish(source, drawer.start(source, part.codes, *arrays), part.count))
         undelivered.clear()
 
     def _put(self, tree: PyTree) -> PyTree:

@@ -17,7 +17,7 @@ from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
 from demo_jax.models.decoder import compose
 from demo_jax.rendering import frames, opencv
 from demo_jax.rendering.matte import find_mattes
-from demo_jax.rendering.photograph import Outlines, Photograph, make_face, make_photograph
+from demo_jax.rendering.photograph import Outlines, make_face, make_photograph
 from demo_jax.sampling.portraits import Portrait, Source
 
 DECODE_BATCH = 10  # frames decoded at once
@@ -58,9 +58,7 @@ class Drawer:
         ) -> tuple[UInt8[Array, "n S S 3"], Float[Array, "n 70 3"]]:
             source, pyramid = jnp.broadcast_to(source_code[None], codes.shape), rows(len(codes), pyramid)
             face = jnp.broadcast_to(points[None], (len(codes), *points.shape))
-            layers = net.apply(
-                {"params": params}, pyramid, source, codes, face, method=AutoEncoder.decode_layers
-            )
+            layers = net.apply({"params": params}, pyramid, source, codes, face, method=AutoEncoder.decode_layers)
             return to_uint8(compose(pyramid["rgb"], layers)), layers.points[1]
 
         def points(params: PyTree, pyramid: PyTree, code: Float[Array, " K"]) -> Float[Array, "70 3"]:
@@ -126,23 +124,36 @@ class Drawer:
             padded = np.pad(batch, ((0, DECODE_BATCH - len(batch)), (0, 0)), mode="edge")
             started.append((self._start(source, padded), len(batch)))
             if len(started) > 1:
-                yield from self._finish(source, *started.pop(0))
+                yield from self.finish(source, *started.pop(0))
         for computed, count in started:
-            yield from self._finish(source, computed, count)
+            yield from self.finish(source, computed, count)
 
     def _start(self, source: Source, codes: Float[np.ndarray, "n K"]) -> Any:
         """Dispatches a batch; returns arrays that may still be computed."""
         if source.photograph is None:
             return self._decode(self._params, source.pyramid, source.code, codes)
-        scene = source.photograph.scene
         pictures, moved = self._decode_face(
-            self._params, source.pyramid, source.code, codes, scene.face.points
+            self._params, source.pyramid, source.code, codes, source.photograph.scene.face.points
         )
+        return self.start(source, codes, pictures, moved)
+
+    def start(
+        self,
+        source: Source,
+        codes: Float[np.ndarray, "n K"],
+        pictures: UInt8[Array, "n S S 3"],
+        moved: Float[Array, "n 70 3"],
+    ) -> Any:
+        """Dispatches the frames of a photograph of which `decode_face` has made pictures and points; the result is for
+        `finish`."""
+        assert source.photograph is not None
+        scene = source.photograph.scene
         if self._opencv:
             return *self._sampling(scene, source.code, codes, moved), pictures
         return self._draw(scene, source.code, codes, moved, pictures)
 
-    def _finish(self, source: Source, computed: Any, count: int) -> Iterator[UInt8[np.ndarray, "H W _"]]:
+    def finish(self, source: Source, computed: Any, count: int) -> Iterator[UInt8[np.ndarray, "H W _"]]:
+        """Yields the first `count` frames of what was dispatched."""
         photograph = source.photograph
         if photograph is None:
             yield from np.asarray(computed)[:count]

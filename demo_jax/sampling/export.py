@@ -44,7 +44,8 @@ from demo_jax.media.files import AtomicFile
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.models.layers import portable
-from demo_jax.sampling.pipeline import DECODE_BATCH, Pipeline, load
+from demo_jax.sampling.drawing import DECODE_BATCH
+from demo_jax.sampling.pipeline import Pipeline, load
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 FIELDS = tuple(f.name for f in dataclasses.fields(Condition))
@@ -76,7 +77,7 @@ def programs(demo: Pipeline, batch: int, steps: int) -> dict[str, tuple[Callable
 
     def decode(*arrays: Array) -> UInt8[Array, "n S S 3"]:
         *pyramid, portrait_code, codes = arrays
-        return demo.decode(model.autoencoder_params, jax.tree.unflatten(tree, pyramid), portrait_code, codes)
+        return demo.drawer.decode(model.autoencoder_params, jax.tree.unflatten(tree, pyramid), portrait_code, codes)
 
     example = conditions.empty(
         batch, layout.size, feature_size, context=flow.context, length=flow.window, lookahead=flow.look_ahead

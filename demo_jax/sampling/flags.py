@@ -9,11 +9,11 @@ from demo_jax.constants import FPS
 from demo_jax.factors import EMOTIONS, FACTORS, GAZE_NAMES, LIPS_NAMES, POSE_NAMES
 
 DESCRIPTION = """\
-Makes a talking video (mp4, 25 frames a second) from a portrait and a recording of speech of any length, and beside it
-the motion track of the video: OUT_track.npz and OUT_track.csv. The portrait may be any common image file, the recording
-any common audio or video file; both are local files. Instead of a recording the audio may be silence (an idle face) or
-a live stream; instead of one job there may be a manifest of many. Every video is marked as synthetic media in its
-metadata."""
+Makes a talking video from a portrait and a recording of speech of any length, and beside it the motion track of the
+video: OUT_track.npz and OUT_track.csv. The portrait may be any common image file: a photograph is shown whole, in its
+own size and surroundings. The recording may be any common audio or video file; both are local files. Instead of a
+recording the audio may be silence (an idle face) or a live stream; instead of one job there may be a manifest of many.
+Every video is marked as synthetic media in its metadata."""
 
 
 EXAMPLES = f"""\
@@ -34,6 +34,9 @@ examples
     python sample.py ... --drive lip=talk.mp4 --drive +pose=nod.mp4 --drive gaze=look.mp4
   The eyes look at the camera, and blink after one and after three seconds:
     python sample.py ... --look-at-camera --blink 1,3
+  Only the square around the face, 512 pixels; or the person without the background:
+    python sample.py --portrait me.jpg --audio me.wav --out me.mp4 --square --size 512
+    python sample.py --portrait me.jpg --audio me.wav --out me.webm --background transparent
   Ten seconds of an idle face:
     python sample.py --portrait demo_jax/assets/portrait.png --silence 10 --out out/idle.mp4
   Live from a microphone to a player (raw 16 kHz mono 16-bit audio in, fragmented mp4 out):
@@ -82,7 +85,7 @@ def parser() -> CommandParser:
         "--out",
         required=True,
         metavar="VIDEO",
-        help="the video to write, for example out/me.mp4. With --stream, - is standard output",
+        help="the video to write, for example out/me.mp4 (or .mov, .mkv, .webm). With --stream, - is standard output",
     )
     p.add_argument(
         "--stream",
@@ -106,6 +109,25 @@ def parser() -> CommandParser:
     )
     p.add_argument("--face-model", metavar="FILE", help="MediaPipe's face_landmarker.task, if not the installed one")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="changing it changes the motion (0)")
+
+    g = p.add_argument_group("picture (of photographs; puppets are shown as their square)")
+    g.add_argument("--square", action="store_true", help="only the square around the face")
+    g.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="the video's longer side, at most 2160; an image is never enlarged (its own, at most 1920 x 1080)",
+    )
+    g.add_argument(
+        "--background",
+        metavar="WHAT",
+        help="transparent (--out is then a .webm), a colour as #RRGGBB, or an image file, in place of what is behind",
+    )
+    g.add_argument("--face", type=int, metavar="N", help="of several faces the Nth from the left (the largest)")
+    g.add_argument(
+        "--fps", type=int, default=FPS, metavar="RATE", help="25, 30, 50 or 60 frames a second (25); tracks have 25"
+    )
+    g.add_argument("--frames", metavar="FOLDER", help="also write the frames there, as PNG files, before encoding")
 
     g = p.add_argument_group("controls (may be repeated; several items are separated by commas)")
     g.add_argument("--hold", action="append", default=[], metavar="FACTOR", help="keep a factor as in the portrait")

@@ -1,4 +1,4 @@
-"""Driving videos, cropped around the face, and what lies beside an image: the sidecar file that says how it is cropped."""
+"""Driving videos, cropped around the face, and the sidecar file beside an image, which says how it is cropped."""
 
 from __future__ import annotations
 

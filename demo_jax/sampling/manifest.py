@@ -1,8 +1,8 @@
 """A manifest of jobs: reading its lines, and finding the jobs that an earlier call finished.
 
 Each line is a JSON object. `portrait` and `audio` (or `silence`, seconds) are the inputs, `out` is the video's name in
-the output folder. A job may also have `seed`, `cropped`, and sample.py's controls and sampling flags, with underscores,
-and with lists where a flag may be repeated:
+the output folder. A job may also have `seed`, `cropped`, and sample.py's flags for picture, controls and sampling, with
+underscores, and with lists where a flag may be repeated:
 
     {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4", "seed": 3, "hold": ["pose"], "set": ["yaw=+10"]}
 
@@ -20,16 +20,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from demo_jax.constants import FPS
 from demo_jax.errors import InputError
+from demo_jax.media.background import TRANSPARENT
+from demo_jax.media.frame_rates import check_frame_rate
 from demo_jax.media.text_files import check_flag, parse_json, read_lines
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.outputs import output_names
+from demo_jax.sampling.portraits import View
 
 RESULTS = "results.jsonl"
+VIDEOS = (".mp4", ".webm")
 MAX_INTEGER = 2**63  # JSON has no limit; floats end at about 10^308
 _OPTIONS = {f.name for f in dataclasses.fields(Options)}
 _CONTROLS = {"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"}
 _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
+_VIEW = {"size", "square", "background", "face", "fps", "frames"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,10 @@ class ManifestJob:
     out              the video's path
     options          of the sampler
     controls         values of sample.py's flags, not parsed yet
+    view             what is shown; its background is in `background`, not read yet
+    background       as in the flag, a file relative to the manifest's folder
+    fps              frames a second
+    frames           a folder for the frames as PNG files, in the output folder
     """
 
     line: int
@@ -53,6 +63,10 @@ class ManifestJob:
     cropped: bool
     options: Options
     controls: Mapping[str, Any]
+    view: View
+    background: str | None
+    fps: int
+    frames: Path | None
 
     def fingerprint(self, model: str) -> str:
         """Hash of everything that decides the video: the line, the options (defaults too), the contents of the files it
@@ -71,6 +85,8 @@ class ManifestJob:
         """All files that the job reads."""
         named = [self.portrait, self.portrait.with_suffix(".json")]
         named += [] if self.audio is None else [self.audio]
+        if self.background is not None and not _is_colour(self.background):
+            named.append(Path(self.background))
         named += [Path(self.controls[n]) for n in ("track", "keyframes") if self.controls.get(n)]
         return named + [Path(drive.partition("=")[2]) for drive in self.controls.get("drive", ())]
 
@@ -137,7 +153,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
     if not isinstance(fields, dict):
         raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
     fields = {name: value for name, value in fields.items() if value is not None}
-    known = _OPTIONS | _CONTROLS | _INPUTS
+    known = _OPTIONS | _CONTROLS | _INPUTS | _VIEW
     if unknown := sorted(set(fields) - known):
         raise InputError(f"{unknown[0]!r} is not known; a job may have {', '.join(sorted(known))}.")
     for name, value in fields.items():
@@ -149,8 +165,12 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
     if ("audio" in fields) == ("silence" in fields):
         raise InputError("it needs either 'audio' or 'silence'.")
     out = folder / fields["out"]
-    if "\x00" in fields["out"] or out.parent.resolve() != folder.resolve() or out.suffix.lower() != ".mp4":
-        raise InputError(f"out {fields['out']!r} is not the name of an .mp4 in the output folder.")
+    if (
+        "\x00" in fields["out"]
+        or out.parent.resolve() != folder.resolve()
+        or out.suffix.lower() not in (".mp4", ".webm")
+    ):
+        raise InputError(f"out {fields['out']!r} is not the name of an .mp4 or .webm in the output folder.")
     if not (base / fields["portrait"]).name:
         raise InputError(f"portrait {fields['portrait']!r} is not a file.")
     controls = {name: fields[name] for name in _CONTROLS & fields.keys()}
@@ -177,7 +197,39 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
         cropped=check_flag("cropped", fields.get("cropped", False)),
         options=options,
         controls=controls,
+        view=View(
+            size=_whole("size", fields.get("size")),
+            square=check_flag("square", fields.get("square", False)),
+            face=_whole("face", fields.get("face")),
+        ),
+        background=_background(fields.get("background"), base),
+        fps=check_frame_rate(_whole("fps", fields.get("fps")) or FPS),
+        frames=None if "frames" not in fields else _inside("frames", fields["frames"], folder),
     )
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise InputError(f"{name} {value!r} is not a whole number.")
+    return value
+
+
+def _is_colour(background: str) -> bool:
+    return background == TRANSPARENT or background.startswith("#")
+
+
+def _background(value: Any, base: Path) -> str | None:
+    if value is None:
+        return None
+    text = _text("background", value)
+    return text if _is_colour(text) else str(base / text)
+
+
+def _inside(name: str, value: Any, folder: Path) -> Path:
+    path = folder / _text(name, value)
+    if "\x00" in value or path.parent.resolve() != folder.resolve():
+        raise InputError(f"{name} {value!r} is not a name in the output folder.")
+    return path
 
 
 def _text(name: str, value: Any) -> str:

@@ -184,7 +184,7 @@ class Pipeline:
         options: Options = DEFAULTS,
         fps: int = FPS,
     ) -> Iterator[tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, " K"]]]:
-        """Yields the frames of the video in order: image, RGB or with a transparent background RGBA, and raw motion code.
+        """Yields the frames of the video in order: image (RGBA if its background is transparent) and raw motion code.
 
         Args:
           portrait: from read_portrait; or the square of one, uint8 [S, S, 3].
@@ -197,7 +197,7 @@ class Pipeline:
           InputError: an array of another shape or type, or a control that begins after the end.
         """
         source = self.source(portrait)
-        return self._drawn(source, at_rate(self.motion(source, speech, controls, options), fps, self.layout))
+        return self._with_codes(source, self.motion(source, speech, controls, options), fps)
 
     def stream(
         self,
@@ -210,7 +210,7 @@ class Pipeline:
         """Like `frames`, from audio that is still arriving: `chunks` are int16 [n] of any length, pulled one by one.
         STREAM_HOP frames come at a time, as soon as their audio and that of the lookahead has arrived."""
         source = self.source(portrait)
-        return self._drawn(source, at_rate(self.motion_stream(source, chunks, controls, options), fps, self.layout))
+        return self._with_codes(source, self.motion_stream(source, chunks, controls, options), fps)
 
     def source(self, portrait: Portrait | Source | np.ndarray) -> Source:
         """Prepares a portrait once for any number of videos: `frames` and `stream` take the result too. Raises
@@ -222,10 +222,16 @@ class Pipeline:
         InputError for an array of another shape or type than uint8 [S, S, 3]."""
         return self.drawer.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
 
-    def _drawn(
-        self, source: Source, motion: Iterator[Float32[np.ndarray, "_ K"]]
+    def drawn(
+        self, source: Source, motion: Iterator[Float32[np.ndarray, "_ K"]], fps: int = FPS
+    ) -> Iterator[UInt8[np.ndarray, "H W _"]]:
+        """Yields the frames, `fps` a second, of raw motion codes at 25."""
+        return (frame for frame, _ in self._with_codes(source, motion, fps))
+
+    def _with_codes(
+        self, source: Source, motion: Iterator[Float32[np.ndarray, "_ K"]], fps: int
     ) -> Iterator[tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, " K"]]]:
-        for codes in motion:
+        for codes in at_rate(motion, fps, self.layout):
             yield from zip(self.drawer.frames(source, codes), codes, strict=True)
 
     def motion(
@@ -319,9 +325,7 @@ class Pipeline:
             check_frame_folder(frame_folder)
         recording = audio if isinstance(audio, np.ndarray) else audio_files.read_recording(audio, warn)
         speech = recording if isinstance(recording, np.ndarray) else recording.speech
-        source = self.source(
-            self.read_portrait(portrait, cropped=cropped, view=view, face_model=face_model, warn=warn)
-        )
+        source = self.source(self.read_portrait(portrait, cropped=cropped, view=view, face_model=face_model, warn=warn))
         count = frame_count(len(speech), fps)
         begin, codes = time.monotonic(), []
 
@@ -330,7 +334,7 @@ class Pipeline:
                 codes.append(part)
                 yield part
 
-        frames = self._drawn(source, at_rate(kept(), fps, self.layout))
+        frames = self.drawn(source, kept(), fps)
         first = next(frames)  # an impossible control is refused before a file is opened
         written: list[Path] = []
         metadata = self.metadata(options)
@@ -349,7 +353,7 @@ class Pipeline:
                     )
                 )
                 bar = stack.enter_context(_progress_bar(count, progress))
-                for frame, _ in itertools.islice(itertools.chain([first], frames), count):
+                for frame in itertools.islice(itertools.chain([first], frames), count):
                     for writer in writers:
                         writer.write(frame)
                     bar.update()

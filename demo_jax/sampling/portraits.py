@@ -182,9 +182,7 @@ def _measured(
         return None
 
 
-def _shown(
-    whole: np.ndarray, square: np.ndarray, crop: np.ndarray, face: StillFace | None, view: View
-) -> Portrait:
+def _shown(whole: np.ndarray, square: np.ndarray, crop: np.ndarray, face: StillFace | None, view: View) -> Portrait:
     """The portrait at the size of the video."""
     if view.square:
         whole, crop, face = _cut_to_square(whole, crop, len(square), face)

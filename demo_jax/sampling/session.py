@@ -66,7 +66,9 @@ class MotionGenerator:
 
         self.sample = jax.jit(sample, static_argnames=("steps", "solver"))
 
-    def sampled(self, params: PyTree, session: SamplingSession, options: Options) -> Iterator[Float32[np.ndarray, "n K"]]:
+    def sampled(
+        self, params: PyTree, session: SamplingSession, options: Options
+    ) -> Iterator[Float32[np.ndarray, "n K"]]:
         """Samples a session alone: yields the raw codes to decode, n = sizes.hop except for the last window."""
         scales = {name: np.float32(scale) for name, scale in options.scales.items()}
         while (window := session.window()) is not None:

@@ -18,6 +18,7 @@ from demo_jax.sampling.controls import FREE, Controls
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.outputs import output_paths
 from demo_jax.sampling.pipeline import Pipeline
+from demo_jax.sampling.portraits import Portrait
 from demo_jax.sampling.session import STREAM_HOP
 from demo_jax.sampling.tracks import write_track
 
@@ -113,11 +114,12 @@ def _is_mp3(data: bytes) -> bool:
 
 def stream_video(
     demo: Pipeline,
-    portrait: UInt8[np.ndarray, "S S 3"],
+    portrait: Portrait | UInt8[np.ndarray, "S S 3"],
     chunks: Iterable[np.ndarray],
     out: str | os.PathLike | None,
     controls: Controls = FREE,
     options: Options = DEFAULTS,
+    fps: int = FPS,
 ) -> StreamResult:
     """Makes the video `out` (.mp4) and its tracks while the audio arrives.
 
@@ -128,13 +130,19 @@ def stream_video(
       out: the video's name; None writes it to standard output while it is made, without tracks.
       controls: of the motion.
       options: of the sampler.
+      fps: frames a second.
 
     Raises:
-      InputError: no audio arrived, an input cannot be used, or the video cannot be written.
+      InputError: the background is transparent, which needs a .webm that is not streamed; no audio arrived, an input
+        cannot be used, or the video cannot be written.
     """
     paths = None if out is None else output_paths(out)
+    source = demo.source(portrait)
+    if source.alpha:
+        raise InputError("a stream cannot be transparent; leave --stream out, or choose another background.")
+    size = source.size[0] // 2 * 2, source.size[1] // 2 * 2  # an odd last row or column is left out
     warm = np.zeros((STREAM_HOP + 1) * SAMPLES_PER_FRAME, np.int16)
-    for _ in demo.stream(portrait, [warm], controls, options):
+    for _ in demo.stream(source, [warm], controls, options, fps):
         pass  # compiles before the stream begins
     received: list[np.ndarray] = []
     arrived, waited = 0.0, 0.0
@@ -155,21 +163,26 @@ def stream_video(
 
     latencies, codes, audio = [], [], np.zeros(0, np.int16)
     begin = time.monotonic()
-    with LiveWriter(paths[0] if paths else None, (demo.size, demo.size), demo.metadata(options)) as writer:
-        for frame, code in demo.stream(portrait, timed(), controls, options):
-            if len(audio) < SAMPLES_PER_FRAME:
+
+    def kept() -> Iterator[np.ndarray]:
+        for part in demo.motion_stream(source, timed(), controls, options):
+            if paths:
+                codes.append(part)
+            yield part
+
+    with LiveWriter(paths[0] if paths else None, size, demo.metadata(options), fps) as writer:
+        for frame in demo.drawn(source, kept(), fps):
+            if len(audio) < writer.samples:
                 audio = np.concatenate([audio, *received])
                 received.clear()
-                audio = np.pad(audio, (0, max(SAMPLES_PER_FRAME - len(audio), 0)))  # the last frame may be incomplete
-            writer.write(frame, audio[:SAMPLES_PER_FRAME])
-            audio = audio[SAMPLES_PER_FRAME:]
+                audio = np.pad(audio, (0, max(writer.samples - len(audio), 0)))  # the last frame may be incomplete
+            samples, audio = audio[: writer.samples], audio[writer.samples :]
+            writer.write(np.ascontiguousarray(frame[: size[0], : size[1]]), samples)
             latencies.append(time.monotonic() - arrived)
-            if paths:
-                codes.append(code)
         if not latencies:
             raise InputError("no audio arrived: the stream is empty, so there is no video to make.")
     if paths:
-        track = demo.track(np.stack(codes))
+        track = demo.track(np.concatenate(codes))
         for path in paths[1:]:
             write_track(path, track)
     return StreamResult(

@@ -123,6 +123,7 @@ class FacePoints(nn.Module):
 
         return points(0), points(1)
 
+
 # Of people, face widths (the puppets' is above).
 _PERSONS_EYEBALL = 0.09
 # (upper, lower) landmarks of each gap, and how far a change of the gap reaches them, 1 in the middle of the mouth.
@@ -132,6 +133,7 @@ _LIP_FOLLOWERS = (
     {49: 0.5, 50: 0.9, 51: 1.0, 52: 0.9, 53: 0.5},
     {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5, 5: 0.2, 6: 0.5, 7: 0.7, 8: 0.8, 9: 0.7, 10: 0.5, 11: 0.2},
 )
+_SIDEWAYS = 0.05  # face widths: puppets purse their lips further than skin can be shrunk
 _LID_PAIRS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))  # the person's left and right eye, as in the code
 _UPPER_LID = 0.85
 LEAST_OPENING = 0.3  # a source with eyes more closed than this says little of how far they open
@@ -150,7 +152,9 @@ def move(
       points: predicted for source and driving code (`FacePoints`).
       blocks: of source and driving code, by factor.
     """
-    moved = face + points[1] - points[0]
+    change = points[1] - points[0]
+    sideways = _SIDEWAYS * jnp.tanh(change[:, 48:LANDMARKS, 0] / _SIDEWAYS)
+    moved = face + change.at[:, 48:LANDMARKS, 0].set(sideways)
     gaze = tuple(b[:, :4] * jnp.asarray(GAZE_SCALE)[None] for b in blocks["gaze"])
     span = jnp.linalg.norm(face[:, 36] - face[:, 45], axis=-1)
     apertures = tuple(b[:, 0] * LIPS_SCALE[0] for b in blocks["lip"])
