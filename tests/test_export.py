@@ -65,7 +65,7 @@ def test_exported_programs_agree_with_the_model(demo, exported):
     codes = np.zeros((10, tiny_model.LAYOUT.size), np.float32)
     codes[:2] = np.asarray(made)[0, :2]
     frames = np.asarray(programs["decode"](*pyramid, code, codes)).astype(int)
-    wanted = np.asarray(demo._decode(demo.model.autoencoder_params, tree, own, jnp.asarray(codes))).astype(int)
+    wanted = np.asarray(demo.drawer._decode(demo.model.autoencoder_params, tree, own, jnp.asarray(codes))).astype(int)
     assert np.abs(frames - wanted).max() <= 1  # rounding
 
 

@@ -40,7 +40,7 @@ def demo():
 
 @pytest.fixture(scope="module")
 def portrait_code(demo):
-    return np.asarray(demo._encode(demo.model.autoencoder_params, jnp.asarray(tiny_model.portrait()))[1])
+    return np.asarray(demo.encode_source(tiny_model.portrait())[1])
 
 
 def motion(demo, code, controls=FREE, options=FAST, frames=FRAMES):
@@ -60,10 +60,10 @@ def test_frames_are_the_decoded_codes(demo):
     portrait = tiny_model.portrait()
     made = list(demo.frames(portrait, tiny_model.speech(13), options=FAST))
     params = demo.model.autoencoder_params
-    pyramid, source = demo._encode(params, jnp.asarray(portrait))
+    pyramid, source = demo.encode_source(portrait)
     for image, code in made:
         assert image.shape == (size, size, 3) and image.dtype == np.uint8
-        alone = np.asarray(demo._decode(params, pyramid, source, jnp.asarray(code[None])))[0]
+        alone = np.asarray(demo.drawer._decode(params, pyramid, source, jnp.asarray(code[None])))[0]
         # Another batch size may sum in another order: one grey level.
         assert np.abs(alone.astype(int) - image).max() <= 1
 
@@ -173,7 +173,7 @@ def test_a_driving_video_is_read_by_the_motion_encoder(demo, tmp_path):
     (tmp_path / "d.json").write_text('{"cropped": true}')
     codes = demo.read_motion(tmp_path / "d.mp4")
     shown = list(video.read_video(tmp_path / "d.mp4")[1])
-    alone = np.stack([np.asarray(demo._encode(demo.model.autoencoder_params, jnp.asarray(x))[1]) for x in shown])
+    alone = np.stack([np.asarray(demo.encode_source(x)[1]) for x in shown])
     assert len(codes) == 13  # more than one batch
     np.testing.assert_allclose(codes, alone, atol=1e-4)  # another batch size may sum in another order
 
