@@ -7,10 +7,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from demo_jax.errors import InputError
+from demo_jax.evaluation.metrics import people
 from demo_jax.evaluation.metrics.control import blink_closure, leakage
 from demo_jax.evaluation.metrics.motion import speaker_range, speaking_frames, speech_aperture
 from demo_jax.evaluation.metrics.polygons import affine_between, carried, polygon_mask, scaled
-from demo_jax.evaluation.metrics.preservation import change_outside, luma_709, portrait_psnr
+from demo_jax.evaluation.metrics.preservation import boxes_mask, change_outside, luma_709, portrait_psnr
 from demo_jax.evaluation.metrics.reader import READ_NAMES, Readings
 from demo_jax.evaluation.metrics.reenactment import (
     gap_closed,
@@ -81,6 +82,18 @@ def test_change_outside_a_mask_counts_what_differs() -> None:
     # Frame by frame: with and without a blink, moving masks.
     assert change_outside(frames, frames, np.stack([inside] * 3)) == {"max": 0.0, "share": 0.0}
     assert np.isnan(change_outside(frames, photograph, np.ones_like(inside))["max"])
+
+
+def test_a_blink_of_a_frozen_pose_changes_nothing_outside_the_eye_patches() -> None:
+    eyes = boxes_mask(np.array([(50.4, 40, 60, 48.2), (90, 40, 170, 48)]), (HEIGHT, WIDTH))
+    assert eyes.sum() == 10 * 9 + 70 * 8 and eyes[48, 50] and not eyes[48, 90] and eyes[47, WIDTH - 1]
+    rng = np.random.default_rng(0)
+    still = rng.integers(1, 254, (4, HEIGHT, WIDTH, 3), np.uint8)  # the rest may move from frame to frame
+    blinking = still + rng.integers(0, 2, still.shape, np.uint8)
+    blinking[1:3, eyes] = 7
+    assert change_outside(blinking, still, eyes)["max"] == 1.0
+    blinking[2, 49, 55] = still[2, 49, 55] + 2  # just below a patch
+    assert change_outside(blinking, still, eyes)["max"] == 2.0
 
 
 def test_images_of_other_sizes_are_refused() -> None:
@@ -369,6 +382,10 @@ def test_leakage_is_in_units_of_spreads() -> None:
     assert found["total"][0, 2] > 0.04
     still = leakage([np.zeros(4)], [np.zeros((4, 3))], [0], spread)
     assert np.isnan(still["linear"]).all()
+
+
+def test_the_spread_of_people_has_a_value_for_every_reading() -> None:
+    assert people.SPREAD.shape == (len(READ_NAMES),) and (people.SPREAD > 0).all()
 
 
 def test_speech_aperture_counts_frames_spoken_in() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from demo_jax.errors import InputError
-from demo_jax.evaluation.metrics.images import psnr
+from demo_jax.evaluation.metrics.images import psnr, region
 
 BT709 = np.array([0.2126, 0.7152, 0.0722])  # what H.264 stores at full resolution; its chroma is halved
 
@@ -19,7 +19,7 @@ def portrait_psnr(
     10 log10(255^2 / mean (frame - photograph)^2) of each frame, at most 88.1.
 
     Args:
-      frames: [T, H, W, 3].
+      frames: [T, H, W, 3]. A video pads odd sizes by a row or a column: cut it off first.
       photograph: [H, W, 3].
       box: around the head, x0 y0 x1 y1 in pixels.
       of_luma: compares BT.709 luma, for frames decoded from a video, whose chroma was reduced.
@@ -61,6 +61,15 @@ def change_outside(frames: np.ndarray, reference: np.ndarray, inside: np.ndarray
     if count == 0:
         return {"max": float("nan"), "share": float("nan")}
     return {"max": float(largest), "share": differing / count}
+
+
+def boxes_mask(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a bool mask [H, W] of the pixels that boxes [N, 4] (x0 y0 x1 y1, pixels) touch, such as the eye patches.
+    `shape` begins with H, W."""
+    mask = np.zeros(shape[:2], bool)
+    for box in boxes:
+        mask[region(box, (shape[0], shape[1]))] = True
+    return mask
 
 
 def check_sizes(frames: np.ndarray, reference: np.ndarray) -> None:

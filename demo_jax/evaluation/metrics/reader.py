@@ -3,8 +3,11 @@
 MediaPipe's landmarker (the `prepare` extra) finds the face; `faces.measures` measures it, as it measures corpora and
 portraits. Each frame is read on its own. Nothing is smoothed: smoothing would hide flicker, take depth from blinks and
 make the first frame depend on the later ones, and a reading of independent images would not compare with one of a
-video. What it costs is the landmarker's noise, about a fifth of a degree of yaw on a sharp photograph; its own slope,
-by `control.precision` on images whose truth is known, belongs beside every figure that is read.
+video. What it costs is the landmarker's noise: on one sharp photograph, shifted by up to 4 pixels and compressed, 0.3
+degrees of yaw, 0.4 of pitch, 0.2 of roll, 0.8 of gaze, 0.009 of lid gaps and 0.002 of the aperture (standard
+deviations, 60 images). The reader's own slope, by `control.precision` on images whose truth is known, belongs beside
+every figure that is read. A shut eye reads 0.02 to 0.04 of its width, so that no blink closes to less than about 0.08
+of the gap at rest.
 """
 
 from __future__ import annotations

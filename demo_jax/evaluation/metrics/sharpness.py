@@ -16,7 +16,7 @@ LEAST_AREA = 0.6  # of a patch's area in the photograph; one that shrinks more h
 LEAST_PIXELS = 30  # of a patch; the energy of fewer is noise
 CHEEKS = ((36, 31, 48, 2), (45, 35, 54, 14))  # of the 68 landmarks: around the cheek at image left, at image right
 CHEEK_PART = 0.5  # of that quadrilateral about its middle: skin only
-# Above the forehead, in face widths from the face centre, x right, y up: hairline about 0.55, the head ends at about 0.85.
+# Above the forehead, in face widths from the face centre, x right, y up; hair begins near 0.55, the head ends at 0.85.
 HAIR = np.array([(-0.2, 0.6), (0.2, 0.6), (0.2, 0.75), (-0.2, 0.75)])
 INNER_PART = 0.9  # of the inner lips' polygon, against errors of the landmarks
 RING = (1.3, 1.9)  # times the outer lips' polygon: the skin around the mouth
