@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from demo_jax.evaluation.metrics.motion import correlation
@@ -51,3 +53,42 @@ def usable_range(grid: np.ndarray, error: np.ndarray, tolerance: float) -> tuple
     while high < len(within) - 1 and within[high + 1]:
         high += 1
     return float(grid[low]), float(grid[high])
+
+
+def blink_closure(lid: np.ndarray, rest: float) -> float:
+    """Returns how far a blink closes: the least lid gap over the lid gap at rest (0 closed, 1 not at all).
+
+    Args:
+      lid: lid gap of each frame of the blink [T], NaN left out.
+      rest: lid gap before it, in the same unit.
+    """
+    known = np.asarray(lid, np.float64)[np.isfinite(lid)]
+    return float(known.min() / rest) if known.size else float("nan")
+
+
+def leakage(
+    requested: Sequence[np.ndarray], read: Sequence[np.ndarray], own: Sequence[int], spread: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Returns how much every reading changes while one control at a time is moved, [I, J], in units of spreads.
+
+    total[i, j] = rms(read_j - mean) / spread_j over rms(requested_i - mean) / spread_i; it holds changes of any shape
+    and the reader's noise. linear[i, j] = |slope of read_j on requested_i| spread_i / spread_j; it averages the noise,
+    but misses a change that is the same to both sides. With i's own column both are about 1 where control is exact.
+
+    Args:
+      requested: of each control i, values [N] of the grid; everything else is frozen.
+      read: of each control i, readings [N, J]; rows with NaN are left out, one reading at a time.
+      own: of each control i, the column of `read` that it moves.
+      spread: [J], of each reading, its standard deviation over real speakers.
+    """
+    total, linear = (np.full((len(requested), len(spread)), np.nan) for _ in range(2))
+    for i, (x, values) in enumerate(zip(requested, read, strict=True)):
+        for j, size in enumerate(spread):
+            known = np.isfinite(x) & np.isfinite(values[:, j])
+            a, b = x[known], values[known, j]
+            if len(a) < 2 or np.ptp(a) < 1e-9:
+                continue
+            unit = spread[own[i]] / size
+            total[i, j] = b.std() / a.std() * unit
+            linear[i, j] = abs(precision(a, b)["gain"]) * unit
+    return {"total": total, "linear": linear}

@@ -13,18 +13,20 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 STATIC_LEVELS = 2.0  # of 255: standard deviation over time below which a pixel of the truth is background
 
 
-def region(box: np.ndarray, size: int) -> tuple[slice, slice]:
-    """Returns the rows and columns that cover a box (x0 y0 x1 y1, pixels) within an image of `size` pixels."""
+def region(box: np.ndarray, size: int | tuple[int, int]) -> tuple[slice, slice]:
+    """Returns the rows and columns that cover a box (x0 y0 x1 y1, pixels) within an image of `size` pixels, a side or
+    (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
     x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
-    x1, y1 = np.ceil(np.minimum(box[2:], size)).astype(int)
+    x1, y1 = np.ceil(np.minimum(box[2:], (width, height))).astype(int)
     return slice(y0, y1), slice(x0, x1)
 
 
 def psnr(image: np.ndarray, truth: np.ndarray, box: np.ndarray | None = None) -> float:
-    """Returns the PSNR in dB of uint8 images [S, S, 3], within a box (x0 y0 x1 y1, pixels) if one is given; at most
-    88.1."""
+    """Returns the PSNR in dB of images [H, W, 3] or [H, W] with values 0 to 255, within a box (x0 y0 x1 y1, pixels) if
+    one is given; at most 88.1."""
     if box is not None:
-        rows, columns = region(box, truth.shape[0])
+        rows, columns = region(box, (truth.shape[0], truth.shape[1]))
         image, truth = image[rows, columns], truth[rows, columns]
     error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
     return float(10 * np.log10(255**2 / max(float(error), 1e-4)))
@@ -52,11 +54,14 @@ def luma(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
 
 
+def laplacian(y: np.ndarray) -> np.ndarray:
+    """Returns the 5-point Laplacian of luma [H, W], without the border: [H - 2, W - 2]."""
+    return y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * y[1:-1, 1:-1]
+
+
 def laplacian_variance(image: np.ndarray) -> float:
     """Returns the variance of the luma's 5-point Laplacian inside the border: a measure of sharpness."""
-    y = luma(image)
-    change = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * y[1:-1, 1:-1]
-    return float(change.var())
+    return float(laplacian(luma(image)).var())
 
 
 def sharpness_ratio(image: np.ndarray, truth: np.ndarray) -> float:
