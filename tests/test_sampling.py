@@ -276,9 +276,9 @@ def test_portraits_are_cropped_by_their_sidecar(folder, demo):
     wide = np.random.default_rng(0).integers(0, 256, (64, 80, 3)).astype(np.uint8)
     Image.fromarray(wide).save(folder / "wide.png")
     (folder / "wide.json").write_text(json.dumps({"crop": [40, 10, 32], "corpus": "puppet"}))
-    np.testing.assert_array_equal(demo.read_portrait(folder / "wide.png"), wide[10:42, 40:72])
+    np.testing.assert_array_equal(demo.read_portrait(folder / "wide.png").square, wide[10:42, 40:72])
     (folder / "wide.json").write_text(json.dumps({"crop": [60, 40, 32], "corpus": "puppet"}))
-    beyond = demo.read_portrait(folder / "wide.png")
+    beyond = demo.read_portrait(folder / "wide.png").square
     np.testing.assert_array_equal(beyond[:24, :20], wide[40:, 60:])
     np.testing.assert_array_equal(beyond[24:, :20], wide[63:, 60:].repeat(8, 0))
 
@@ -370,15 +370,15 @@ def test_an_input_is_never_overwritten(folder, capsys):
 
 
 def test_a_failure_half_way_leaves_nothing(folder, demo, monkeypatch):
-    frames = demo.frames
+    drawn = demo.drawn
 
     def failing(*arguments):
-        for i, frame in enumerate(frames(*arguments)):
+        for i, frame in enumerate(drawn(*arguments)):
             if i == 15:
                 raise KeyboardInterrupt
             yield frame
 
-    monkeypatch.setattr(demo, "frames", failing)
+    monkeypatch.setattr(demo, "drawn", failing)
     assert run(folder) == 130
     assert list((folder / "out").iterdir()) == []
 

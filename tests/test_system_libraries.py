@@ -12,7 +12,7 @@ from data_pipelines import prepare
 from demo_jax.errors import InputError
 from demo_jax.faces.landmarker import FaceFinder
 from demo_jax.faces.portrait import find_portrait
-from demo_jax.sampling import inputs
+from demo_jax.sampling import portraits
 
 pytest.importorskip("mediapipe")
 PACKAGES = r"apt-get install libgl1 libegl1 libgles2 libglib2\.0-0 libxcb1 libx11-6\.$"
@@ -57,7 +57,7 @@ def test_a_missing_system_library_is_named_with_the_packages(hidden):
 def test_photographs_and_prepare_refuse_in_one_sentence(hidden, tmp_path, capfd):
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match=hidden):
-        inputs.read_portrait(tmp_path / "photo.png", 32)
+        portraits.read_portrait(tmp_path / "photo.png", 32)
     for i in range(2):
         (tmp_path / f"{i}.mp4").write_bytes(b"never opened")
     videos = [str(tmp_path / f"{i}.mp4") for i in range(2)]

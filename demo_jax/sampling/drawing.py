@@ -69,6 +69,9 @@ class Drawer:
         self.decode, self.decode_face = decode, decode_face  # pure functions
         self._encode, self._decode, self._decode_face = jax.jit(encode), jax.jit(decode), jax.jit(decode_face)
         self._points = jax.jit(points)
+        self._read_motion = jax.jit(
+            lambda params, images: net.apply({"params": params}, to_float(images), method=AutoEncoder.encode_motion)
+        )
         self._sampling = jax.jit(
             lambda scene, source, codes, moved: jax.lax.map(
                 lambda one: frames.sampling(scene, source, one[0], one[1], blocks), (codes, moved)
@@ -86,14 +89,16 @@ class Drawer:
             raise InputError(f"portrait is {square.dtype}{square.shape}, not uint8 [{self.size}, {self.size}, 3].")
         return self._encode(self._params, square)
 
+    def read_motion(self, squares: UInt8[np.ndarray, "n S S 3"]) -> Float[np.ndarray, "n K"]:
+        """Returns the raw codes of squares."""
+        return np.asarray(self._read_motion(self._params, squares))
+
     def source(self, portrait: Portrait | Source | np.ndarray) -> Source:
         """Prepares a portrait for its frames: its code, and the layers of a photograph. A source stays as it is."""
         if isinstance(portrait, Source):
             return portrait
-        if not isinstance(portrait, Portrait):
-            portrait = Portrait(square=portrait)
-        pyramid, code = self.encode(portrait.square)
-        if portrait.image is None:
+        pyramid, code = self.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
+        if not isinstance(portrait, Portrait) or portrait.image is None:
             return Source(pyramid=pyramid, code=code, size=(self.size, self.size))
         assert portrait.crop is not None
         if portrait.face is None:

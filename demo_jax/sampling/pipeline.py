@@ -36,27 +36,23 @@ from demo_jax.audio.registry import extractor
 from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_model
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
-from demo_jax.faces.driving import fill_gaps
-from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.media import audio as audio_files
 from demo_jax.media.frame_folder import FrameFolder, check_frame_folder
 from demo_jax.media.frame_rates import check_frame_rate, frame_count
 from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
-from demo_jax.models.autoencoder import AutoEncoder, to_float
-from demo_jax.sampling import inputs, portraits
+from demo_jax.sampling import driving, portraits
 from demo_jax.sampling.controls import FREE, Controls, Drive
-from demo_jax.sampling.drawing import DECODE_BATCH, Drawer
+from demo_jax.sampling.drawing import Drawer
 from demo_jax.sampling.interpolation import at_rate
 from demo_jax.sampling.manner import PHOTOGRAPH, SQUARE
 from demo_jax.sampling.options import DEFAULTS, Options
 from demo_jax.sampling.outputs import output_paths, refuse_overwriting
 from demo_jax.sampling.portraits import WHOLE, Portrait, Source, View
 from demo_jax.sampling.session import MotionGenerator, SamplingSession
-from demo_jax.sampling.tracks import MotionTrack, read_codes, write_track
+from demo_jax.sampling.tracks import MotionTrack, track_of, write_track
 from demo_jax.sampling.windows import Sizes
 
 MAX_SILENCE = 24 * 3600  # seconds
-READOUT_MIN_R2 = 0.5  # blendshapes with a lower R2 of the readout are left free in the track
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,13 +94,7 @@ class Pipeline:
             )
         self._features_version = features.version
         self._motion = MotionGenerator(self._flow, self._space, self.layout, features)
-        autoencoder = AutoEncoder(model.autoencoder.model)
         self.drawer = Drawer(model)
-        self._read_motion = jax.jit(
-            lambda params, images: autoencoder.apply(
-                {"params": params}, to_float(images), method=AutoEncoder.encode_motion
-            )
-        )
 
     def read_portrait(
         self,
@@ -116,7 +106,10 @@ class Pipeline:
         warn: Callable[[str], None] = warnings.warn,
     ) -> Portrait:
         """portraits.read_portrait for this model."""
-        return portraits.read_portrait(path, self.size, cropped=cropped, view=view, face_model=face_model, warn=warn)
+        corpus = str(self.model.meta.get("corpus", ""))
+        return portraits.read_portrait(
+            path, self.size, corpus, cropped=cropped, view=view, face_model=face_model, warn=warn
+        )
 
     def read_speech(
         self, path: str | os.PathLike, *, warn: Callable[[str], None] = warnings.warn
@@ -134,19 +127,7 @@ class Pipeline:
     ) -> dict[str, Drive]:
         """Reads ["lip=a.mp4", "+pose=b_track.npz"] as the argument `drive` of Controls: factor -> motion. A leading +
         adds the change since the file's first frame to the portrait's own code. Raises InputError."""
-        drives: dict[str, Drive] = {}
-        motions: dict[str, np.ndarray] = {}
-        for assignment in assignments:
-            name, equals, path = assignment.partition("=")
-            factor = name.strip().removeprefix("+")
-            if not (equals and path):
-                raise InputError(f"drive {assignment!r} is not FACTOR=FILE, as in lip=talk.mp4.")
-            if factor in drives:
-                raise InputError(f"drive: {factor} is given twice.")
-            if path not in motions:
-                motions[path] = self.read_motion(path, face_model=face_model, warn=warn)
-            drives[factor] = Drive(codes=motions[path], relative=name.strip().startswith("+"))
-        return drives
+        return driving.read_drive(self.drawer, assignments, self.fingerprint, face_model=face_model, warn=warn)
 
     def read_motion(
         self,
@@ -155,26 +136,8 @@ class Pipeline:
         face_model: str | os.PathLike | None = None,
         warn: Callable[[str], None] = warnings.warn,
     ) -> Float[np.ndarray, "T K"]:
-        """The raw motion codes of a driving video, from this model's motion encoder; or those in a track (npz) that
-        this model wrote.
-
-        All frames are cropped to one square around the face, which needs the `prepare` extra; a square video with a
-        sidecar {"cropped": true} is used as it is. Where no face is found, short gaps are interpolated and longer ones
-        NaN, with a warning. Raises InputError.
-        """
-        if Path(path).suffix.lower() == ".npz":
-            codes = read_codes(path, self.fingerprint)
-            if codes.shape[1] != self.layout.size:
-                raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {self.layout.size}.")
-            return codes
-        frames = inputs.driving_frames(path, self.size, face_model=face_model, warn=warn)
-        codes_read, found = [], []
-        while rows := list(itertools.islice(frames, DECODE_BATCH)):
-            batch = [image for image, _ in rows]
-            found += [shown for _, shown in rows]
-            images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
-            codes_read.append(np.asarray(self._read_motion(self.model.autoencoder_params, images))[: len(batch)])
-        return fill_gaps(np.concatenate(codes_read), np.array(found))
+        """driving.read_motion for this model."""
+        return driving.read_motion(self.drawer, path, self.fingerprint, face_model=face_model, warn=warn)
 
     def frames(
         self,
@@ -375,15 +338,8 @@ class Pipeline:
         )
 
     def track(self, codes: Float[np.ndarray, "T K"]) -> MotionTrack:
-        """Converts raw codes to a motion track in the record's units; blendshapes come from the linear readout, NaN
-        where it explains less than half of the variance."""
-        calibrated = codes[:, self.layout.calibrated] * CALIBRATED_SCALE
-        r2 = np.nan_to_num(self._space.readout_r2, nan=-np.inf)
-        expression = np.where(r2 >= READOUT_MIN_R2, self._space.expression(codes), np.nan)
-        columns = dict(zip(CALIBRATED_NAMES, calibrated.T, strict=True)) | dict(
-            zip(ARKIT_NAMES, expression.T, strict=True)
-        )
-        return MotionTrack(columns=columns, codes=codes, fingerprint=self.fingerprint)
+        """tracks.track_of for this model."""
+        return track_of(codes, self.layout, self._space, self.fingerprint)
 
     def start(
         self,

@@ -146,8 +146,12 @@ def read_portrait(
         return _found(plain, whole, size, view, face_model, warn)
     if puppet or side <= size:
         _refuse_view(view, path)
+        if corpus == "puppet" and not puppet:
+            warn(
+                f"{path} is not a puppet, and has no more than the {size} pixels that this model draws, which was "
+                "trained on puppets only: expect a poor likeness. Give a larger photograph."
+            )
         return Portrait(square=square)
-    del corpus
     scale = size / side
     crop = np.array([[scale, 0, -left * scale], [0, scale, -top * scale], [0, 0, 1]])
     return _shown(whole, square, crop, _measured(plain, crop, size, face_model, warn), view)

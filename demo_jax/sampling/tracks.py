@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from demo_jax.codes import CodeSpace
 from demo_jax.constants import FPS
 from demo_jax.errors import InputError
-from demo_jax.factors import CALIBRATED_NAMES, TRACK_COLUMNS
+from demo_jax.factors import ARKIT_NAMES, CALIBRATED_NAMES, CALIBRATED_SCALE, TRACK_COLUMNS, FactorLayout
 from demo_jax.media import text_files
 from demo_jax.media.files import AtomicFile
 
 SUFFIXES = (".npz", ".csv")
+READOUT_MIN_R2 = 0.5  # blendshapes with a lower R2 of the readout are left free
 MAX_TIME = 1e6  # seconds
 TIME_TOLERANCE = 0.005  # seconds: csv files are often rounded to a hundredth
 _CODE_KEYS = ("codes", "fingerprint")  # beside the columns, in an npz only
@@ -241,3 +243,13 @@ def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
             f"{(start + row) / FPS:.4g} s was due (it has {rate}); resample it to a step of {1 / FPS:g} s."
         )
     return start
+
+
+def track_of(codes: Float[np.ndarray, "T K"], layout: FactorLayout, space: CodeSpace, fingerprint: str) -> MotionTrack:
+    """Converts raw codes to a motion track in the record's units; blendshapes come from the linear readout, NaN where it
+    explains less than half of the variance."""
+    calibrated = codes[:, layout.calibrated] * CALIBRATED_SCALE
+    r2 = np.nan_to_num(space.readout_r2, nan=-np.inf)
+    expression = np.where(r2 >= READOUT_MIN_R2, space.expression(codes), np.nan)
+    columns = dict(zip(CALIBRATED_NAMES, calibrated.T, strict=True)) | dict(zip(ARKIT_NAMES, expression.T, strict=True))
+    return MotionTrack(columns=columns, codes=codes, fingerprint=fingerprint)
