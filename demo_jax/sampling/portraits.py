@@ -129,9 +129,8 @@ def read_portrait(
     Raises:
       InputError: the image or its sidecar cannot be used, or it shows no face.
     """
-    sidecar = read_sidecar(path)
     whole = images.read_image_with_alpha(path, READ_SIDE)
-    plain = _over_white(whole)
+    sidecar, plain = read_sidecar(path), _over_white(whole)
     puppet = sidecar.get("corpus") == "puppet"
     cropped = bool(cropped or sidecar.get("cropped"))
     height, width = plain.shape[:2]

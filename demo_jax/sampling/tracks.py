@@ -246,8 +246,8 @@ def _start_frame(path: str | os.PathLike, time: np.ndarray) -> int:
 
 
 def track_of(codes: Float[np.ndarray, "T K"], layout: FactorLayout, space: CodeSpace, fingerprint: str) -> MotionTrack:
-    """Converts raw codes to a motion track in the record's units; blendshapes come from the linear readout, NaN where it
-    explains less than half of the variance."""
+    """Converts raw codes to a motion track in the record's units; blendshapes come from the linear readout, NaN where
+    it explains less than half of the variance."""
     calibrated = codes[:, layout.calibrated] * CALIBRATED_SCALE
     r2 = np.nan_to_num(space.readout_r2, nan=-np.inf)
     expression = np.where(r2 >= READOUT_MIN_R2, space.expression(codes), np.nan)
