@@ -17,7 +17,6 @@ from data_pipelines.loading.matte_augmentation import augmented, layered, plain
 from demo_jax.errors import InputError
 from demo_jax.models import matte as network
 from demo_jax.rendering.head_share import FADE, NECK, fit_chin, head_share
-from demo_jax.rendering.matte import flattened, weights
 
 cv2 = pytest.importorskip("cv2", reason="needs the prepare extra")
 pytestmark = pytest.mark.unoptimised
@@ -84,21 +83,26 @@ def test_small_sources_are_shown_more_often() -> None:
     np.testing.assert_allclose(odds[-1] / odds[0], train_matte.MOST_REPEATED)
 
 
-def test_training_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_learns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(train_matte, "BATCH", 4)
     monkeypatch.setattr(train_matte, "SIZE", SIZE)
-    portraits = [layered(_portrait(shift)) for shift in (-4.0, 0.0, 4.0)]
-    params = train_matte.train(portraits, steps=25, seed=1)
+    portraits = [_portrait(shift) for shift in (-4.0, 0.0, 4.0)]
+    portraits.append(dataclasses.replace(portraits[0], split="val"))
+    monkeypatch.setattr(train_matte, "read_portraits", lambda *given: portraits)
+    out = tmp_path / "m.npz"
+    command = ["--portraits", "p", "--splits", "s.csv", "--segmenter", "s.tflite", "--out", str(out)]
+    assert train_matte.main([*command, "--steps", "25", "--seed", "1"]) == 0
+    assert "all (n=1) person: IoU 0." in capsys.readouterr().out
     examples = tuple(jnp.array(x) for x in train_matte.stacked([plain(_portrait(), SIZE)]))
-    start = network.initial(jax.random.key(1))
-    before, after = (float(train_matte.loss(p, *examples)) for p in (start, jax.tree.map(jnp.array, params)))
-    assert after < 0.75 * before
-    train_matte.save(tmp_path / "m.npz", params)
-    read = flattened(weights(tmp_path / "m.npz"))
-    for name, array in flattened(params).items():
-        np.testing.assert_allclose(read[name], array, rtol=1e-3, atol=1e-6)  # float16
-    (first, *_) = train_matte.figures(jax.tree.map(jnp.array, params), [_portrait()], [_portrait()])
-    assert first.startswith("all (n=1) person: IoU 0.")
+    before, after = network.initial(jax.random.key(1)), jax.tree.map(jnp.array, train_matte.read_start(out))
+    assert float(train_matte.loss(after, *examples)) < 0.75 * float(train_matte.loss(before, *examples))
+    assert all(array.dtype == np.float16 for array in np.load(out).values())
+    assert train_matte.main([*command, "--leave-out", "elsewhere"]) == 2
+    assert "--leave-out elsewhere: no file name begins with it; the sources are tests." in capsys.readouterr().err
+    assert train_matte.main([*command, "--leave-out", "tests"]) == 2
+    assert "has no photograph to train on" in capsys.readouterr().err
 
 
 def test_agreement() -> None:
@@ -116,6 +120,11 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"segmenter .*none.tflite does not exist; npm pack @mediapipe"):
         Segmenter(tmp_path / "none.tflite")
     (tmp_path / "text.tflite").write_text("this is not a model")
+    with pytest.raises(InputError, match=r"--start .*text.tflite cannot be read \(.*\); name a file that this"):
+        train_matte.read_start(tmp_path / "text.tflite")
+    np.savez(tmp_path / "other.npz", **{"stem/kernel": np.zeros((3, 3))})
+    with pytest.raises(InputError, match=r"other.npz holds the parameters of another network"):
+        train_matte.read_start(tmp_path / "other.npz")
     with pytest.raises(InputError, match=r"text.tflite is not a .tflite file; npm pack"):
         Segmenter(tmp_path / "text.tflite")
     with pytest.raises(InputError, match=r"splits.csv does not exist; name a CSV with the columns"):
