@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from demo_jax.devices import start_jax
 from demo_jax.errors import InputError
 from demo_jax.media.files import write_atomically
 from demo_jax.models.matte import SIZE, Params, as_input, initial, logits
-from demo_jax.rendering.matte import flattened
+from demo_jax.rendering.matte import flattened, weights
 from demo_jax.training.state import TrainState, apply_gradients, create
 
-BATCH = 32
+BATCH = 16
 LEARNING_RATE = 3e-3
 SHARE_WEIGHT, EDGE_WEIGHT = 1.0, 3.0  # of the head's share; of pixels on the matte's edge
 MOST_REPEATED = 12  # a photograph of a small source is shown at most so many times as often as others
@@ -51,17 +52,22 @@ def loss(params: Params, image: jax.Array, person: jax.Array, share: jax.Array, 
     return (weight * (of_person + SHARE_WEIGHT * of_share)).sum() / weight.sum()
 
 
+def sources(portraits: Sequence[LabelledPortrait]) -> str:
+    """The names of the publishers."""
+    return ", ".join(sorted({portrait.source for portrait in portraits}))
+
+
 def shown(portraits: Sequence[LayeredPortrait]) -> np.ndarray:
     """The probability of each portrait: sources count alike, up to MOST_REPEATED."""
-    sources = [one.portrait.source for one in portraits]
-    counts = {source: sources.count(source) for source in set(sources)}
+    names = [one.portrait.source for one in portraits]
+    counts = {name: names.count(name) for name in set(names)}
     largest = max(counts.values())
-    odds = np.array([min(largest / counts[source], MOST_REPEATED) for source in sources])
+    odds = np.array([min(largest / counts[name], MOST_REPEATED) for name in names])
     return odds / odds.sum()
 
 
-def train(portraits: Sequence[LayeredPortrait], *, steps: int, seed: int = 0) -> Params:
-    """Returns the averaged parameters. Each batch is a pure function of (seed, step)."""
+def train(portraits: Sequence[LayeredPortrait], *, steps: int, seed: int = 0, start: Params | None = None) -> Params:
+    """Returns the averaged parameters, from `start` or random ones. Each batch is a pure function of (seed, step)."""
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, min(100, steps // 2), steps, LEARNING_RATE / 100)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.99, weight_decay=1e-3))
 
@@ -70,7 +76,8 @@ def train(portraits: Sequence[LayeredPortrait], *, steps: int, seed: int = 0) ->
         value, gradients = jax.value_and_grad(loss)(state.params, *batch)
         return apply_gradients(state, gradients, optimizer, OptimizerConfig(ema_decay=0.99)), value
 
-    state = create(initial(jax.random.key(seed)), optimizer)
+    params = initial(jax.random.key(seed)) if start is None else jax.tree.map(jnp.array, start)
+    state = create(params, optimizer)
     odds = shown(portraits)
     bar = tqdm(range(steps), desc="training", unit="step")
     for number in bar:
@@ -92,11 +99,11 @@ def figures(params: Params, training: Sequence[LabelledPortrait], measured: Sequ
     """Lines of text: IoU and mean absolute error in the network's square, the mean label as baseline, by source."""
     lines = []
     baseline = np.mean([(e.person, e.person * e.share) for e in (plain(p, SIZE) for p in training)], 0)
-    run = jax.jit(lambda images: jax.nn.sigmoid(logits(params, images)))
+    run = jax.jit(lambda params, images: jax.nn.sigmoid(logits(params, images)))
     rows: dict[str, list[np.ndarray]] = {}
     for portrait in measured:
         example = plain(portrait, SIZE)
-        found = np.asarray(run(as_input(example.image)[None]))[0]
+        found = np.asarray(run(params, as_input(example.image)[None]))[0]
         truth = np.stack([example.person, example.person * example.share])
         mine = np.stack([found[..., 0], found[..., 0] * found[..., 1]])
         row = np.stack([agreement(guess, truth, example.weight) for guess in (mine, baseline)])
@@ -143,19 +150,46 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--segmenter", required=True, type=Path, metavar="FILE", help="the segmenter's .tflite file")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the npz file to write")
-    parser.add_argument("--steps", type=int, default=2400, help=f"of {BATCH} squares each; default 2,400")
+    parser.add_argument("--steps", type=int, default=3000, help=f"of {BATCH} squares each; default 3,000")
     parser.add_argument("--measure", choices=("val", "test"), default="val", help="rows to print figures of")
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="SOURCE",
+        help="publishers whose photographs do not train: what their file names begin with, up to __",
+    )
+    parser.add_argument("--start", type=Path, metavar="FILE", help="npz file of parameters to train further")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     start_jax()
+    start = None if args.start is None else read_start(args.start)
     portraits = read_portraits(args.portraits, args.splits, args.segmenter)
-    training = [p for p in portraits if p.split == "train"]
+    if unknown := sorted(set(args.leave_out) - {p.source for p in portraits}):
+        raise InputError(
+            f"--leave-out {unknown[0]}: no file name begins with it; the sources are {sources(portraits)}."
+        )
+    training = [p for p in portraits if p.split == "train" and p.source not in args.leave_out]
     if not training:
-        raise InputError(f"{args.splits} has no photograph of the split train in {args.portraits}.")
-    params = train([layered(p) for p in tqdm(training, desc="layers")], steps=args.steps, seed=args.seed)
+        raise InputError(f"{args.splits} has no photograph to train on: none of the split train is left.")
+    params = train([layered(p) for p in tqdm(training, desc="layers")], steps=args.steps, seed=args.seed, start=start)
     save(args.out, params)
     for line in figures(params, training, [p for p in portraits if p.split == args.measure]):
         tqdm.write(line)
+
+
+def read_start(path: Path) -> Params:
+    """Reads parameters that `save` wrote. Raises InputError if they are not this network's."""
+    try:
+        params = weights(path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"--start {path} cannot be read ({error}); name a file that this command wrote.") from error
+    wanted = jax.eval_shape(initial, jax.random.key(0))
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, wanted):
+        raise InputError(
+            f"--start {path} holds the parameters of another network; name a file that this command wrote."
+        )
+    return params
 
 
 def save(path: Path, params: Params) -> None:

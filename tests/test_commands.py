@@ -35,7 +35,7 @@ import jax
 from demo_jax import sample, train
 from demo_jax.errors import InputError
 from demo_jax.jobs.run import run
-from data_pipelines import encode, train_phonetic
+from data_pipelines import encode, train_matte, train_phonetic
 from demo_jax.evaluation.judge import train as train_judge
 from demo_jax.evaluation.report import build
 from demo_jax.sampling import export
@@ -59,6 +59,7 @@ for platform in ("tpu", "cuda"):
         (build.main, ["--data", "d", "--out", "o"]),
         (train_judge.main, ["--data", "d", "--out", "o"]),
         (train_phonetic.main, ["--out", "o.npz"]),
+        (train_matte.main, ["--portraits", "p", "--splits", "s", "--segmenter", "s", "--out", "o.npz"]),
         (trained, []),
     ):
         printed = io.StringIO()
@@ -76,7 +77,7 @@ def test_every_command_reports_a_missing_device_in_one_sentence(tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    assert done.returncode == 0 and len(lines) == 18, done.stderr
+    assert done.returncode == 0 and len(lines) == 20, done.stderr
     for line in lines:
         platform, module, code, printed = line.split(" ", 3)
         assert code == "2", line

@@ -42,9 +42,10 @@ def read_portraits(folders: Sequence[Path], splits: Path, segmenter: Path) -> li
 
     Photographs without exactly the one face of a portrait are left out. Raises InputError if none is left.
     """
+    listed = _listed(folders, splits)
     found = []
     with Segmenter(segmenter) as segment, FaceFinder(most=1) as find:
-        for path, split in tqdm(_listed(folders, splits), desc="labelling", unit="photograph"):
+        for path, split in tqdm(listed, desc="labelling", unit="photograph"):
             if (portrait := _labelled(path, split, segment, find)) is not None:
                 found.append(portrait)
     if not found:

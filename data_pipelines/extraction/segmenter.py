@@ -30,6 +30,7 @@ class Segmenter:
 
     def __init__(self, model: str | os.PathLike) -> None:
         """Raises InputError if the file is no selfie segmenter, or if the `prepare` extra is not installed."""
+        data = _read(Path(model))
         with loading():
             import mediapipe
             from mediapipe.tasks.python import vision
@@ -37,7 +38,7 @@ class Segmenter:
         self._mediapipe: Any = mediapipe
         with loading(), quiet():
             options = vision.ImageSegmenterOptions(
-                base_options=BaseOptions(model_asset_buffer=_with_metadata(Path(model))),
+                base_options=BaseOptions(model_asset_buffer=_with_metadata(data)),
                 running_mode=vision.RunningMode.IMAGE,
                 output_confidence_masks=True,
                 output_category_mask=False,
@@ -46,7 +47,7 @@ class Segmenter:
                 self._segmenter: Any = vision.ImageSegmenter.create_from_options(options)
                 self(np.zeros((64, 64, 3), np.uint8))
             except (RuntimeError, ValueError) as error:
-                raise InputError(f"{model} cannot be loaded as a selfie segmenter; {FETCH} contains one.") from error
+                raise InputError(f"{model} cannot be loaded as a selfie segmenter; {FETCH} fetches one.") from error
 
     def __call__(self, image: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
         """Returns the probability, 0 to 1, that a pixel of sRGB shows a person. The model sees 256 x 256 pixels."""
@@ -66,10 +67,17 @@ class Segmenter:
         self.close()
 
 
-def _with_metadata(model: Path) -> bytes:
-    """The model's bytes with the metadata of an image segmenter: inputs in 0..1, one output as it is."""
+def _read(model: Path) -> bytes:
     if not model.is_file():
-        raise InputError(f"segmenter model {model} does not exist; {FETCH} contains selfie_segmentation.tflite.")
+        raise InputError(f"segmenter {model} does not exist; {FETCH} fetches an archive that contains one.")
+    data = model.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise InputError(f"segmenter {model} is not a .tflite file; {FETCH} fetches an archive that contains one.")
+    return data
+
+
+def _with_metadata(data: bytes) -> bytes:
+    """The model with the metadata of an image segmenter: inputs in 0..1, one output as it is."""
     # The wheel lacks the C++ module that names the least version of the parser; it is the same for all such models.
     if _PARSER not in sys.modules:
         package, _, name = _PARSER.rpartition(".")
@@ -79,9 +87,6 @@ def _with_metadata(model: Path) -> bytes:
         sys.modules.setdefault(package, types.ModuleType(package)).__dict__[name] = stub
     from mediapipe.tasks.python.metadata.metadata_writers import image_segmenter
 
-    data = model.read_bytes()
-    if data[4:8] != b"TFL3":
-        raise InputError(f"{model} is not a TFLite model; {FETCH} contains selfie_segmentation.tflite.")
     writer = image_segmenter.MetadataWriter.create(
         bytearray(data), input_norm_mean=[0.0], input_norm_std=[255.0], activation=image_segmenter.Activation.NONE
     )

@@ -15,7 +15,7 @@ from demo_jax.rendering.upright import inside_photograph, places, square_to_phot
 
 # Spreads of the face's place and size, as a face finder's error and as other croppings.
 SHIFT, SIZE, ROLL = 0.10, 0.08, 5.0  # face widths, log, degrees
-OTHER_BACKGROUND = 0.6  # probability
+OTHER_BACKGROUND = 0.7  # probability
 GREY = 0.1
 
 
@@ -100,26 +100,29 @@ def _cut(
 
 
 def background(rng: np.random.Generator, others: Sequence[LayeredPortrait], height: int, width: int) -> np.ndarray:
-    """Returns uint8 [height, width, 3]: another portrait's background, a gradient, noise, or shapes."""
+    """Returns uint8 [height, width, 3]: another portrait's background or an enlarged part of it, a gradient, noise,
+    or shapes."""
     import cv2
 
-    kind = rng.choice(4, p=(0.45, 0.15, 0.2, 0.2))
-    if kind == 0:
-        back = others[int(rng.integers(len(others)))].back
-        h, w = back.shape[:2]
-        rows, columns = (max(int(side * rng.uniform(0.5, 1)), 1) for side in (h, w))
-        top, left = int(rng.integers(h - rows + 1)), int(rng.integers(w - columns + 1))
-        back = back[top : top + rows, left : left + columns, :: int(rng.choice((-1, 1)))]
-        return cv2.resize(np.ascontiguousarray(back), (width, height))
+    kind = rng.choice(5, p=(0.35, 0.3, 0.1, 0.1, 0.15))
+    if kind < 2:
+        other = others[int(rng.integers(len(others)))]
+        # Far enlarged, hair, skin and clothes are no longer a person but have the colours and edges of one.
+        part, share = (other.back, rng.uniform(0.5, 1)) if kind == 0 else (other.portrait.image, rng.uniform(0.12, 0.3))
+        rows, columns = (max(int(side * share), 2) for side in part.shape[:2])
+        top, left = (int(rng.integers(side - cut + 1)) for side, cut in zip(part.shape, (rows, columns), strict=False))
+        part = np.rot90(part[top : top + rows, left : left + columns, :], 0 if kind == 0 else int(rng.integers(4)))
+        scene = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_CUBIC)
+        return scene if kind == 0 else cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.3, 4)))
     corners = rng.uniform(0, 255, (2, 2, 3)) * rng.uniform(0.2, 1) + rng.uniform(-40, 60, 3)
     scene = cv2.resize(corners.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    if kind == 2:  # octaves of noise
+    if kind == 3:  # octaves of noise
         for octave in rng.permutation(6)[: int(rng.integers(1, 5))]:
             grid = 2 ** (int(octave) + 1)
             noise = rng.normal(0, rng.uniform(5, 50), (grid, grid, 3)) * rng.uniform(0, 1, 3)
             noise += rng.normal(0, rng.uniform(5, 50), (grid, grid, 1))
             scene = scene + cv2.resize(noise.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    if kind == 3:  # rectangles, discs and bars, as of rooms and streets
+    if kind == 4:  # rectangles, discs and bars, as of rooms and streets
         scene = np.ascontiguousarray(scene)
         for _ in range(int(rng.integers(3, 25))):
             colour = tuple(float(c) for c in rng.uniform(0, 255, 3))

@@ -28,7 +28,7 @@ _STRIP = 256  # rows of the full photograph that are computed at once
 def foreground(photograph: UInt8[np.ndarray, "H W 3"], matte: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:
     """Returns the person's colours, 0..255: the photograph's where the matte is 1, continued smoothly where it is 0.
 
-    Memory beyond the result is bounded by SOLVED_SIDE. Raises InputError if the sizes differ.
+    Raises InputError if the sizes differ.
     """
     return layers(photograph, matte)[0]
 
@@ -36,7 +36,10 @@ def foreground(photograph: UInt8[np.ndarray, "H W 3"], matte: Float[np.ndarray, 
 def layers(
     photograph: UInt8[np.ndarray, "H W 3"], matte: Float[np.ndarray, "H W"]
 ) -> tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W 3"]]:
-    """Returns the colours, 0..255, of the person and of the background, as `foreground` does."""
+    """Returns the colours, 0..255, of the person and of the background, as `foreground` does.
+
+    Memory beyond the two is bounded by SOLVED_SIDE.
+    """
     if photograph.shape[:2] != matte.shape:
         raise InputError(
             f"the photograph is {photograph.shape[1]} x {photograph.shape[0]} and its matte {matte.shape[1]} x "

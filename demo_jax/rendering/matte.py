@@ -59,28 +59,28 @@ def find_mattes(
             f"{width} x {height}; give the place of the face in this photograph."
         )
     matrix = square_to_photograph(centre, face_width, roll, SIZE)
-    person, share = np.moveaxis(_probabilities(cut_square(photograph, matrix, SIZE)), -1, 0)
+    coarse, share = np.moveaxis(_probabilities(cut_square(photograph, matrix, SIZE)), -1, 0)
     inside = inside_photograph(matrix, SIZE, width, height)
-    chin = chin_of(share, person * inside)
+    chin = chin_of(share, coarse * inside)
     corners = np.array([[0, 0], [SIZE, 0], [0, SIZE], [SIZE, SIZE]]) @ matrix[:, :2].T + matrix[:, 2]
     low = np.clip(np.floor(corners.min(0)).astype(int), 0, (width - 1, height - 1))
     high = np.clip(np.ceil(corners.max(0)).astype(int), low + 1, (width, height))
     box = (slice(low[1], high[1]), slice(low[0], high[0]))
-    found = _refined(photograph[box], person, matrix - np.pad(low[:, None], ((0, 0), (2, 0))))
-    head = np.zeros((height, width), np.float32)
+    person, head = np.empty((height, width), np.float32), np.zeros((height, width), np.float32)
+    _refine(photograph[box], coarse, matrix - np.pad(low[:, None], ((0, 0), (2, 0))), person[box])
     # From photograph pixels to the head's axes, in face widths.
-    to_head = np.linalg.inv(matrix[:, :2]) * (FACES_PER_SQUARE / SIZE)
+    to_head = (np.linalg.inv(matrix[:, :2]) * (FACES_PER_SQUARE / SIZE)).astype(np.float32)
     x, y = (
         np.arange(n, dtype=np.float32)[s] + 0.5 - c for n, s, c in zip((width, height), box[::-1], centre, strict=True)
     )
     for top in range(0, len(y), _STRIP):
         rows = slice(top, top + _STRIP)
         across, below = (to_head[i, 0] * x + to_head[i, 1] * y[rows, None] for i in range(2))
-        head[box][rows] = found[rows] * head_share(across, below, chin)
-    rows, columns = (
-        np.clip(np.arange(n) - s.start, 0, s.stop - s.start - 1) for n, s in zip((height, width), box, strict=True)
-    )
-    return Mattes(person=found[rows[:, None], columns], head=head)
+        head[box][rows] = person[box][rows] * head_share(across, below, chin)
+    (top, bottom), (left, right) = ((part.start, part.stop) for part in box)
+    person[top:bottom, :left], person[top:bottom, right:] = (person[top:bottom, [at]] for at in (left, right - 1))
+    person[:top], person[bottom:] = person[top], person[bottom - 1]
+    return Mattes(person=person, head=head)
 
 
 def chin_of(share: Float32[np.ndarray, "S S"], weight: Float32[np.ndarray, "S S"]) -> float:
@@ -120,8 +120,11 @@ def _network() -> Any:
     return jax.jit(logits)
 
 
-def _refined(part: np.ndarray, coarse: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The person [H, W] in a part of a photograph [H, W, 3]; matrix: pixels of the square `coarse` [S, S] -> part."""
+def _refine(part: np.ndarray, coarse: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+    """Writes the person in a part [H, W, 3] of a photograph into out [H, W] float32.
+
+    matrix: pixels of the square, whose coarse matte is [S, S], to those of the part.
+    """
     height, width = part.shape[:2]
     scale = min(FITTED_SIDE / max(height, width), 1.0)
     h, w = max(round(height * scale), 1), max(round(width * scale), 1)
@@ -129,12 +132,10 @@ def _refined(part: np.ndarray, coarse: np.ndarray, matrix: np.ndarray) -> np.nda
     pixel = np.hypot(*matrix[:, 0]) * scale  # the network's, in pixels of the guide
     sampled = _sampled(coarse, matrix, (height, width), (h, w))
     fitted = guided_filter.coefficients(guide, sampled, max(round(RADIUS * pixel), 1), EPSILON)
-    person = np.empty((height, width), np.float32)
     for top in range(0, height, _STRIP):
         rows = slice(top, min(top + _STRIP, height))
         q = guided_filter.apply(enlarged_rows(fitted, height, width, rows), part[rows] / np.float32(255))
-        person[rows] = np.clip((q - SOLID) / (1 - 2 * SOLID), 0, 1)
-    return person
+        np.clip((q - SOLID) / (1 - 2 * SOLID), 0, 1, out=out[rows])
 
 
 def _sampled(coarse: np.ndarray, matrix: np.ndarray, full: tuple[int, int], size: tuple[int, int]) -> np.ndarray:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
+_STRIP = 256  # columns of a large image that are computed at once
+
 
 def reduced(values: np.ndarray, height: int, width: int) -> np.ndarray:
     """Returns [height, width, ...] float32: the mean of [H, W, ...] over the area of each new pixel."""
-    values = _means(values, height, 0)
-    return _means(values, width, 1)
+    strips = [values[:, at : at + _STRIP] for at in range(0, values.shape[1], _STRIP)]
+    rows = np.concatenate([_means(strip, height) for strip in strips], 1)
+    return np.moveaxis(_means(np.moveaxis(rows, 1, 0), width), 0, 1)
 
 
-def _means(values: np.ndarray, count: int, axis: int) -> np.ndarray:
-    """Means over `count` intervals of equal length, those cut by an edge in part, along an axis."""
-    length = values.shape[axis]
+def _means(values: np.ndarray, count: int) -> np.ndarray:
+    """Means over `count` intervals of equal length along axis 0; a pixel on the edge of two counts in part for both."""
+    length = len(values)
     if count == length:
         return values.astype(np.float32, copy=False)
     if length % count == 0:
-        shape = (*values.shape[:axis], count, length // count, *values.shape[axis + 1 :])
-        return values.reshape(shape).mean(axis + 1, dtype=np.float32)
-    # Differences of the running integral at the edges. Blocks bound the rounding of long float32 sums: float64.
-    moved = np.moveaxis(values, axis, 0)
-    total = np.zeros((length + 1, *moved.shape[1:]), np.float64)
-    np.cumsum(moved, 0, dtype=np.float64, out=total[1:])
+        return values.reshape(count, length // count, *values.shape[1:]).mean(1, dtype=np.float32)
+    # Differences of the running integral, which is in float64 as it grows with the length.
+    total = np.zeros((length + 1, *values.shape[1:]), np.float64)
+    np.cumsum(values, 0, dtype=np.float64, out=total[1:])
     edges = np.linspace(0, length, count + 1)
     low = np.minimum(edges.astype(int), length - 1)
-    part = (edges - low).reshape((-1,) + (1,) * (moved.ndim - 1))
+    part = (edges - low).reshape((-1,) + (1,) * (values.ndim - 1))
     integral = total[low] * (1 - part) + total[low + 1] * part
-    return np.moveaxis((np.diff(integral, axis=0) * (count / length)).astype(np.float32), 0, axis)
+    return (np.diff(integral, axis=0) * (count / length)).astype(np.float32)
 
 
 def enlarged_rows(values: np.ndarray, height: int, width: int, rows: slice) -> np.ndarray:
