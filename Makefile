@@ -11,7 +11,9 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 REAL := out/real
 
-.PHONY: help demo test check docs real ablations clean lock
+PHOTO = $$($(PY) -c 'import matplotlib; print(matplotlib.get_data_path() + "/sample_data/grace_hopper.jpg")')
+
+.PHONY: help demo photo test check docs real ablations clean lock
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/'
@@ -25,6 +27,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the bundled portrait says the bundled recording: out/demo.mp4, out/demo_track.npz and .csv
 	@mkdir -p out
 	$(PY) sample.py --portrait demo_jax/assets/portrait.png --audio demo_jax/assets/speech.wav --out out/demo.mp4
+
+photo: $(INSTALLED)  ## a photograph (Grace Hopper, US Navy, public domain) says the bundled recording: out/photo.mp4
+	@mkdir -p out
+	$(PY) sample.py --portrait "$(PHOTO)" --audio demo_jax/assets/speech.wav --out out/photo.mp4
 
 test: $(INSTALLED)  ## run the tests, those that start and kill processes last
 	$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
