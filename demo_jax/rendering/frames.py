@@ -41,9 +41,9 @@ def box(scene: Scene, at: Pair, inside: Float[Array, "h w"], picture: UInt8[Arra
     `picture` is the decoder's own frame, which paints the inside of the mouth.
     """
     across, down = scene.squared
-    paint = jnp.einsum("hs,stc,wt->hwc", down, picture.astype(jnp.float32), across) * jnp.asarray(PAINT)
+    paint = jnp.einsum("hs,stc,wt->hwc", down, picture.astype(jnp.float32), across) * jnp.asarray(PAINT)[None, None]
     made = composite(scene.layer, scene.plate, at, inside, jnp.clip(paint, 0, 255))
-    opaque = jnp.where(scene.still[..., 3:] < 1, made[..., 3:], 1.0)
+    opaque = made[..., 3:] + (1 - made[..., 3:]) * scene.opacity
     made = jnp.concatenate([made[..., :3], opaque], -1)
     made = jnp.where(scene.reach[..., None] > 0, made, scene.still)
     colours = made[..., :3] / jnp.maximum(made[..., 3:], 1 / 255)

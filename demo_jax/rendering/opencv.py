@@ -48,9 +48,8 @@ def frame(
     ]
     reach = scene.reach[rows, columns] > 0
     if photograph.image.shape[2] == 4:
-        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)
-        colours = colours / np.maximum(opaque, 1 / 255)[..., None]
-        np.copyto(box[..., 3], _bytes(255 * opaque), where=reach)
+        colours = colours / np.maximum(matte, 1 / 255)[..., None]
+        np.copyto(box[..., 3], _bytes(255 * matte), where=reach)
     np.copyto(box[..., :3], _bytes(colours), where=reach[..., None])
     return result
 

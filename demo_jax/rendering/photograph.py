@@ -55,7 +55,8 @@ class Scene:
     face      geometry of the face
     layer     the person, premultiplied, 0 to 255, and the matte, 0 to 1
     plate     what is behind
-    still     the frame at rest: premultiplied colours, and 1 or, where the plate is transparent, the matte
+    opacity   of the plate: 1, or 0 for a transparent background
+    still     the frame at rest: premultiplied colours and opacity
     reach     1 where frames may differ from it
     grid      its pixels in face units
     squared   matrices from the decoder's square to the pixels, across and down
@@ -66,6 +67,7 @@ class Scene:
     face: Face
     layer: Float[AnyArray, "h w 4"]
     plate: Float[AnyArray, "h w 3"]
+    opacity: Float[AnyArray, ""]
     still: Float[AnyArray, "h w 4"]
     reach: Float[AnyArray, "h w"]
     grid: Grid
@@ -168,16 +170,13 @@ def make_photograph(
     top, bottom = round(centre[1] - ABOVE * unit), round(centre[1] + BELOW * unit)
     top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
     person = person.astype(np.float32)
-    rest, behind = _rest(image, person, unit, background)
-    fade = _fade(person.shape, (top, left, bottom, right), FADE * unit)
-    matte = person if rest.shape[2] == 4 else person * fade
+    whole, behind = _rest(image, person, unit, background)
     inside = slice(top, bottom), slice(left, right)
-    if rest.shape[2] == 4:
-        whole, still = _straight(rest), rest[inside]
+    behind, still = behind[inside], _premultiplied(whole[inside])
+    if transparent := whole.shape[2] == 4:
+        matte = still[..., 3]
     else:
-        whole = np.round(np.clip(rest, 0, 255)).astype(np.uint8)
-        still = np.concatenate([rest[inside], np.ones((bottom - top, right - left, 1), np.float32)], -1)
-    matte, behind = matte[inside], behind[inside]
+        matte = (person * _fade(person.shape, (top, left, bottom, right), FADE * unit))[inside]
     layer = np.concatenate([still[..., :3] - (1 - matte[..., None]) * behind, matte[..., None]], -1)
     reach = _grown(matte > PERSON, TRAVEL * unit).astype(np.float32)
 
@@ -204,6 +203,7 @@ def make_photograph(
         face=face,
         layer=padded(layer),
         plate=padded(behind),
+        opacity=np.float32(not transparent),
         still=padded(still),
         reach=padded(reach),
         grid=grid,
@@ -219,24 +219,24 @@ def make_photograph(
 
 def _rest(
     image: UInt8[np.ndarray, "H W 3"], person: Float[np.ndarray, "H W"], unit: float, background: Background | None
-) -> tuple[Float32[np.ndarray, "H W _"], Float32[np.ndarray, "H W 3"]]:
-    """Returns the frame at rest, with the matte and premultiplied where the background is transparent, and what is
-    behind the person."""
+) -> tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, "H W 3"]]:
+    """Returns the frame at rest, with alpha if the background is transparent, and what is behind the person."""
     if background is None:
         hidden = _grown(person > PERSON, RIM * unit)
-        return image.astype(np.float32), fill_background(image, hidden, unit)
-    share = person[..., None]
-    colours = share * foreground(image, person)
+        return image, fill_background(image, hidden, unit)
+    share, colours = person[..., None], foreground(image, person)
     if (behind := background.image(*person.shape)) is None:
-        return np.concatenate([colours, share], -1), np.zeros_like(colours)
-    return colours + (1 - share) * behind, behind.astype(np.float32)
+        straight, black = np.concatenate([colours, 255 * share], -1), np.zeros_like(colours)
+        return np.where(np.rint(255 * share) > 0, np.round(straight), 0).astype(np.uint8), black
+    return np.round(share * colours + (1 - share) * behind).astype(np.uint8), behind.astype(np.float32)
 
 
-def _straight(premultiplied: Float[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
-    """Bytes with straight alpha of premultiplied colours, 0 to 255, and a matte, 0 to 1."""
-    alpha = premultiplied[..., 3:]
-    colours = premultiplied[..., :3] / np.maximum(alpha, 1 / 255)
-    return np.round(np.clip(np.concatenate([colours, 255 * alpha], -1), 0, 255)).astype(np.uint8)
+def _premultiplied(image: UInt8[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w 4"]:
+    """Colours, 0 to 255, multiplied by their opacity, 0 to 1, and the opacity."""
+    if image.shape[2] == 3:
+        return np.concatenate([image, np.ones_like(image[..., :1])], -1).astype(np.float32)
+    opacity = image[..., 3:] / np.float32(255)
+    return np.concatenate([image[..., :3] * opacity, opacity], -1)
 
 
 def _grown(mask: Bool[np.ndarray, "H W"], distance: float) -> Bool[np.ndarray, "H W"]:

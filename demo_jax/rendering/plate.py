@@ -32,8 +32,11 @@ def fill_background(
     texture = (within & ~person[at]) * np.exp(-distance / (MIRRORED * face_width))
     share = gaussian_filter(texture.astype(np.float32), SOFT * face_width)[..., None]
     smooth = _push_pull(image.astype(np.float32), (~person).astype(np.float32))
-    filled = share * image[at] + (1 - share) * smooth
-    return np.where(person[..., None], filled, image).astype(np.float32)
+    filled = np.where(person[..., None], smooth, image).astype(
+        np.float32
+    )  # softened, the share reaches into the person
+    filled[person] = (share * filled[at] + (1 - share) * smooth)[person]
+    return filled
 
 
 def _push_pull(image: Float[np.ndarray, "H W 3"], known: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:

@@ -117,6 +117,12 @@ def parts(pose: Float[Array, "B 6"]) -> tuple[Float[Array, "B 3 3"], Float[Array
 
     The pose coordinates of the codes are clipped: an untrained encoder may return any value.
     """
-    pose = pose * jnp.asarray(POSE_SCALE)[None]
-    turn = rotation(jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE))
-    return turn, jnp.clip(pose[:, 3:5], -1.0, 1.0), jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0))
+    pose = limited(pose * jnp.asarray(POSE_SCALE)[None])
+    return rotation(pose[:, :3]), pose[:, 3:5], jnp.exp(-pose[:, 5])
+
+
+def limited(pose: Float[Array, "*B 6"]) -> Float[Array, "*B 6"]:
+    """Clips poses in the record's units to those that geometry is made for."""
+    low, high = (np.array([*[sign * _MAX_ANGLE] * 3, sign, sign, z], np.float32) for sign, z in ((-1, -0.5), (1, 3.0)))
+    shape = (1,) * (pose.ndim - 1) + (6,)
+    return jnp.clip(pose, low.reshape(shape), high.reshape(shape))
