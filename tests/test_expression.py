@@ -1,4 +1,4 @@
-"""How lips and lids move over a face: interpolation at its points, contours, and what the codes ask of measured faces."""
+"""How lips and lids move over a face: interpolation at points, contours, and what codes ask of measured faces."""
 
 from __future__ import annotations
 
