@@ -18,7 +18,7 @@ from demo_jax.factors import GAZE_SCALE, POSE_SCALE
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.landmarks import LEAST_OPENING
 from demo_jax.pytrees import AnyArray, register
-from demo_jax.rendering import expression, eyes, surface
+from demo_jax.rendering import expression, eyes, mouth, surface
 from demo_jax.rendering.expression import Pair
 
 COARSE = 96  # nodes across and down the box
@@ -48,6 +48,16 @@ class Face:
     mouth: Float[AnyArray, "2 4"]
     lids: Float[AnyArray, "2 2 4"]
     chin: Float[AnyArray, ""]
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inside:
+    """The inside of the mouth: the share of each pixel that is painted, and of its colour that is teeth and tongue."""
+
+    share: Float[Array, "h w"]
+    teeth: Float[Array, "h w"]
+    tongue: Float[Array, "h w"]
 
 
 def in_image(points: Float[Array, "N 3"], turn: Float[Array, "3 3"]) -> Float[Array, "N 2"]:
@@ -82,9 +92,9 @@ def find(
     grid: Grid,
     pixel: Float[Array, ""],
     blocks: dict[str, slice],
-) -> tuple[Pair, Float[Array, "h w"]]:
-    """Returns where the pixels of a frame lie in the photograph, face units, and the share of each that is the inside
-    of the mouth and not in the photograph.
+) -> tuple[Pair, Inside]:
+    """Returns where the pixels of a frame lie in the photograph, face units, and what the photograph does not show of
+    the inside of the mouth.
 
     Args:
       face: of the photograph.
@@ -110,7 +120,8 @@ def find(
     upper, lower = (tuple(rest[i] + grid.up(lip[i].reshape(shape)) for i in range(2)) for lip in lips)
     position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], pixel)
     opened = (moved[62, 1] - moved[66, 1]) - (face.points[62, 1] - face.points[66, 1])
-    inside = inside * jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
+    # A mouth that is not opened shows what the photograph shows.
+    inside = dataclasses.replace(inside, share=inside.share * jnp.clip(opened / PAINTED, 0, 1))
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
@@ -162,7 +173,7 @@ def _mouth(
     lower: Pair,
     jaw: Float[Array, 2],
     pixel: Float[Array, ""],
-) -> tuple[Pair, Float[Array, "h w"]]:
+) -> tuple[Pair, Inside]:
     """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
     frame = expression.frame_of(at[60], at[64])
     step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))  # a pixel in the frame's unit
@@ -188,4 +199,6 @@ def _mouth(
     own = tuple(jnp.where(top >= bottom, a, b) for a, b in zip(rest, with_jaw, strict=True))
     use = (between > 0.5) & (known > 0.5)
     position = tuple(jnp.where(use, a, b) for a, b in zip(own, position, strict=True))
-    return position, between * (1 - known)
+    line = expression.curve(face.mouth[0], u1)
+    teeth, tongue = mouth.shade(expression.within(frame, rest), line, -over, -under)
+    return position, Inside(share=between * (1 - known), teeth=teeth, tongue=tongue)

@@ -8,7 +8,8 @@ import importlib.util
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from demo_jax.rendering.frames import PAINT
+from demo_jax.rendering.frames import paint
+from demo_jax.rendering.motion import Inside
 from demo_jax.rendering.photograph import Photograph
 
 
@@ -20,10 +21,9 @@ def available() -> bool:
 def frame(
     photograph: Photograph,
     at: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
-    inside: Float32[np.ndarray, "h w"],
-    picture: UInt8[np.ndarray, "S S 3"],
+    inside: Inside,
 ) -> UInt8[np.ndarray, "H W _"]:
-    """Returns a frame of the photograph: `sampling`'s positions and share of paint, and the decoder's picture."""
+    """Returns a frame of the photograph, of what `frames.sampling` found."""
     import cv2
 
     scene, rows, columns = photograph.scene, slice(0, photograph.height), slice(0, photograph.width)
@@ -32,15 +32,13 @@ def frame(
     )
     matte = np.clip(moved[..., 3], 0, 1)
     colours = moved[..., :3]
-    painted = inside[rows, columns]
+    painted = inside.share[rows, columns]
     where = np.flatnonzero(painted.max(1)), np.flatnonzero(painted.max(0))
     if len(where[0]):
         part = slice(where[0][0], where[0][-1] + 1), slice(where[1][0], where[1][-1] + 1)
-        across, down = scene.squared
-        paint = np.einsum("hs,stc->htc", down[part[0]], picture.astype(np.float32), optimize=True)
-        paint = np.einsum("wt,htc->hwc", across[part[1]], paint, optimize=True) * np.array(PAINT, np.float32)
+        mouth = Inside(share=inside.share[part], teeth=inside.teeth[part], tongue=inside.tongue[part])
         share = painted[part][..., None]
-        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * np.clip(paint, 0, 255)
+        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * paint(mouth, scene.tone)
     colours += (1 - matte)[..., None] * scene.plate[rows, columns]
     result = photograph.image.copy()
     box = result[

@@ -143,9 +143,9 @@ def move(
     face: Float[Array, "B 70 3"],
     points: tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]],
     blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
-) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
-    """Returns source and driving points of a measured face: it changes as the prediction does, and the gaps of lips and
-    lids are those that the codes ask for, so that they close whatever the prediction says.
+) -> Float[Array, "B 70 3"]:
+    """Returns the driving points of a measured face: it changes as the prediction does, and the gaps of lips and lids
+    are those that the codes ask for, so that they close whatever the prediction says.
 
     Args:
       face: measured points of the source, face widths in the head's axes.
@@ -181,7 +181,7 @@ def move(
             add = ratio * gap(face, upper, lower) - gap(moved, upper, lower)
             moved = moved.at[:, upper, 1].add(_UPPER_LID * add).at[:, lower, 1].add((_UPPER_LID - 1) * add)
     irises = face[:, LANDMARKS:] + (points[1] - points[0])[:, LANDMARKS:] * (_PERSONS_EYEBALL / _EYEBALL)
-    return face, moved.at[:, LANDMARKS:].set(irises)
+    return moved.at[:, LANDMARKS:].set(irises)
 
 
 def shift(
