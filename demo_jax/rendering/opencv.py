@@ -30,8 +30,8 @@ def frame(
     moved = cv2.remap(
         scene.layer, at[0][rows, columns], at[1][rows, columns], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    matte = np.clip(moved[..., 3], 0, 1)
-    colours = moved[..., :3]
+    matte = cv2.min(cv2.max(cv2.extractChannel(moved, 3), 0.0), 1.0)
+    colours = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
     painted = inside.share[rows, columns]
     where = np.flatnonzero(painted.max(1)), np.flatnonzero(painted.max(0))
     if len(where[0]):
@@ -39,19 +39,16 @@ def frame(
         mouth = Inside(share=inside.share[part], teeth=inside.teeth[part], tongue=inside.tongue[part])
         share = painted[part][..., None]
         colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * paint(mouth, scene.tone)
-    colours += (1 - matte)[..., None] * scene.plate[rows, columns]
     result = photograph.image.copy()
-    box = result[
-        photograph.top : photograph.top + photograph.height, photograph.left : photograph.left + photograph.width
-    ]
-    reach = scene.reach[rows, columns] > 0
+    top, left = photograph.top, photograph.left
+    box = result[top : top + photograph.height, left : left + photograph.width]
+    reach = (scene.reach[rows, columns] > 0).astype(np.uint8)
     if photograph.image.shape[2] == 4:
-        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)
-        colours = colours / np.maximum(opaque, 1 / 255)[..., None]
-        np.copyto(box[..., 3], _bytes(255 * opaque), where=reach)
-    np.copyto(box[..., :3], _bytes(colours), where=reach[..., None])
+        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)[..., None]
+        straight = np.concatenate([colours / np.maximum(opaque, 1 / 255), 255 * opaque], -1)
+        box[:] = cv2.copyTo(np.rint(np.clip(straight, 0, 255)).astype(np.uint8), reach, box.copy())
+        return result
+    behind = cv2.multiply(cv2.cvtColor(1 - matte, cv2.COLOR_GRAY2RGB), scene.plate[rows, columns])
+    made = cv2.convertScaleAbs(cv2.max(cv2.add(colours, behind), 0.0))
+    box[:] = cv2.copyTo(made, reach, box.copy())
     return result
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
