@@ -24,8 +24,11 @@ from demo_jax.rendering.expression import Pair
 COARSE = 96  # nodes across and down the box
 SEAM = 0.6  # beyond the mouth's corners, motion of both lips blends over this multiple of the distance from them
 EYEBALL = 0.09  # radius of people's eyeballs, face widths
-TAPER = 0.45  # face widths below the chin over which the neck goes over into the torso, which stays
+TAPER = 0.42  # face widths below the chin over which the neck goes over into the torso, which stays
+NECK, SHOULDER, RISE = 0.5, 0.4, 0.55  # the torso begins higher to the sides: from where, over how much, how much
+BORDER = 0.3  # face widths from a border that cuts the head over which its motion ends
 DEPTH_STEPS = 5
+ONE_ROW = 0.45  # half widths of a mouth: open less, it shows the upper teeth at most
 PAINTED = 0.015  # face widths by which a mouth is opened when paint covers wholly
 MAX_OPENING = 1.5  # of an eye over the source's
 FLIP = np.array([1.0, -1.0], np.float32)  # the head's axes have y up
@@ -37,17 +40,19 @@ class Face:
     """A face in a photograph.
 
     points   68 landmarks and two irises in the head's axes, face widths
-    heights  `surface`
+    depth    `surface`
     mouth    contours of the inner lips, upper and lower, in the frame of the mouth
     lids     of the person's left and right eye: upper and lower
     chin     how far below the centre the taper of the neck begins, face widths along the head's roll
+    cut      left, right and top border of the photograph where one cuts the head, face units; far away otherwise
     """
 
     points: Float[AnyArray, "70 3"]
-    heights: Float[AnyArray, "129 129"]
+    depth: Float[AnyArray, "129 129"]
     mouth: Float[AnyArray, "2 4"]
     lids: Float[AnyArray, "2 2 4"]
     chin: Float[AnyArray, ""]
+    cut: Float[AnyArray, 3]
 
 
 @register
@@ -143,26 +148,37 @@ def _turned(face: Face, poses: tuple[Array, Array], turns: tuple[Array, Array], 
     zoom = jnp.exp(poses[0][5] - poses[1][5])  # face width over the source's
     shift = (poses[1][3:5] - poses[0][3:5]) * jnp.exp(poses[0][5])
     view = (at[0] - shift[0]) / zoom, (-at[1] - shift[1]) / zoom  # y up
-    turn, back = turns[0], turns[1].T
-    flat = tuple(view[0] * back[i, 0] + view[1] * back[i, 1] for i in range(3))
+    turn = turns[0] @ turns[1].T  # from the camera's axes of the frame to those of the photograph
+    flat = tuple(view[0] * turn[i, 0] + view[1] * turn[i, 1] for i in range(3))
 
-    def nearer(_: int, depth: Float[Array, "n m"]) -> Float[Array, "n m"]:
-        x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
-        return depth - (z - surface.height(face.heights, x, y)) / back[2, 2]
+    def nearer(_: int, s: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        x, y, z = (flat[i] + s * turn[i, 2] for i in range(3))
+        return s - (z - surface.depth_at(face.depth, x, y)) / turn[2, 2]
 
     # A loop, unrolled, would be fused with all that follows and computed again for each use of it.
-    depth = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
-    x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
-    move_x = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z - at[0]
-    move_y = -(turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z) - at[1]
-    # The neck: the share of the head's motion is evaluated in the photograph, so that the collar stays where it is.
-    roll = jnp.deg2rad(poses[0][2])
-    share = jnp.ones_like(depth)
+    s = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
+    move_x, move_y = flat[0] + s * turn[0, 2] - at[0], -(flat[1] + s * turn[1, 2]) - at[1]
+    # What does not move, or not as much, is known in the photograph: the collar and the shoulders stay where they are.
+    share = jnp.ones_like(s)
     for _ in range(3):
-        below = jnp.sin(roll) * (at[0] + share * move_x) + jnp.cos(roll) * (at[1] + share * move_y) - face.chin
-        ramp = jnp.clip(1 - below / TAPER, 0, 1)
-        share = ramp * ramp * (3 - 2 * ramp)
+        share = _share(face, poses[0][2], at[0] + share * move_x, at[1] + share * move_y)
     return at[0] + share * move_x, at[1] + share * move_y
+
+
+def _share(face: Face, roll: Float[Array, ""], x: Float[Array, "n m"], y: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    """The share of the head's motion at positions in the photograph: 0 in the torso, and at a border that cuts it."""
+    sine, cosine = jnp.sin(jnp.deg2rad(roll)), jnp.cos(jnp.deg2rad(roll))
+    across, down = cosine * x - sine * y, sine * x + cosine * y
+    beside = _smooth((jnp.abs(across) - NECK) / SHOULDER)
+    share = 1 - _smooth((down - face.chin + RISE * beside) / TAPER)
+    left, right, top = face.cut
+    inside = jnp.minimum(jnp.minimum(x - left, right - x), y - top)
+    return share * _smooth(inside / BORDER)
+
+
+def _smooth(t: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    t = jnp.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _mouth(
@@ -194,7 +210,9 @@ def _mouth(
         return jnp.where(jnp.abs(u) < 1, jnp.clip(depth / step - 0.5, 0, 1), 0.0)
 
     with_jaw = rest[0] - jaw[0], rest[1] - jaw[1]
-    top, bottom = shown(rest), shown(with_jaw)
+    gap = expression.curve(face.mouth[1], jnp.zeros(())) - expression.curve(face.mouth[0], jnp.zeros(()))
+    both = jnp.clip((gap - ONE_ROW) / 0.1, 0, 1)  # a mouth open so far shows the lower teeth too
+    top, bottom = shown(rest), both * shown(with_jaw)
     known = jnp.maximum(top, bottom)
     own = tuple(jnp.where(top >= bottom, a, b) for a, b in zip(rest, with_jaw, strict=True))
     use = (between > 0.5) & (known > 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
@@ -22,6 +23,7 @@ FADE = 0.2  # face widths: before a border that is not the photograph's own, the
 TRAVEL = 0.45  # face widths by which an outline may move
 RIM = 0.03  # face widths around the matte that are no background either: hair too fine for it, and shadows
 PERSON = 0.02  # a matte above it is not background
+FAR = 100.0  # face widths
 LIT = 185.0  # luma of well lit skin, of all people's
 CERTAIN = 0.5  # a matte above it is the person
 SOFT_EDGE = 0.12  # face widths beyond that at which there may still be hair
@@ -132,7 +134,7 @@ def make_face(
     roll = np.deg2rad(angles[2])
     return Face(
         points=points.astype(np.float32),
-        heights=surface.ellipsoid_heights() if mesh is None else surface.mesh_heights(mesh),
+        depth=surface.ellipsoid_depth(turn) if mesh is None else surface.mesh_depth(mesh, turn),
         mouth=np.stack([contour(line, 60, 64) for line in outlines.lips]),
         lids=np.stack(
             [
@@ -141,6 +143,7 @@ def make_face(
             ]
         ),
         chin=np.float32(seen(points[8]) @ (np.sin(roll), np.cos(roll))),
+        cut=np.array([-FAR, FAR, -FAR], np.float32),
     )
 
 
@@ -200,7 +203,7 @@ def make_photograph(
         enlarge=(enlarging(x / columns * (COARSE - 1), COARSE), enlarging(y / rows * (COARSE - 1), COARSE)),
     )
     scene = Scene(
-        face=face,
+        face=dataclasses.replace(face, cut=_cut(person, face.chin, centre, unit)),
         layer=padded(layer),
         plate=padded(behind),
         still=padded(still),
@@ -211,6 +214,20 @@ def make_photograph(
         unit=np.float32(unit),
     )
     return Photograph(image=whole, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+
+
+def _cut(
+    person: Float32[np.ndarray, "H W"], chin: Any, centre: tuple[float, float], unit: float
+) -> Float32[np.ndarray, " 3"]:
+    """The left, right and top border, face units, where they cut the head: hair, a hat or a shoulder beside it."""
+    height, width = person.shape
+    beside = person[: max(round(centre[1] + float(chin) * unit), 1)]
+    borders = zip((beside[:, 0], beside[:, -1], person[0]), (-centre[0], width - centre[0], -centre[1]), strict=True)
+    far = (-FAR, FAR, -FAR)
+    return np.array(
+        [at / unit if line.max(initial=0) > CERTAIN else away for (line, at), away in zip(borders, far, strict=True)],
+        np.float32,
+    )
 
 
 def _tone(image: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], unit: float) -> np.float32:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-MIRRORED = 0.12  # face widths from the outline at which mirrored texture has given way to smooth colour, by 1/e
+MIRRORED = 0.08  # face widths from the outline at which mirrored texture has given way to smooth colour, by 1/e
+OUTLINE = 0.05  # face widths
 SOFT = 0.02  # face widths: texture and colour go over into each other without a step
 
 
@@ -24,6 +25,11 @@ def fill_background(
     if person.all():
         return np.broadcast_to(image.mean((0, 1), dtype=np.float32), image.shape).copy()
     height, width = person.shape
+    # Mirrored at a smooth outline: at a ragged one, texture falls into shards.
+    smooth_outline = person | (gaussian_filter(person.astype(np.float32), OUTLINE * face_width) > 0.4)
+    if smooth_outline.all():
+        smooth_outline = person
+    person = smooth_outline
     distance, (row, column) = distance_transform_edt(person, return_indices=True)
     rows, columns = np.indices(person.shape)
     mirrored_row, mirrored_column = 2 * row - rows, 2 * column - columns
