@@ -12,7 +12,6 @@ from demo_jax.models.geometry.landmarks import EYE_CORNERS, mean_face
 from demo_jax.rendering.photograph import Outlines, Photograph, make_face, make_photograph
 
 LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=0)
-SQUARE = 32  # pixels of the decoder's square
 UNIT = 40.0  # face width, pixels
 SIZE, CENTRE = (161, 127), (63.2, 77.9)  # an odd height and width
 REST = {"open_left": 0.9, "open_right": 0.9, "z": float(np.log(2.1))}
@@ -80,10 +79,5 @@ def drawn(
     points, share = face_points(gap), matte(size, centre)
     image = picture(share)
     face = make_face(points, np.array(angles), Outlines.of_landmarks(points))
-    side = 2.1 * UNIT
-    scale = SQUARE / side
-    crop = np.array(
-        [[scale, 0, -(centre[0] - side / 2) * scale], [0, scale, -(centre[1] - side / 2) * scale], [0, 0, 1]]
-    )
-    made = make_photograph(image, share, face, centre, UNIT, crop, SQUARE, **changes)
+    made = make_photograph(image, share, face, centre, UNIT, **changes)
     return Drawn(photograph=made, image=image, matte=share, points=points)

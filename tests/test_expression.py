@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from drawn_portrait import LAYOUT, code, face_points
 
-from demo_jax.factors import LIPS_SCALE
-from demo_jax.models.geometry import landmarks
+from demo_jax.factors import LIPS_SCALE, rotation_matrix
+from demo_jax.models.geometry import landmarks, rigid
 from demo_jax.models.geometry.landmarks import LEAST_OPENING, lid_ratio
 from demo_jax.rendering import expression, eyes, surface
 
-turn, height = jax.jit(eyes.turn), jax.jit(surface.height)
+turn, depth_at = jax.jit(eyes.turn), jax.jit(surface.depth_at)
 displacements, curve = jax.jit(expression.displacements), jax.jit(expression.curve)
 LIP_GAPS = ((61, 67), (62, 66), (63, 65))
 LID_GAPS = ((43, 47), (44, 46), (37, 41), (38, 40))
@@ -23,7 +23,7 @@ LID_GAPS = ((43, 47), (44, 46), (37, 41), (38, 40))
 def move():
     def moved(face, change, source, driving):
         blocks = {name: (source[None, part], driving[None, part]) for name, part in LAYOUT.slices.items()}
-        return landmarks.move(face[None], (face[None], (face + change)[None]), blocks)[1][0]
+        return landmarks.move(face[None], (face[None], (face + change)[None]), blocks)[0]
 
     return jax.jit(moved)
 
@@ -49,10 +49,12 @@ def test_the_gap_of_lips_is_the_requested_one(move, predicted, aperture):
     face, change = face_points(0.05), np.zeros((70, 3), np.float32)
     change[[65, 66, 67], 1] -= np.array([0.7, 1, 0.7], np.float32) * predicted
     moved = np.asarray(move(face, change, code(aperture=0.05 / span(face)), code(aperture=aperture)))
-    assert gap(moved, 62, 66) == pytest.approx(aperture * span(face), abs=1e-5)
+    closing = max(1 - aperture * span(face) / 0.05, 0)
+    pressed = landmarks._OVERLAP * closing  # lips that close press together
+    assert gap(moved, 62, 66) == pytest.approx(aperture * span(face) - pressed, abs=1e-5)
     for upper, lower in LIP_GAPS:
         # Ratios have 1e-4 in their denominators.
-        assert -1e-4 <= gap(moved, upper, lower) <= aperture * span(face) + 1e-4
+        assert -pressed - 1e-4 <= gap(moved, upper, lower) <= aperture * span(face) + 1e-4
 
 
 def test_lids_close_and_open_in_proportion(move):
@@ -133,28 +135,28 @@ def test_lids_never_show_skin_in_the_eye_nor_the_eye_beyond_them():
         assert ((y[~eye] <= upper[~eye] + 1e-5) | (y[~eye] >= lower[~eye] - 1e-5)).all()
 
 
-def test_the_surface_is_the_mean_heads_ellipsoid():
-    heights = jnp.asarray(surface.ellipsoid_heights())
-    points = np.array([[0.0, 0.08], [0.25, -0.5], [-0.5, 0.25]])
-    half = np.array(surface.rigid.AXES)
-    centre = np.array(surface.rigid.CENTRE)
-    depth = np.sqrt(1 - (((points - centre[:2]) / half[:2]) ** 2).sum(-1))
-    found = height(heights, *jnp.asarray(points.T, jnp.float32))
-    np.testing.assert_allclose(found, centre[2] + half[2] * depth, atol=2e-3)  # linear between nodes
-    assert float(height(heights, jnp.float32(9), jnp.float32(-9))) == pytest.approx(surface.LOWEST)
+@pytest.mark.parametrize("angles", [(0, 0, 0), (25, -10, 15)])
+def test_the_surface_is_the_mean_heads_ellipsoid(angles):
+    """Points of a turned ellipsoid that are seen lie on it."""
+    turn, (axes, centre) = rotation_matrix(*map(float, angles)), map(np.array, (rigid.AXES, rigid.CENTRE))
+    away = np.random.default_rng(0).normal(size=(200, 3))
+    points = centre + axes * away / np.linalg.norm(away, axis=-1, keepdims=True)
+    seen = (points @ turn.T)[((points - centre) / axes**2) @ turn[2] > 0.8]  # not at its outline
+    assert len(seen) > 30
+    found = depth_at(jnp.asarray(surface.ellipsoid_depth(turn)), *jnp.asarray(seen[:, :2].T, jnp.float32))
+    np.testing.assert_allclose(found, seen[:, 2], atol=5e-3)  # linear between nodes
 
 
 def test_the_surface_goes_through_a_measured_face():
     """A mesh that lies 0.1 face widths before the mean head."""
-    around = surface.ellipsoid_heights()
-    line = np.linspace(-0.4, 0.4, 33)
-    x, y = np.meshgrid(line, line)
-    z = np.asarray(height(jnp.asarray(around), jnp.asarray(x), jnp.asarray(y))) + 0.1
-    heights = jnp.asarray(surface.mesh_heights(np.stack([x.ravel(), y.ravel(), z.ravel()], -1)))
-    inner = (np.abs(x) < 0.3) & (np.abs(y) < 0.3)
-    found = np.asarray(height(heights, jnp.asarray(x), jnp.asarray(y)))
-    np.testing.assert_allclose(found[inner], z[inner], atol=0.02)  # smoothed
-    assert float(height(heights, jnp.float32(-1.9), jnp.float32(1.9))) == pytest.approx(surface.LOWEST, abs=1e-3)
+    around, plane = jnp.asarray(surface.ellipsoid_depth(np.eye(3))), np.meshgrid(*[np.linspace(-0.4, 0.4, 33)] * 2)
+    x, y = (jnp.asarray(a, jnp.float32) for a in plane)
+    z = depth_at(around, x, y) + 0.1
+    depth = surface.mesh_depth(np.stack([np.ravel(a) for a in (x, y, z)], -1), np.eye(3))
+    inner = np.hypot(*plane) < 0.25
+    np.testing.assert_allclose(depth_at(jnp.asarray(depth), x, y)[inner], z[inner], atol=0.01)  # smoothed
+    corner = depth_at(jnp.asarray(depth), jnp.float32(-1.9), jnp.float32(1.9))
+    assert float(corner) == pytest.approx(surface.LOWEST, abs=1e-4)
 
 
 def test_apertures_are_in_eye_spans():

@@ -88,9 +88,7 @@ def demo() -> Pipeline:
 
 def session(demo: Pipeline, controls: Controls, manner: Manner) -> np.ndarray:
     generator = demo._motion
-    made = generator.start(
-        PORTRAIT, [tiny_model.speech(30)], controls, Options(steps=1), generator.whole, manner
-    )
+    made = generator.start(PORTRAIT, [tiny_model.speech(30)], controls, Options(steps=1), generator.whole, manner)
     return np.concatenate(list(generator.sampled(demo.model.flow_params, made, Options(steps=1))))
 
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn_portrait import CENTRE, LAYOUT, SIZE, SQUARE, UNIT, Drawn, code, drawn
-from scipy.ndimage import map_coordinates
+from drawn_portrait import CENTRE, LAYOUT, SIZE, UNIT, Drawn, code, drawn
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from demo_jax.factors import rotation_matrix
 from demo_jax.media.background import Background, parse_background
@@ -21,11 +21,10 @@ from demo_jax.rendering import expression, frames, opencv
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.motion import EYEBALL, TAPER
 from demo_jax.rendering.photograph import Scene
-from demo_jax.rendering.plate import fill_background
+from demo_jax.rendering.plate import OUTLINE, fill_background
 
 BLOCKS = LAYOUT.slices
 CHIN = 0.562  # face widths below the centre
-PICTURE = np.full((SQUARE, SQUARE, 3), 200, np.uint8)  # the decoder's: what paints the mouth
 CODES = {
     "rest": code(), "turned": code(yaw=15, pitch=8, roll=-6, x=0.03), "open": code(aperture=0.3),
     "blink": code(open_left=0, open_right=0), "both": code(yaw=-18, aperture=0.4, gaze_yaw=20, z=0.7, x=0.1),
@@ -39,9 +38,9 @@ class Program:
         def made(scene: Scene, points: jax.Array, source: jax.Array, driving: jax.Array) -> tuple:
             # The points move as the codes ask for, and no more.
             blocks = {name: (source[None, part], driving[None, part]) for name, part in BLOCKS.items()}
-            moved = landmarks.move(points[None], (points[None], points[None]), blocks)[1][0]
+            moved = landmarks.move(points[None], (points[None], points[None]), blocks)[0]
             at, inside = frames.sampling(scene, source, driving, moved, BLOCKS)
-            return at, inside, frames.box(scene, at, inside, jnp.asarray(PICTURE))
+            return at, inside, frames.box(scene, at, inside)
 
         self._made = jax.jit(made)
 
@@ -50,7 +49,8 @@ class Program:
         photograph = portrait.photograph
         (x, y), inside, _ = self._made(photograph.scene, portrait.points, source, driving)
         at = np.stack([x, y], -1) + (photograph.left + 0.5, photograph.top + 0.5)
-        return at[: photograph.height, : photograph.width], np.asarray(inside)[: photograph.height, : photograph.width]
+        part = slice(photograph.height), slice(photograph.width)
+        return at[part], np.asarray(inside.share)[part]
 
     def frames(self, portrait: Drawn) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """A frame of each of CODES, by XLA and by OpenCV."""
@@ -59,7 +59,7 @@ class Program:
             made = self._made(photograph.scene, portrait.points, CODES["rest"], driving)
             at, inside, box = jax.tree.map(np.asarray, made)
             by_xla = photograph.paste(box[..., : photograph.image.shape[2]])
-            frames[name] = by_xla, opencv.frame(photograph, at, inside, PICTURE)
+            frames[name] = by_xla, opencv.frame(photograph, at, inside)
         return frames
 
 
@@ -297,14 +297,13 @@ def test_the_plate_has_nothing_of_the_person():
     image = drawn_portrait.background()
     image[person] = (255, 0, 0)
     filled = fill_background(image, person, UNIT)
-    np.testing.assert_array_equal(filled[~person], image[~person])
+    beyond = distance_transform_edt(~person) > 2 * OUTLINE * UNIT
+    np.testing.assert_array_equal(filled[beyond], image[beyond])
     assert (filled[..., 0] == 0).all()  # the background has no red
     assert (filled[..., 1:] > 30).all()  # and is nowhere black
 
 
 def test_the_plate_has_texture_near_the_outline():
-    from scipy.ndimage import distance_transform_edt
-
     person, image = drawn_portrait.matte() > 0.5, drawn_portrait.background()
     filled, depth = fill_background(image, person, UNIT), distance_transform_edt(person) / UNIT
     texture = {name: filled[where, 1].std() for name, where in {
