@@ -112,9 +112,7 @@ def _chosen(faces: list[Face], which: int | None) -> Face:
 def _hidden(image: np.ndarray, face: Face) -> list[str]:
     found = []
     if behind_dark_glasses(image, face):
-        found.append(
-            "the eyes are behind dark glasses; blinks and gaze will show on the glasses. Give an image without."
-        )
+        found.append("the eyes are behind dark glasses; blinks and gaze will show on them. Give an image without.")
     if mouth_is_covered(image, face):
         found.append("something covers the mouth; it will move with the lips. Give an image that shows the mouth.")
     return found
