@@ -9,15 +9,12 @@ import os
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# XLA's emitters for fused loops make code no test here is timed by, and take a third of the time compiling takes. Later
-# versions do not know the flag, and end the process that gives it.
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else "",
-    ]
-).strip()
+# XLA's emitters for fused loops make code no test here is timed by, and take a third of the time compiling takes; a
+# program split in parts, to be compiled by more threads than a worker has cores, takes a sixth. Later versions do not
+# know these flags, and end the process that gives them.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # Compiled programs are shared by pytest's workers, the processes that tests start, and the next run; without the folder
 # all is only slower.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache" / "tests")

@@ -60,7 +60,8 @@ class AutoEncoder(nn.Module):
         codes = source_code, driving_code
         blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
         image, points = self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks)
-        seen = [rigid.project(p[:, :LANDMARKS], pose[:, :6]) for p, pose in zip(points, blocks["pose"], strict=True)]
+        places = [rigid.place(pose[:, :6]) for pose in blocks["pose"]]
+        seen = [rigid.project(p[:, :LANDMARKS], place) for p, place in zip(points, places, strict=True)]
         return image, jnp.stack(seen, 1)
 
     def embed_lips(self, lip_codes: Float[Array, "B T lip"]) -> Float[Array, "B {self.config.projection}"]:

@@ -78,20 +78,20 @@ class Decoder(nn.Module):
           Images, float32, about -1..1; and the points of source and driving face (`landmarks.FacePoints`).
         """
         c = self.config
-        poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
+        before, after = (rigid.place(block[:, :6].astype(jnp.float32)) for block in blocks["pose"])
         style = jnp.concatenate(latents, -1).astype(self.dtype)
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
         resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
         appearance = pyramid[str(min(APPEARANCE, resolutions[-1]))]
-        points = landmarks.FacePoints(dtype=self.dtype, name="points")(appearance, blocks, poses[0])
-        outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
+        points = landmarks.FacePoints(dtype=self.dtype, name="points")(appearance, blocks, before)
+        outlines = landmarks.sketch(points[1], after, resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
 
         def where(flow: Float[Array, "B R R 4"]) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
-            grid, share = head(flow, *poses)
-            return grid + landmarks.shift(points, poses, flow.shape[1]), share
+            grid, share = head(flow, before, after)
+            return grid + landmarks.shift(points, (before, after), flow.shape[1]), share
 
         flow = jnp.zeros((len(style), start, start, len(HeadFlow.step)), jnp.float32)
         x: Array | None = None
@@ -147,7 +147,7 @@ def _row(step: tuple[float, ...]) -> Float[np.ndarray, "1 1 1 4"]:
 
 
 class HeadFlow(nn.Module):
-    """Returns sampling positions and the share of head of each pixel, from a flow and the poses of source and driving.
+    """Returns sampling positions and the share of head of each pixel, from a flow and the places of both heads.
 
     The background stays, the head moves by `rigid.head_flow`, and a residual shift is added to both. The channels of
     the flow are the share of head (logit), the head's depth beyond the ellipsoid (face widths), and that shift (half
@@ -158,7 +158,7 @@ class HeadFlow(nn.Module):
 
     @nn.compact
     def __call__(
-        self, flow: Float[Array, "B R R 4"], source: Float[Array, "B 6"], driving: Float[Array, "B 6"]
+        self, flow: Float[Array, "B R R 4"], source: rigid.Placement, driving: rigid.Placement
     ) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
         axes = jnp.exp(self.param("log_axes", lambda _: jnp.log(jnp.array(rigid.AXES))))
         centre = self.param("centre", lambda _: jnp.array(rigid.CENTRE))
