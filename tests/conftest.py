@@ -19,6 +19,9 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
 # all is only slower.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache" / "tests")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# Compiling takes most of the suite's time. Programs are compiled quickly, in processes that tests start as well, and
+# optimised as a user's are in tests marked so.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import jaxtyping
@@ -73,8 +76,7 @@ def _place(item: pytest.Item) -> tuple[bool, int, int, str]:
 
 
 def _compile_as_marked(node: pytest.Item | pytest.Collector) -> None:
-    """Programs are optimised as a user's are, but in files and tests marked `unoptimised`."""
-    quickly = node.get_closest_marker("unoptimised") is not None
+    quickly = node.get_closest_marker("optimised") is None
     if quickly != jax.config.read("jax_disable_most_optimizations"):
         jax.clear_caches()  # they do not know how their programs were compiled
         jax.config.update("jax_disable_most_optimizations", quickly)
