@@ -16,7 +16,6 @@ from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.tracks import MotionTrack
 
-pytestmark = pytest.mark.unoptimised
 LAYOUT = tiny_model.LAYOUT
 PORTRAIT = np.random.default_rng(5).normal(size=LAYOUT.size).astype(np.float32)
 APERTURE, YAW, X = (LAYOUT.calibrated[CALIBRATED_NAMES.index(name)] for name in ("aperture", "yaw", "x"))

@@ -24,7 +24,6 @@ from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.portraits import Portrait, View
 
 pytest.importorskip("mediapipe", reason="finding faces needs the prepare extra")
-pytestmark = pytest.mark.unoptimised
 SIZE = (301, 257)  # of the photograph: odd height and width
 
 

@@ -23,6 +23,7 @@ from demo_jax.rendering.motion import EYEBALL, TAPER
 from demo_jax.rendering.photograph import Scene
 from demo_jax.rendering.plate import OUTLINE, fill_background
 
+pytestmark = pytest.mark.optimised  # rest has to be exact as users compile it
 BLOCKS = LAYOUT.slices
 CHIN = 0.562  # face widths below the centre
 CODES = {
