@@ -55,12 +55,12 @@ def turn(
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
     low, high = iris[0] - IRIS, iris[0] + IRIS
-    shift = jnp.clip(gaze[0], -CORNER - low, CORNER - high)
+    shift = jnp.clip(gaze[0], jnp.minimum(-CORNER - low, 0), jnp.maximum(CORNER - high, 0))
     from_low, from_high = low + shift, high + shift
     ball_u = jnp.where(
         u < from_low,
-        -1 + (u + 1) * (low + 1) / jnp.maximum(from_low + 1, 1e-3),
-        jnp.where(u > from_high, 1 - (1 - u) * (1 - high) / jnp.maximum(1 - from_high, 1e-3), u - shift),
+        -1 + (u + 1) * jnp.maximum(low + 1, 0) / jnp.maximum(from_low + 1, 1e-3),
+        jnp.where(u > from_high, 1 - (1 - u) * jnp.maximum(1 - high, 0) / jnp.maximum(1 - from_high, 1e-3), u - shift),
     )
     wide = jnp.maximum(opening, 1.0)  # lids wider apart than in the source show more of the eyeball than it does
     ball_v = meet + (v - meet) / wide - gaze[1]

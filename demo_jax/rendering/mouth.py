@@ -14,7 +14,7 @@ from demo_jax.rendering.expression import Pair
 
 # Colours in the skin's own light, sRGB; the brightness of a photograph's face scales them.
 TEETH, TONGUE, CAVITY = (
-    np.array(colour, np.float32) for colour in ((222.0, 205.0, 184.0), (158.0, 76.0, 72.0), (44.0, 17.0, 16.0))
+    np.array([[colour]], np.float32) for colour in ((222.0, 205.0, 184.0), (158.0, 76.0, 72.0), (44.0, 17.0, 16.0))
 )
 UPPER_EDGE = 0.13  # incisal edge below the line of closed lips: 3 mm
 CURVE = 0.35  # how much higher the edge is at the corners

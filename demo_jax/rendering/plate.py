@@ -43,7 +43,8 @@ def fill_background(
     sigma = COARSE * face_width, COARSE * face_width
     weight = np.maximum(gaussian_filter(known, sigma), 1e-4)[..., None]
     colour = gaussian_filter(image * known[..., None], (*sigma, 0), output=np.float32) / weight
-    filled = _membrane(image.astype(np.float32), known) + share * (image[at] - colour[at])
+    detail = (image - colour) * known[..., None]  # softened, the share reaches where the person's own is mirrored
+    filled = _membrane(image.astype(np.float32), known) + share * detail[at]
     return np.where(person[..., None], filled, image).astype(np.float32)
 
 
