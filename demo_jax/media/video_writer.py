@@ -228,7 +228,8 @@ class LiveWriter(_Writer):
         # ffmpeg reads whichever stream is behind, and audio in packets of 64 ms: it may not take a frame before the
         # audio of the next ones, so that who writes must not wait for it.
         self._waiting: queue.Queue[np.ndarray | None] = queue.Queue(AHEAD)
-        self._accepted, self._error = 0, None  # type: ignore[var-annotated]
+        self._accepted = 0
+        self._error: InputError | None = None
         self._thread = threading.Thread(target=self._send_waiting, daemon=True)
         self._thread.start()
 
