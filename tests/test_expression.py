@@ -128,7 +128,9 @@ def test_lids_never_show_skin_in_the_eye_nor_the_eye_beyond_them():
         x, y = turn(at, frame, lids, jnp.zeros(2), jnp.float32(opening), jnp.array([0.2, -0.1]))
         upper, lower = (np.asarray(curve(lid, at[0])) for lid in lids)
         meet = upper + eyes.UPPER_SHARE * (lower - upper)
-        eye = (v > meet + opening * (upper - meet)) & (v < meet + opening * (lower - meet))
+        follow = -0.1 * (1 - u**2) * min(opening, 1)  # lids go along with eyes that look up
+        top = meet + opening * (upper - meet) + eyes.UPPER_FOLLOWS * follow
+        eye = (v > top) & (v < meet + opening * (lower - meet) + eyes.LOWER_FOLLOWS * follow)
         first, last = (np.asarray(curve(lid, x)) for lid in lids)
         # The contour is followed along the shifted eyeball's own column, a little off the lid's.
         assert (y[eye] > first[eye] - 0.01).all() and (y[eye] < last[eye] + 0.01).all()
@@ -138,7 +140,7 @@ def test_lids_never_show_skin_in_the_eye_nor_the_eye_beyond_them():
 @pytest.mark.parametrize("angles", [(0, 0, 0), (25, -10, 15)])
 def test_the_surface_is_the_mean_heads_ellipsoid(angles):
     """Points of a turned ellipsoid that are seen lie on it."""
-    turn, (axes, centre) = rotation_matrix(*map(float, angles)), map(np.array, (rigid.AXES, rigid.CENTRE))
+    turn, (axes, centre) = rotation_matrix(*map(float, angles)), map(np.array, (surface.AXES, rigid.CENTRE))
     away = np.random.default_rng(0).normal(size=(200, 3))
     points = centre + axes * away / np.linalg.norm(away, axis=-1, keepdims=True)
     seen = (points @ turn.T)[((points - centre) / axes**2) @ turn[2] > 0.8]  # not at its outline
