@@ -129,9 +129,8 @@ def find(
     upper, lower = (tuple(rest[i] + grid.up(lip[i]) for i in range(2)) for lip in lips)
     gap, opened = moved[62, 1] - moved[66, 1], (moved - face.points)[62, 1] - (moved - face.points)[66, 1]
     shut = jnp.clip(1 - gap / SHUT, 0, 1) * jnp.clip(-opened / SHUT, 0, 1)
-    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], shut, pixel)
-    # A mouth that is not opened shows what the photograph shows.
-    inside = dataclasses.replace(inside, share=inside.share * jnp.clip(opened / PAINTED, 0, 1))
+    painted = jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
+    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], shut, painted, pixel)
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
@@ -200,6 +199,7 @@ def _mouth(
     lower: Pair,
     jaw: Float[Array, 2],
     shut: Float[Array, ""],
+    painted: Float[Array, ""],
     pixel: Float[Array, ""],
 ) -> tuple[Pair, Inside]:
     """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
@@ -234,4 +234,6 @@ def _mouth(
     position = tuple(jnp.where(use, a, b) for a, b in zip(own, position, strict=True))
     line = expression.curve(face.mouth[0], u1)
     teeth, tongue = mouth.shade(expression.within(frame, rest), line, -over, -under)
-    return position, Inside(share=between * (1 - known), teeth=teeth, tongue=tongue)
+    # What is left between lips that shut is dark: no tooth shows there.
+    share = between * jnp.maximum(painted * (1 - known), shut)
+    return position, Inside(share=share, teeth=(1 - shut) * teeth, tongue=tongue)

@@ -21,7 +21,7 @@ from demo_jax.rendering.plate import fill_background
 SIDES, ABOVE, BELOW = 1.5, 1.9, 2.0
 FADE = 0.2  # face widths: before a border that is not the photograph's own, the layer fades out
 TRAVEL = 0.45  # face widths by which an outline may move
-RIM = 0.03  # face widths around the matte that are no background either: hair too fine for it, and shadows
+RIM = 0.02  # face widths around the matte that are no background either: hair too fine for it, and shadows
 PERSON = 0.02  # a matte above it is not background
 FAR = 100.0  # face widths
 LIT = 185.0  # luma of well lit skin, of all people's

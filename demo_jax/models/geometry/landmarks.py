@@ -134,7 +134,7 @@ _LIP_FOLLOWERS = (
     {49: 0.5, 50: 0.9, 51: 1.0, 52: 0.9, 53: 0.5},
     {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5, 5: 0.2, 6: 0.5, 7: 0.7, 8: 0.8, 9: 0.7, 10: 0.5, 11: 0.2},
 )
-_SIDEWAYS = 0.05  # face widths: puppets purse their lips further than skin can be shrunk
+_SIDEWAYS = 0.022  # face widths: puppets purse their lips further than people do, and than skin can be shrunk
 _LID_PAIRS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))  # the person's left and right eye, as in the code
 _UPPER_LID = 0.85
 LEAST_OPENING = 0.3  # a source with eyes more closed than this says little of how far they open
