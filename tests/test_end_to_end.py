@@ -23,14 +23,7 @@ from demo_jax import sample
 from demo_jax.checkpoint.load import load_any, load_model
 from demo_jax.checkpoint.publish import export_model
 from demo_jax.checkpoint.save import RunCheckpoints
-from demo_jax.config import (
-    DataConfig,
-    MeshConfig,
-    OptimizerConfig,
-    Stage1Config,
-    Stage2Config,
-    as_config_dict,
-)
+from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config, Stage2Config, as_config_dict
 from demo_jax.errors import InputError
 from demo_jax.evaluation.judge import regressor as judges
 from demo_jax.evaluation.metrics.images import psnr
