@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from demo_jax.sampling.controls import Controls
     from demo_jax.sampling.options import Options
     from demo_jax.sampling.pipeline import Pipeline, load
+    from demo_jax.sampling.portraits import View
 
 __version__ = "0.2.0"
-__all__ = ["Controls", "InputError", "Options", "Pipeline", "load"]
+__all__ = ["Controls", "InputError", "Options", "Pipeline", "View", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -42,6 +43,10 @@ def __getattr__(name: str) -> Any:
             from demo_jax.sampling.pipeline import Pipeline
 
             return Pipeline
+        case "View":
+            from demo_jax.sampling.portraits import View
+
+            return View
         case "load":
             from demo_jax.sampling.pipeline import load
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import tiny_model
@@ -157,11 +158,15 @@ def desk(monkeypatch, tmp_path, demo):
     (tmp_path / "demo_jax/assets").mkdir(parents=True)
     for folder in ("", "demo_jax/assets", "out/example"):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        for name in ("portrait", "me", "photo"):
+        for name in ("portrait", "photo"):
             Image.fromarray(tiny_model.portrait()).save(tmp_path / folder / f"{name}.png")
             Image.fromarray(tiny_model.portrait()).save(tmp_path / folder / f"{name}.jpg")
             (tmp_path / folder / f"{name}.json").write_text('{"cropped": true, "corpus": "puppet"}')
         audio.write_wav(tmp_path / folder / "speech.wav", speech)
+    with Image.open(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg") as photograph:
+        for suffix in ("jpg", "png"):
+            photograph.resize((256, 300)).save(tmp_path / f"me.{suffix}")
+    audio.write_wav(tmp_path / "me.wav", speech[: 20 * 640])
     monkeypatch.chdir(tmp_path)
     for block in blocks(ROOT / "docs/tutorials/controls.md", "python")[:1]:  # makes nod.csv and key.csv
         exec(compile(block, "controls.md", "exec"), {})

@@ -68,9 +68,10 @@ def test_mattes_of_a_portrait(photograph: np.ndarray, mattes: matte.Mattes) -> N
     face = (slice(y - 80, y + 80), slice(x - 70, x + 70))
     assert mattes.person[face].min() > 0.98 and mattes.head[face].min() > 0.98
     assert mattes.person[:60, :60].max() < 0.02 and mattes.person[:60, -60:].max() < 0.02  # the upper corners
-    below = round(CHIN + 0.6 * FACE_WIDTH)
+    below = round(CHIN + 0.5 * FACE_WIDTH)  # the fade ends at 0.35, and chins are found within 0.1
     assert mattes.person[below:, 200:320].min() > 0.9  # the torso
     assert mattes.head[below:].max() < 0.1
+    assert 0.2 < mattes.head[round(CHIN + 0.15 * FACE_WIDTH), x] < 0.9  # the fade
 
 
 def test_mattes_are_deterministic(photograph: np.ndarray, mattes: matte.Mattes) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from demo_jax.errors import InputError
 from demo_jax.faces.crop import cut, square_crop
 from demo_jax.faces.landmarker import Face, FaceFinder, canonical_face
+from demo_jax.faces.obstruction import behind_dark_glasses, mouth_is_covered
 from demo_jax.faces.still import StillFace, measure_still
 from demo_jax.faces.upright import find_upright
 
@@ -80,6 +81,7 @@ def find_portrait(
         )
     still = measure_still(face, canonical)
     warnings += doubts(still)
+    warnings += _hidden(image, face)
     crop = square_crop(face.centre[None] * (1, -1), np.array([face.width]), size)
     return Portrait(image=cut(image, crop, size), crop=crop, face=still, quarters=quarters, warnings=tuple(warnings))
 
@@ -105,6 +107,15 @@ def _chosen(faces: list[Face], which: int | None) -> Face:
     if which > len(faces):
         raise InputError(f"face {which}: the portrait shows {len(faces)}; they are counted from the left, from 1.")
     return sorted(faces, key=lambda face: float(face.centre[0]))[which - 1]
+
+
+def _hidden(image: np.ndarray, face: Face) -> list[str]:
+    found = []
+    if behind_dark_glasses(image, face):
+        found.append("the eyes are behind dark glasses; blinks and gaze will show on them. Give an image without.")
+    if mouth_is_covered(image, face):
+        found.append("something covers the mouth; it will move with the lips. Give an image that shows the mouth.")
+    return found
 
 
 def doubts(face: StillFace) -> list[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, UInt8
 from demo_jax.config import AutoEncoderConfig
 from demo_jax.factors import columns_of
 from demo_jax.models.decoder import Decoder, Layers, Pyramid, SourceEncoder, compose
-from demo_jax.models.geometry import rigid
+from demo_jax.models.geometry import landmarks, rigid
 from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.models.layers import Dtype
 from demo_jax.models.motion_encoder import MotionBasis, MotionEncoder
@@ -58,12 +58,28 @@ class AutoEncoder(nn.Module):
         pyramid: Pyramid,
         source_code: Float[Array, "B K"],
         driving_code: Float[Array, "B K"],
-        face: Float[Array, "B 70 3"] | None = None,
     ) -> Layers:
-        """Returns the layers that the image is composed of; `face` are measured points of the source."""
+        """Returns the layers that the image is composed of."""
         codes = source_code, driving_code
-        blocks = {f: tuple(c[:, part] for c in codes) for f, part in self.config.layout.slices.items()}
-        return self.decoder(pyramid, tuple(self.basis(c) for c in codes), blocks, face)
+        return self.decoder(pyramid, tuple(self.basis(c) for c in codes), self._blocks(codes))
+
+    def move_face(
+        self,
+        pyramid: Pyramid,
+        source_code: Float[Array, "B K"],
+        driving_code: Float[Array, "B K"],
+        face: Float[Array, "B 70 3"] | None = None,
+    ) -> Float[Array, "B 70 3"]:
+        """Returns the points of the face with the driving expression (`landmarks.FacePoints`), of a measured `face` if
+        one is given (`landmarks.move`)."""
+        blocks = self._blocks((source_code, driving_code))
+        points = self.decoder.face_points(pyramid, blocks)
+        return points[1] if face is None else landmarks.move(face, points, blocks)
+
+    def _blocks(
+        self, codes: tuple[Float[Array, "B K"], Float[Array, "B K"]]
+    ) -> dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]]:
+        return {f: (codes[0][:, part], codes[1][:, part]) for f, part in self.config.layout.slices.items()}
 
     def decode_with_landmarks(
         self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]

@@ -85,13 +85,22 @@ class Decoder(nn.Module):
     config: AutoEncoderConfig
     dtype: Dtype = jnp.float32
 
+    def setup(self) -> None:
+        self.points = landmarks.FacePoints(dtype=self.dtype)
+
+    def face_points(
+        self, pyramid: Pyramid, blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]]
+    ) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
+        """Returns the points of source and driving face: all that a photograph needs of the decoder."""
+        appearance = pyramid[str(min(APPEARANCE, max(r for r, _ in self.config.levels if r <= MAX_WARP)))]
+        return self.points(appearance, blocks, blocks["pose"][0][:, :6].astype(jnp.float32))
+
     @nn.compact
     def __call__(
         self,
         pyramid: Pyramid,
         latents: tuple[Float[Array, "B D"], Float[Array, "B D"]],
         blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
-        face: Float[Array, "B 70 3"] | None = None,
     ) -> Layers:
         """Decodes a batch.
 
@@ -99,7 +108,6 @@ class Decoder(nn.Module):
           pyramid: of the source.
           latents: of source and driving motion.
           blocks: of source and driving code, by factor.
-          face: measured points of the source, which replace the predicted ones (`landmarks.move`).
 
         Returns:
           The layers of the images (`compose`).
@@ -111,10 +119,7 @@ class Decoder(nn.Module):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
         resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
-        appearance = pyramid[str(min(APPEARANCE, resolutions[-1]))]
-        points = landmarks.FacePoints(dtype=self.dtype, name="points")(appearance, blocks, poses[0])
-        if face is not None:
-            points = landmarks.move(face, points, blocks)
+        points = self.face_points(pyramid, blocks)
         outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
 

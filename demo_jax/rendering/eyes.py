@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 from demo_jax.rendering.expression import Pair, curve, within
 
 UPPER_SHARE = 0.85  # of a blink's way that the upper lid makes
-SKIN_ABOVE, SKIN_BELOW = 1.3, 0.9  # half widths of an eye: the skin that stretches, above and below the lids' lines
+SKIN_ABOVE, SKIN_BELOW = 0.75, 0.8  # half widths of an eye: the skin that stretches, above and below the lids' lines
 IRIS = 0.42  # radius of an iris with its rim, half widths of an eye
 CORNER = 0.97  # how far along the eye an iris may go
+LASH = 0.07  # half widths of an eye
 HIDDEN = 0.04  # half widths: colours nearer to a lid's line than this are the lid's
 
 
@@ -41,8 +42,9 @@ def turn(
     meet = upper + UPPER_SHARE * (lower - upper)
     top, bottom = meet + opening * (upper - meet), meet + opening * (lower - meet)
     brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
-    above = brow + (v - brow) * (upper - brow) / (top - brow)
-    below = cheek + (v - cheek) * (lower - cheek) / (bottom - cheek)
+    lash = LASH * jnp.clip(1 - opening, 0, 1)  # of lids that close, so that no white is left at their lines
+    above = brow + (v - brow) * (upper - lash - brow) / (top - brow)
+    below = cheek + (v - cheek) * (lower + lash - cheek) / (bottom - cheek)
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
     low, high = iris[0] - IRIS, iris[0] + IRIS

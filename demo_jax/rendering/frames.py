@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from demo_jax.pytrees import AnyArray
 from demo_jax.rendering import motion
 from demo_jax.rendering.composite import composite, rounded
 from demo_jax.rendering.expression import Pair
+from demo_jax.rendering.motion import Inside
+from demo_jax.rendering.mouth import CAVITY, TEETH, TONGUE
 from demo_jax.rendering.photograph import Scene
-
-# Puppets' teeth are whiter than people's, and the inside of their mouths is blue.
-PAINT = (0.80, 0.70, 0.66)
 
 
 def sampling(
@@ -21,8 +21,8 @@ def sampling(
     code: Float[Array, " K"],
     moved: Float[Array, "70 3"],
     blocks: dict[str, slice],
-) -> tuple[Pair, Float[Array, "h w"]]:
-    """Returns where each pixel of the box lies in the scene's layer, rounded pixels, and its share of paint.
+) -> tuple[Pair, Inside]:
+    """Returns where each pixel of the box lies in the scene's layer, rounded pixels, and the inside of the mouth.
 
     Args:
       scene: of the photograph.
@@ -35,14 +35,15 @@ def sampling(
     return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), inside
 
 
-def box(scene: Scene, at: Pair, inside: Float[Array, "h w"], picture: UInt8[Array, "S S 3"]) -> UInt8[Array, "h w 4"]:
-    """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest.
+def paint(inside: Inside, tone: Float[AnyArray, ""]) -> Float[AnyArray, "h w 3"]:
+    """The colours of the inside of the mouth, in a photograph of this tone."""
+    teeth, tongue = inside.teeth[..., None], inside.tongue[..., None]
+    return tone * (CAVITY + teeth * (TEETH - CAVITY) + tongue * (TONGUE - CAVITY))
 
-    `picture` is the decoder's own frame, which paints the inside of the mouth.
-    """
-    across, down = scene.squared
-    paint = jnp.einsum("hs,stc,wt->hwc", down, picture.astype(jnp.float32), across) * jnp.asarray(PAINT)
-    made = composite(scene.layer, scene.plate, at, inside, jnp.clip(paint, 0, 255))
+
+def box(scene: Scene, at: Pair, inside: Inside) -> UInt8[Array, "h w 4"]:
+    """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest."""
+    made = composite(scene.layer, scene.plate, at, inside.share, paint(inside, scene.tone))
     opaque = jnp.where(scene.still[..., 3:] < 1, made[..., 3:], 1.0)
     made = jnp.concatenate([made[..., :3], opaque], -1)
     made = jnp.where(scene.reach[..., None] > 0, made, scene.still)
@@ -55,13 +56,11 @@ def draw(
     source: Float[Array, " K"],
     codes: Float[Array, "n K"],
     moved: Float[Array, "n 70 3"],
-    pictures: UInt8[Array, "n S S 3"],
     blocks: dict[str, slice],
 ) -> UInt8[Array, "n h w 4"]:
     """Draws n frames, one after the other."""
 
-    def one(arrays: tuple[Array, Array, Array]) -> Array:
-        code, points, picture = arrays
-        return box(scene, *sampling(scene, source, code, points, blocks), picture)
+    def one(arrays: tuple[Array, Array]) -> Array:
+        return box(scene, *sampling(scene, source, *arrays, blocks))
 
-    return jax.lax.map(one, (codes, moved, pictures))
+    return jax.lax.map(one, (codes, moved))

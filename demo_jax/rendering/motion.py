@@ -18,14 +18,17 @@ from demo_jax.factors import GAZE_SCALE, POSE_SCALE
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.landmarks import LEAST_OPENING
 from demo_jax.pytrees import AnyArray, register
-from demo_jax.rendering import expression, eyes, surface
+from demo_jax.rendering import expression, eyes, mouth, surface
 from demo_jax.rendering.expression import Pair
 
 COARSE = 96  # nodes across and down the box
 SEAM = 0.6  # beyond the mouth's corners, motion of both lips blends over this multiple of the distance from them
 EYEBALL = 0.09  # radius of people's eyeballs, face widths
-TAPER = 0.45  # face widths below the chin over which the neck goes over into the torso, which stays
+TAPER = 0.42  # face widths below the chin over which the neck goes over into the torso, which stays
+NECK, SHOULDER, RISE = 0.5, 0.4, 0.55  # the torso begins higher to the sides: from where, over how much, how much
+BORDER = 0.3  # face widths from a border that cuts the head over which its motion ends
 DEPTH_STEPS = 5
+ONE_ROW = 0.45  # half widths of a mouth: open less, it shows the upper teeth at most
 PAINTED = 0.015  # face widths by which a mouth is opened when paint covers wholly
 MAX_OPENING = 1.5  # of an eye over the source's
 FLIP = np.array([1.0, -1.0], np.float32)  # the head's axes have y up
@@ -37,17 +40,29 @@ class Face:
     """A face in a photograph.
 
     points   68 landmarks and two irises in the head's axes, face widths
-    heights  `surface`
+    depth    `surface`
     mouth    contours of the inner lips, upper and lower, in the frame of the mouth
     lids     of the person's left and right eye: upper and lower
     chin     how far below the centre the taper of the neck begins, face widths along the head's roll
+    cut      left, right and top border of the photograph where one cuts the head, face units; far away otherwise
     """
 
     points: Float[AnyArray, "70 3"]
-    heights: Float[AnyArray, "129 129"]
+    depth: Float[AnyArray, "129 129"]
     mouth: Float[AnyArray, "2 4"]
     lids: Float[AnyArray, "2 2 4"]
     chin: Float[AnyArray, ""]
+    cut: Float[AnyArray, 3]
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inside:
+    """The inside of the mouth: the share of each pixel that is painted, and of its colour that is teeth and tongue."""
+
+    share: Float[Array, "h w"]
+    teeth: Float[Array, "h w"]
+    tongue: Float[Array, "h w"]
 
 
 def in_image(points: Float[Array, "N 3"], turn: Float[Array, "3 3"]) -> Float[Array, "N 2"]:
@@ -82,9 +97,9 @@ def find(
     grid: Grid,
     pixel: Float[Array, ""],
     blocks: dict[str, slice],
-) -> tuple[Pair, Float[Array, "h w"]]:
-    """Returns where the pixels of a frame lie in the photograph, face units, and the share of each that is the inside
-    of the mouth and not in the photograph.
+) -> tuple[Pair, Inside]:
+    """Returns where the pixels of a frame lie in the photograph, face units, and what the photograph does not show of
+    the inside of the mouth.
 
     Args:
       face: of the photograph.
@@ -110,7 +125,8 @@ def find(
     upper, lower = (tuple(rest[i] + grid.up(lip[i].reshape(shape)) for i in range(2)) for lip in lips)
     position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], pixel)
     opened = (moved[62, 1] - moved[66, 1]) - (face.points[62, 1] - face.points[66, 1])
-    inside = inside * jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
+    # A mouth that is not opened shows what the photograph shows.
+    inside = dataclasses.replace(inside, share=inside.share * jnp.clip(opened / PAINTED, 0, 1))
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
@@ -132,26 +148,37 @@ def _turned(face: Face, poses: tuple[Array, Array], turns: tuple[Array, Array], 
     zoom = jnp.exp(poses[0][5] - poses[1][5])  # face width over the source's
     shift = (poses[1][3:5] - poses[0][3:5]) * jnp.exp(poses[0][5])
     view = (at[0] - shift[0]) / zoom, (-at[1] - shift[1]) / zoom  # y up
-    turn, back = turns[0], turns[1].T
-    flat = tuple(view[0] * back[i, 0] + view[1] * back[i, 1] for i in range(3))
+    turn = turns[0] @ turns[1].T  # from the camera's axes of the frame to those of the photograph
+    flat = tuple(view[0] * turn[i, 0] + view[1] * turn[i, 1] for i in range(3))
 
-    def nearer(_: int, depth: Float[Array, "n m"]) -> Float[Array, "n m"]:
-        x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
-        return depth - (z - surface.height(face.heights, x, y)) / back[2, 2]
+    def nearer(_: int, s: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        x, y, z = (flat[i] + s * turn[i, 2] for i in range(3))
+        return s - (z - surface.depth_at(face.depth, x, y)) / turn[2, 2]
 
     # A loop, unrolled, would be fused with all that follows and computed again for each use of it.
-    depth = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
-    x, y, z = (flat[i] + depth * back[i, 2] for i in range(3))
-    move_x = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z - at[0]
-    move_y = -(turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z) - at[1]
-    # The neck: the share of the head's motion is evaluated in the photograph, so that the collar stays where it is.
-    roll = jnp.deg2rad(poses[0][2])
-    share = jnp.ones_like(depth)
+    s = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
+    move_x, move_y = flat[0] + s * turn[0, 2] - at[0], -(flat[1] + s * turn[1, 2]) - at[1]
+    # What does not move, or not as much, is known in the photograph: the collar and the shoulders stay where they are.
+    share = jnp.ones_like(s)
     for _ in range(3):
-        below = jnp.sin(roll) * (at[0] + share * move_x) + jnp.cos(roll) * (at[1] + share * move_y) - face.chin
-        ramp = jnp.clip(1 - below / TAPER, 0, 1)
-        share = ramp * ramp * (3 - 2 * ramp)
+        share = _share(face, poses[0][2], at[0] + share * move_x, at[1] + share * move_y)
     return at[0] + share * move_x, at[1] + share * move_y
+
+
+def _share(face: Face, roll: Float[Array, ""], x: Float[Array, "n m"], y: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    """The share of the head's motion at positions in the photograph: 0 in the torso, and at a border that cuts it."""
+    sine, cosine = jnp.sin(jnp.deg2rad(roll)), jnp.cos(jnp.deg2rad(roll))
+    across, down = cosine * x - sine * y, sine * x + cosine * y
+    beside = _smooth((jnp.abs(across) - NECK) / SHOULDER)
+    share = 1 - _smooth((down - face.chin + RISE * beside) / TAPER)
+    left, right, top = face.cut
+    inside = jnp.minimum(jnp.minimum(x - left, right - x), y - top)
+    return share * _smooth(inside / BORDER)
+
+
+def _smooth(t: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    t = jnp.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _mouth(
@@ -162,7 +189,7 @@ def _mouth(
     lower: Pair,
     jaw: Float[Array, 2],
     pixel: Float[Array, ""],
-) -> tuple[Pair, Float[Array, "h w"]]:
+) -> tuple[Pair, Inside]:
     """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
     frame = expression.frame_of(at[60], at[64])
     step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))  # a pixel in the frame's unit
@@ -183,9 +210,13 @@ def _mouth(
         return jnp.where(jnp.abs(u) < 1, jnp.clip(depth / step - 0.5, 0, 1), 0.0)
 
     with_jaw = rest[0] - jaw[0], rest[1] - jaw[1]
-    top, bottom = shown(rest), shown(with_jaw)
+    gap = expression.curve(face.mouth[1], jnp.zeros(())) - expression.curve(face.mouth[0], jnp.zeros(()))
+    both = jnp.clip((gap - ONE_ROW) / 0.1, 0, 1)  # a mouth open so far shows the lower teeth too
+    top, bottom = shown(rest), both * shown(with_jaw)
     known = jnp.maximum(top, bottom)
     own = tuple(jnp.where(top >= bottom, a, b) for a, b in zip(rest, with_jaw, strict=True))
     use = (between > 0.5) & (known > 0.5)
     position = tuple(jnp.where(use, a, b) for a, b in zip(own, position, strict=True))
-    return position, between * (1 - known)
+    line = expression.curve(face.mouth[0], u1)
+    teeth, tongue = mouth.shade(expression.within(frame, rest), line, -over, -under)
+    return position, Inside(share=between * (1 - known), teeth=teeth, tongue=tongue)

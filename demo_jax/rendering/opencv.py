@@ -8,7 +8,8 @@ import importlib.util
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from demo_jax.rendering.frames import PAINT
+from demo_jax.rendering.frames import paint
+from demo_jax.rendering.motion import Inside
 from demo_jax.rendering.photograph import Photograph
 
 
@@ -20,40 +21,34 @@ def available() -> bool:
 def frame(
     photograph: Photograph,
     at: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
-    inside: Float32[np.ndarray, "h w"],
-    picture: UInt8[np.ndarray, "S S 3"],
+    inside: Inside,
 ) -> UInt8[np.ndarray, "H W _"]:
-    """Returns a frame of the photograph: `sampling`'s positions and share of paint, and the decoder's picture."""
+    """Returns a frame of the photograph, of what `frames.sampling` found."""
     import cv2
 
     scene, rows, columns = photograph.scene, slice(0, photograph.height), slice(0, photograph.width)
     moved = cv2.remap(
         scene.layer, at[0][rows, columns], at[1][rows, columns], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    matte = np.clip(moved[..., 3], 0, 1)
-    colours = moved[..., :3]
-    painted = inside[rows, columns]
+    matte = cv2.min(cv2.max(cv2.extractChannel(moved, 3), 0.0), 1.0)
+    colours = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
+    painted = inside.share[rows, columns]
     where = np.flatnonzero(painted.max(1)), np.flatnonzero(painted.max(0))
     if len(where[0]):
         part = slice(where[0][0], where[0][-1] + 1), slice(where[1][0], where[1][-1] + 1)
-        across, down = scene.squared
-        paint = np.einsum("hs,stc->htc", down[part[0]], picture.astype(np.float32), optimize=True)
-        paint = np.einsum("wt,htc->hwc", across[part[1]], paint, optimize=True) * np.array(PAINT, np.float32)
+        mouth = Inside(share=inside.share[part], teeth=inside.teeth[part], tongue=inside.tongue[part])
         share = painted[part][..., None]
-        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * np.clip(paint, 0, 255)
-    colours += (1 - matte)[..., None] * scene.plate[rows, columns]
+        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * paint(mouth, scene.tone)
     result = photograph.image.copy()
-    box = result[
-        photograph.top : photograph.top + photograph.height, photograph.left : photograph.left + photograph.width
-    ]
-    reach = scene.reach[rows, columns] > 0
+    top, left = photograph.top, photograph.left
+    box = result[top : top + photograph.height, left : left + photograph.width]
+    reach = (scene.reach[rows, columns] > 0).astype(np.uint8)
     if photograph.image.shape[2] == 4:
-        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)
-        colours = colours / np.maximum(opaque, 1 / 255)[..., None]
-        np.copyto(box[..., 3], _bytes(255 * opaque), where=reach)
-    np.copyto(box[..., :3], _bytes(colours), where=reach[..., None])
+        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)[..., None]
+        straight = np.concatenate([colours / np.maximum(opaque, 1 / 255), 255 * opaque], -1)
+        box[:] = cv2.copyTo(np.rint(np.clip(straight, 0, 255)).astype(np.uint8), reach, box.copy())
+        return result
+    behind = cv2.multiply(cv2.cvtColor(1 - matte, cv2.COLOR_GRAY2RGB), scene.plate[rows, columns])
+    made = cv2.convertScaleAbs(cv2.max(cv2.add(colours, behind), 0.0))
+    box[:] = cv2.copyTo(made, reach, box.copy())
     return result
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
@@ -22,6 +23,10 @@ FADE = 0.2  # face widths: before a border that is not the photograph's own, the
 TRAVEL = 0.45  # face widths by which an outline may move
 RIM = 0.03  # face widths around the matte that are no background either: hair too fine for it, and shadows
 PERSON = 0.02  # a matte above it is not background
+FAR = 100.0  # face widths
+LIT = 185.0  # luma of well lit skin, of all people's
+CERTAIN = 0.5  # a matte above it is the person
+SOFT_EDGE = 0.12  # face widths beyond that at which there may still be hair
 ALIGNED = 64  # sides of boxes are multiples of it, so that few sizes are compiled
 _CORNERS = ((42, 45), (36, 39))  # of the person's left and right eye
 
@@ -58,7 +63,7 @@ class Scene:
     still     the frame at rest: premultiplied colours, and 1 or, where the plate is transparent, the matte
     reach     1 where frames may differ from it
     grid      its pixels in face units
-    squared   matrices from the decoder's square to the pixels, across and down
+    tone      brightness of the face over that of a well lit one
     centre    of the face, pixels of the box with centres at whole numbers
     unit      face width, pixels
     """
@@ -69,7 +74,7 @@ class Scene:
     still: Float[AnyArray, "h w 4"]
     reach: Float[AnyArray, "h w"]
     grid: Grid
-    squared: tuple[Float[AnyArray, "w S"], Float[AnyArray, "h S"]]
+    tone: Float[AnyArray, ""]
     centre: Float[AnyArray, 2]
     unit: Float[AnyArray, ""]
 
@@ -129,7 +134,7 @@ def make_face(
     roll = np.deg2rad(angles[2])
     return Face(
         points=points.astype(np.float32),
-        heights=surface.ellipsoid_heights() if mesh is None else surface.mesh_heights(mesh),
+        depth=surface.ellipsoid_depth(turn) if mesh is None else surface.mesh_depth(mesh, turn),
         mouth=np.stack([contour(line, 60, 64) for line in outlines.lips]),
         lids=np.stack(
             [
@@ -138,6 +143,7 @@ def make_face(
             ]
         ),
         chin=np.float32(seen(points[8]) @ (np.sin(roll), np.cos(roll))),
+        cut=np.array([-FAR, FAR, -FAR], np.float32),
     )
 
 
@@ -147,8 +153,6 @@ def make_photograph(
     face: Face,
     centre: tuple[float, float],
     unit: float,
-    crop: Float[np.ndarray, "3 3"],
-    square: int,
     background: Background | None = None,
 ) -> Photograph:
     """Cuts a photograph into its layers.
@@ -159,15 +163,13 @@ def make_photograph(
       face: its geometry.
       centre: of the face (x, y), pixels, y down, as edges: the first pixel's centre is at 0.5.
       unit: face width, pixels.
-      crop: image -> pixels of the decoder's square.
-      square: side of that square, pixels.
       background: another background.
     """
     height, width = image.shape[:2]
     left, right = (round(centre[0] + side * SIDES * unit) for side in (-1, 1))
     top, bottom = round(centre[1] - ABOVE * unit), round(centre[1] + BELOW * unit)
     top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
-    person = person.astype(np.float32)
+    person = _connected(person.astype(np.float32), centre, unit)
     rest, behind = _rest(image, person, unit, background)
     fade = _fade(person.shape, (top, left, bottom, right), FADE * unit)
     matte = person if rest.shape[2] == 4 else person * fade
@@ -201,20 +203,40 @@ def make_photograph(
         enlarge=(enlarging(x / columns * (COARSE - 1), COARSE), enlarging(y / rows * (COARSE - 1), COARSE)),
     )
     scene = Scene(
-        face=face,
+        face=dataclasses.replace(face, cut=_cut(person, face.chin, centre, unit)),
         layer=padded(layer),
         plate=padded(behind),
         still=padded(still),
         reach=padded(reach),
         grid=grid,
-        squared=(
-            enlarging(crop[0, 0] * (x + left) + crop[0, 2] - 0.5, square),
-            enlarging(crop[1, 1] * (y + top) + crop[1, 2] - 0.5, square),
-        ),
+        tone=_tone(image, centre, unit),
         centre=np.array([centre[0] - left - 0.5, centre[1] - top - 0.5], np.float32),
         unit=np.float32(unit),
     )
     return Photograph(image=whole, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+
+
+def _cut(
+    person: Float32[np.ndarray, "H W"], chin: Any, centre: tuple[float, float], unit: float
+) -> Float32[np.ndarray, " 3"]:
+    """The left, right and top border, face units, where they cut the head: hair, a hat or a shoulder beside it."""
+    height, width = person.shape
+    beside = person[: max(round(centre[1] + float(chin) * unit), 1)]
+    borders = zip((beside[:, 0], beside[:, -1], person[0]), (-centre[0], width - centre[0], -centre[1]), strict=True)
+    far = (-FAR, FAR, -FAR)
+    return np.array(
+        [at / unit if line.max(initial=0) > CERTAIN else away for (line, at), away in zip(borders, far, strict=True)],
+        np.float32,
+    )
+
+
+def _tone(image: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], unit: float) -> np.float32:
+    """Brightness of the middle of a face, from one in darkness to one in full light."""
+    (left, right), (top, bottom) = (
+        (max(int(c - unit * 0.25), 0), int(c + unit * 0.25) + 1) for c in (centre[0], centre[1] + 0.15 * unit)
+    )
+    face = image[top:bottom, left:right].reshape(-1, 3) @ np.array([0.2126, 0.7152, 0.0722])
+    return np.float32(np.clip(np.percentile(face, 75) / LIT, 0.3, 1.15))
 
 
 def _rest(
@@ -237,6 +259,17 @@ def _straight(premultiplied: Float[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H
     alpha = premultiplied[..., 3:]
     colours = premultiplied[..., :3] / np.maximum(alpha, 1 / 255)
     return np.round(np.clip(np.concatenate([colours, 255 * alpha], -1), 0, 255)).astype(np.uint8)
+
+
+def _connected(person: Float32[np.ndarray, "H W"], centre: tuple[float, float], unit: float) -> np.ndarray:
+    """Returns the matte without what does not hang together with the face: other people, and errors of the matte."""
+    from scipy.ndimage import label
+
+    parts, _ = label(person > CERTAIN)
+    row, column = (int(np.clip(c, 0, n - 1)) for c, n in zip(centre[::-1], person.shape, strict=True))
+    if not parts[row, column]:
+        return person
+    return person * _grown(parts == parts[row, column], SOFT_EDGE * unit)
 
 
 def _grown(mask: Bool[np.ndarray, "H W"], distance: float) -> Bool[np.ndarray, "H W"]:

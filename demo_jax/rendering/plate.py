@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-MIRRORED = 0.12  # face widths from the outline at which mirrored texture has given way to smooth colour, by 1/e
+MIRRORED = 0.08  # face widths from the outline at which mirrored texture has given way to smooth colour, by 1/e
+OUTLINE = 0.05  # face widths
+SWEEPS = 8
+COARSE = 0.08  # face widths: what is coarser than it is colour, what is finer is texture
 SOFT = 0.02  # face widths: texture and colour go over into each other without a step
 
 
@@ -14,8 +17,8 @@ def fill_background(
 ) -> Float32[np.ndarray, "H W 3"]:
     """Returns the image with the pixels of a person replaced by background.
 
-    Near the outline the background is mirrored at it, which keeps its texture; deeper within, colour is diffused from
-    all of the background (push-pull; Gortler et al., SIGGRAPH 1996). Nothing comes from the person.
+    Colour is a membrane over the outline (harmonic, by relaxation on a pyramid), so that it meets the background
+    everywhere. Near the outline the background's texture, mirrored at it, is added. Nothing comes from the person.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
@@ -24,6 +27,11 @@ def fill_background(
     if person.all():
         return np.broadcast_to(image.mean((0, 1), dtype=np.float32), image.shape).copy()
     height, width = person.shape
+    # Mirrored at a smooth outline: at a ragged one, texture falls into shards.
+    smooth_outline = person | (gaussian_filter(person.astype(np.float32), OUTLINE * face_width) > 0.4)
+    if smooth_outline.all():
+        smooth_outline = person
+    person = smooth_outline
     distance, (row, column) = distance_transform_edt(person, return_indices=True)
     rows, columns = np.indices(person.shape)
     mirrored_row, mirrored_column = 2 * row - rows, 2 * column - columns
@@ -31,21 +39,29 @@ def fill_background(
     at = np.clip(mirrored_row, 0, height - 1), np.clip(mirrored_column, 0, width - 1)
     texture = (within & ~person[at]) * np.exp(-distance / (MIRRORED * face_width))
     share = gaussian_filter(texture.astype(np.float32), SOFT * face_width)[..., None]
-    smooth = _push_pull(image.astype(np.float32), (~person).astype(np.float32))
-    filled = share * image[at] + (1 - share) * smooth
+    known = (~person).astype(np.float32)
+    sigma = COARSE * face_width, COARSE * face_width
+    weight = np.maximum(gaussian_filter(known, sigma), 1e-4)[..., None]
+    colour = gaussian_filter(image * known[..., None], (*sigma, 0), output=np.float32) / weight
+    filled = _membrane(image.astype(np.float32), known) + share * (image[at] - colour[at])
     return np.where(person[..., None], filled, image).astype(np.float32)
 
 
-def _push_pull(image: Float[np.ndarray, "H W 3"], known: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:
-    """Diffuses the known pixels into the others, over a pyramid of halves."""
+def _membrane(image: Float[np.ndarray, "H W 3"], known: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:
+    """Fills the unknown pixels harmonically: coarse to fine over a pyramid of halves, with relaxation on each level."""
     levels = [(image * known[..., None], known)]
     while max(levels[-1][1].shape) > 1:
         levels.append((_half(levels[-1][0]), _half(levels[-1][1][..., None])[..., 0]))
     filled = levels[-1][0] / np.maximum(levels[-1][1], 1e-6)[..., None]
     for colour, weight in levels[-2::-1]:
-        share = np.clip(weight, 0, 1)[..., None]
+        fixed = (weight > 0)[..., None]
         own = colour / np.maximum(weight, 1e-6)[..., None]
-        filled = share * own + (1 - share) * _double(filled, weight.shape)
+        filled = np.where(fixed, own, _double(filled, weight.shape))
+        for _ in range(SWEEPS):
+            (up, down), (left, right) = (
+                [np.concatenate(parts, axis) for parts in _neighbours(filled, axis)] for axis in (0, 1)
+            )
+            filled = np.where(fixed, own, 0.25 * (up + down + left + right))
     return filled
 
 

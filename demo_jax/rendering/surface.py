@@ -1,7 +1,9 @@
-"""The surface of a head as heights over its own frontal plane: the person's mesh where there is one, else an ellipsoid.
+"""The surface of a head as depth over the photograph's own plane: the person's mesh where there is one, else an
+ellipsoid.
 
 Turning a head about any axis needs the depth of each pixel. Within the face MediaPipe's mesh gives it; around it, of
-hair, ears and crown, an ellipsoid does, and beyond its outline the surface goes on falling back.
+hair, ears and crown, an ellipsoid does, and beyond its outline the surface falls back. Over the photograph's plane, not
+the head's, only the turn away from the photograph matters: a head that is turned in it costs nothing more.
 """
 
 from __future__ import annotations
@@ -16,49 +18,71 @@ EXTENT = 2.0  # face widths from the centre to each border of the grid
 RESOLUTION = 129
 FALL = 0.25  # slope beyond the outline of the ellipsoid
 LOWEST = -0.35  # face widths
-SEAM = 0.12  # face widths over which the mesh goes over into the ellipsoid
-SMOOTH = 1.5  # grid steps: without it, the sides of a nose are too steep to be found
+SEAM = 0.2  # face widths over which the mesh goes over into the ellipsoid
+SMOOTH = 2.0  # grid steps: without it, the sides of a nose are too steep to be found
 
 
-def ellipsoid_heights() -> Float32[np.ndarray, "129 129"]:
-    """Heights of the mean head; row 0 is at y = EXTENT (up), column 0 at x = -EXTENT."""
+def _grid() -> tuple[np.ndarray, np.ndarray]:
     line = np.linspace(-EXTENT, EXTENT, RESOLUTION)
     x, y = np.meshgrid(line, line[::-1])
-    (ax, ay, az), (cx, cy, cz) = rigid.AXES, rigid.CENTRE
-    radius = np.hypot((x - cx) / ax, (y - cy) / ay)
-    inside = cz + az * np.sqrt(np.maximum(1 - radius**2, 0))
-    beyond = cz - FALL * ax * (radius - 1)
-    return np.maximum(np.where(radius < 1, inside, beyond), LOWEST).astype(np.float32)
+    return x, y
 
 
-def mesh_heights(mesh: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "129 129"]:
-    """Heights of a measured face, points in the head's axes and face widths, within an ellipsoid."""
-    from scipy.interpolate import LinearNDInterpolator
+def ellipsoid_depth(turn: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, "129 129"]:
+    """Depth towards the camera of the mean head, turned; row 0 is at y = EXTENT (up), column 0 at x = -EXTENT."""
+    x, y = _grid()
+    axes, centre = np.array(rigid.AXES), np.array(rigid.CENTRE)
+    # A point (x, y, s) of the view, in the head's axes over the ellipsoid's: base + s along.
+    base = (np.stack([x, y], -1) @ turn[:2] - centre) / axes
+    along = turn[2] / axes
+    a, b = along @ along, base @ along
+    c = (base**2).sum(-1) - 1
+    inside = b**2 - a * c
+    surface = (-b + np.sqrt(np.maximum(inside, 0))) / a
+    radius = np.sqrt(np.maximum(1 - inside / a, 1))  # of the outline, 1 on it
+    beyond = -b / a - FALL * axes[0] * (radius - 1)
+    return np.maximum(np.where(inside > 0, surface, beyond), LOWEST).astype(np.float32)
+
+
+def mesh_depth(mesh: Float[np.ndarray, "N 3"], turn: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, "129 129"]:
+    """Depth of a measured face, points in the head's axes and face widths, turned, within an ellipsoid."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from scipy.spatial import Delaunay
 
-    line = np.linspace(-EXTENT, EXTENT, RESOLUTION)
-    x, y = np.meshgrid(line, line[::-1])
-    around = ellipsoid_heights()
-    heights = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(x, y)
-    known = np.isfinite(heights)
+    around, depth = ellipsoid_depth(turn), np.full((RESOLUTION, RESOLUTION), -np.inf)
+    seen, step = mesh @ turn.T, 2 * EXTENT / (RESOLUTION - 1)
+    x, y = _grid()
+    for corners in Delaunay(mesh[:, :2]).simplices:  # triangles of the frontal view; the nearest one is seen
+        triangle = seen[corners]
+        (left, bottom), (right, top) = triangle[:, :2].min(0), triangle[:, :2].max(0)
+        columns = slice(max(int((left + EXTENT) / step), 0), int((right + EXTENT) / step) + 2)
+        rows = slice(max(int((EXTENT - top) / step), 0), int((EXTENT - bottom) / step) + 2)
+        edges = (triangle[1:, :2] - triangle[0, :2]).T
+        if abs(np.linalg.det(edges)) < 1e-9:
+            continue
+        part = np.stack([x[rows, columns], y[rows, columns]], -1) - triangle[0, :2]
+        u, v = np.moveaxis(part @ np.linalg.inv(edges).T, -1, 0)
+        within = (u >= 0) & (v >= 0) & (u + v <= 1)
+        z = triangle[0, 2] + u * (triangle[1, 2] - triangle[0, 2]) + v * (triangle[2, 2] - triangle[0, 2])
+        depth[rows, columns] = np.where(within, np.maximum(depth[rows, columns], z), depth[rows, columns])
+    known = np.isfinite(depth)
     # Beyond the mesh its border goes on, and fades into the ellipsoid.
     distance, (row, column) = distance_transform_edt(~known, return_indices=True)
-    step = line[1] - line[0]
     share = np.exp(-distance * step / SEAM)
-    difference = (heights - around)[row, column]
-    return gaussian_filter(around + share * difference, SMOOTH).astype(np.float32)
+    difference = gaussian_filter(np.where(known, depth - around, 0), 1.0)[row, column]
+    return gaussian_filter(np.where(known, depth, around + share * difference), SMOOTH).astype(np.float32)
 
 
-def height(
-    heights: Float[Array, "129 129"], x: Float[Array, "*axes"], y: Float[Array, "*axes"]
+def depth_at(
+    depth: Float[Array, "129 129"], x: Float[Array, "*axes"], y: Float[Array, "*axes"]
 ) -> Float[Array, "*axes"]:
-    """Bilinear heights at positions in the head's plane; beyond the grid those of its border."""
+    """Bilinear depth at positions in the photograph's plane, y up; beyond the grid that of its border."""
     scale = (RESOLUTION - 1) / (2 * EXTENT)
     column = jnp.clip((x + EXTENT) * scale, 0, RESOLUTION - 1.001)
     row = jnp.clip((EXTENT - y) * scale, 0, RESOLUTION - 1.001)
     j, i = jnp.floor(column).astype(jnp.int32), jnp.floor(row).astype(jnp.int32)
     fx, fy = column - j, row - i
-    flat, at = heights.reshape(-1), i * RESOLUTION + j
+    flat, at = depth.reshape(-1), i * RESOLUTION + j
 
     def read(offset: int) -> Float[Array, "*axes"]:
         return flat.at[at + offset].get(mode="promise_in_bounds")

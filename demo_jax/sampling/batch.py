@@ -67,7 +67,7 @@ class _Decoded:
 
     slot: _Slot
     row: int  # of the slot, in the arrays
-    arrays: tuple[Array, ...]  # images [slots, n, ...]; of a photograph its pictures and points
+    made: Array  # images [slots, n, S, S, 3]; of photographs the points of their faces [slots, n, 70, 3]
     codes: Float32[np.ndarray, "n K"]
     count: int  # of these, that count
 
@@ -89,7 +89,7 @@ class BatchSampler:
         self._autoencoder = jax.device_put(demo.model.autoencoder_params, replicated)
         self._flow = jax.device_put(demo.model.flow_params, replicated)
         self._decode = jax.jit(jax.vmap(demo.drawer.decode, in_axes=(None, 0, 0, 0)))
-        self._decode_face = jax.jit(jax.vmap(demo.drawer.decode_face, in_axes=(None, 0, 0, 0, 0)))
+        self._move_face = jax.jit(jax.vmap(demo.drawer.move_face, in_axes=(None, 0, 0, 0, 0)))
 
     def run(
         self,
@@ -271,7 +271,7 @@ class BatchSampler:
             self._put(jnp.stack([s.code for s in sources])),
         ]
         points = [self._put(np.stack([s.photograph.scene.face.points for s in sources]))] if photographs else []  # type: ignore[union-attr]
-        decode = self._decode_face if photographs else self._decode
+        decode = self._move_face if photographs else self._decode
         undelivered = []
         for start in range(0, max(map(len, codes.values())), DECODE_BATCH):
             rows = np.zeros((len(slots), DECODE_BATCH, next(iter(codes.values())).shape[-1]), np.float32)
@@ -281,23 +281,21 @@ class BatchSampler:
             made = decode(self._autoencoder, *inputs, self._put(rows), *points)
             for i, code in codes.items():
                 if count := len(code[start : start + DECODE_BATCH]):
-                    arrays = tuple(made) if photographs else (made,)
-                    undelivered.append(_Decoded(slots[i], i, arrays, rows[i], count))  # type: ignore[arg-type]
+                    undelivered.append(_Decoded(slots[i], i, made, rows[i], count))  # type: ignore[arg-type]
         return undelivered
 
     def _deliver(self, undelivered: list[_Decoded]) -> None:
         """Fetches what was decoded and passes frames to their writers; empties the list."""
-        fetched: dict[int, tuple[np.ndarray, ...]] = {}
+        fetched: dict[int, np.ndarray] = {}
         drawer = self._demo.drawer
         for part in undelivered:
-            if id(part.arrays[0]) not in fetched:
-                fetched[id(part.arrays[0])] = tuple(np.asarray(a) for a in part.arrays)
-            arrays = [a[part.row] for a in fetched[id(part.arrays[0])]]
-            if part.slot.source.photograph is None:
-                part.slot.writer.add(arrays[0][: part.count])
+            if id(part.made) not in fetched:
+                fetched[id(part.made)] = np.asarray(part.made)
+            made, source = fetched[id(part.made)][part.row], part.slot.source
+            if source.photograph is None:
+                part.slot.writer.add(made[: part.count])
             else:
-                source = part.slot.source
-                part.slot.writer.add(drawer.finish(source, drawer.start(source, part.codes, *arrays), part.count))
+                part.slot.writer.add(drawer.finish(source, drawer.start(source, part.codes, made), part.count))
         undelivered.clear()
 
     def _put(self, tree: PyTree) -> PyTree:

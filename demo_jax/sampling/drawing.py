@@ -14,7 +14,6 @@ from demo_jax.checkpoint.load import LoadedModel
 from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, POSE_NAMES
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
-from demo_jax.models.decoder import compose
 from demo_jax.rendering import frames, opencv
 from demo_jax.rendering.matte import find_mattes
 from demo_jax.rendering.photograph import Outlines, make_face, make_photograph
@@ -49,25 +48,24 @@ class Drawer:
                 net.apply({"params": params}, rows(len(codes), pyramid), source, codes, method=AutoEncoder.decode)
             )
 
-        def decode_face(
+        def move_face(
             params: PyTree,
             pyramid: PyTree,
             source_code: Float[Array, " K"],
             codes: Float[Array, "n K"],
             points: Float[Array, "70 3"],
-        ) -> tuple[UInt8[Array, "n S S 3"], Float[Array, "n 70 3"]]:
-            source, pyramid = jnp.broadcast_to(source_code[None], codes.shape), rows(len(codes), pyramid)
-            face = jnp.broadcast_to(points[None], (len(codes), *points.shape))
-            layers = net.apply({"params": params}, pyramid, source, codes, face, method=AutoEncoder.decode_layers)
-            return to_uint8(compose(pyramid["rgb"], layers)), layers.points[1]
+        ) -> Float[Array, "n 70 3"]:
+            source, face = (jnp.broadcast_to(a[None], (len(codes), *a.shape)) for a in (source_code, points))
+            return net.apply(
+                {"params": params}, rows(len(codes), pyramid), source, codes, face, method=AutoEncoder.move_face
+            )
 
         def points(params: PyTree, pyramid: PyTree, code: Float[Array, " K"]) -> Float[Array, "70 3"]:
-            layers = net.apply({"params": params}, pyramid, code[None], code[None], method=AutoEncoder.decode_layers)
-            return layers.points[0][0]
+            return net.apply({"params": params}, pyramid, code[None], code[None], method=AutoEncoder.move_face)[0]
 
         blocks = self.layout.slices
-        self.decode, self.decode_face = decode, decode_face  # pure functions
-        self._encode, self._decode, self._decode_face = jax.jit(encode), jax.jit(decode), jax.jit(decode_face)
+        self.decode, self.move_face = decode, move_face  # pure functions
+        self._encode, self._decode, self._move_face = jax.jit(encode), jax.jit(decode), jax.jit(move_face)
         self._points = jax.jit(points)
         self._read_motion = jax.jit(
             lambda params, images: net.apply({"params": params}, to_float(images), method=AutoEncoder.encode_motion)
@@ -77,9 +75,7 @@ class Drawer:
                 lambda one: frames.sampling(scene, source, one[0], one[1], blocks), (codes, moved)
             )
         )
-        self._draw = jax.jit(
-            lambda scene, source, codes, moved, pictures: frames.draw(scene, source, codes, moved, pictures, blocks)
-        )
+        self._draw = jax.jit(lambda scene, source, codes, moved: frames.draw(scene, source, codes, moved, blocks))
         self._opencv = jax.default_backend() == "cpu" and opencv.available()
 
     def encode(self, square: np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
@@ -115,9 +111,8 @@ class Drawer:
         else:
             person = find_mattes(image, (float(centre[0]), float(centre[1])), float(unit), float(angles[2])).person
         photograph = make_photograph(
-            image, person, geometry, (float(centre[0]), float(centre[1])), float(unit), portrait.crop, self.size,
-            portrait.background,
-        )  # fmt: skip
+            image, person, geometry, (float(centre[0]), float(centre[1])), float(unit), portrait.background
+        )
         alpha = photograph.image.shape[2] == 4
         return Source(pyramid=pyramid, code=code, size=photograph.size, photograph=photograph, alpha=alpha)
 
@@ -137,25 +132,19 @@ class Drawer:
         """Dispatches a batch; returns arrays that may still be computed."""
         if source.photograph is None:
             return self._decode(self._params, source.pyramid, source.code, codes)
-        pictures, moved = self._decode_face(
-            self._params, source.pyramid, source.code, codes, source.photograph.scene.face.points
-        )
-        return self.start(source, codes, pictures, moved)
+        face = source.photograph.scene.face.points
+        return self.start(source, codes, self._move_face(self._params, source.pyramid, source.code, codes, face))
 
     def start(
         self,
         source: Source,
         codes: Float[np.ndarray, "n K"],
-        pictures: UInt8[Array, "n S S 3"],
         moved: Float[Array, "n 70 3"],
     ) -> Any:
-        """Dispatches the frames of a photograph of which `decode_face` has made pictures and points; the result is for
-        `finish`."""
+        """Dispatches the frames of a photograph whose points `move_face` has moved; the result is for `finish`."""
         assert source.photograph is not None
-        scene = source.photograph.scene
-        if self._opencv:
-            return *self._sampling(scene, source.code, codes, moved), pictures
-        return self._draw(scene, source.code, codes, moved, pictures)
+        draw = self._sampling if self._opencv else self._draw
+        return draw(source.photograph.scene, source.code, codes, moved)
 
     def finish(self, source: Source, computed: Any, count: int) -> Iterator[UInt8[np.ndarray, "H W _"]]:
         """Yields the first `count` frames of what was dispatched."""
@@ -163,9 +152,10 @@ class Drawer:
         if photograph is None:
             yield from np.asarray(computed)[:count]
         elif self._opencv:
-            (x, y), inside, pictures = jax.tree.map(np.asarray, computed)
+            arrays = jax.tree.map(np.asarray, computed)
             for i in range(count):
-                yield opencv.frame(photograph, (x[i], y[i]), inside[i], pictures[i])
+                (x, y), inside = jax.tree.map(lambda a, i=i: a[i], arrays)
+                yield opencv.frame(photograph, (x, y), inside)
         else:
             for made in np.asarray(computed)[:count]:
                 yield photograph.paste(made[..., : photograph.image.shape[2]])

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 LONGER, SHORTER = 1920, 1080  # pixels of a video's sides, unless a size is given
 MAX_SIZE = 2160
 READ_SIDE = 3 * MAX_SIZE  # pixels: photographs are reduced to this longer side while they are read
-NO_LANDMARKER = (
-    "the face is read by the network alone, because the face landmarker is not installed: pose, lids and lips will be "
-    "less exact. Install it: pip install 'demo_jax[prepare]'"
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,8 +176,8 @@ def _measured(
         from demo_jax.faces.portrait import measure_in_square
 
         return measure_in_square(plain, crop, size, face_model)
-    except InputError:
-        warn(NO_LANDMARKER)
+    except InputError as error:
+        warn(f"the network alone reads the face, so that pose, lids and lips are less exact: {error}")
         return None
 
 

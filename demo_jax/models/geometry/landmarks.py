@@ -128,6 +128,7 @@ class FacePoints(nn.Module):
 _PERSONS_EYEBALL = 0.09
 # (upper, lower) landmarks of each gap, and how far a change of the gap reaches them, 1 in the middle of the mouth.
 _LIP_PAIRS = ((61, 67, 0.75), (62, 66, 1.0), (63, 65, 0.75))
+_OVERLAP = 0.012  # face widths: lips that close press together, so that no tooth is left at their lines
 _UPPER_LIP = 0.25  # share of a change of the gap that the upper lip makes
 _LIP_FOLLOWERS = (
     {49: 0.5, 50: 0.9, 51: 1.0, 52: 0.9, 53: 0.5},
@@ -143,9 +144,9 @@ def move(
     face: Float[Array, "B 70 3"],
     points: tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]],
     blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
-) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
-    """Returns source and driving points of a measured face: it changes as the prediction does, and the gaps of lips and
-    lids are those that the codes ask for, so that they close whatever the prediction says.
+) -> Float[Array, "B 70 3"]:
+    """Returns the driving points of a measured face: it changes as the prediction does, and the gaps of lips and lids
+    are those that the codes ask for, so that they close whatever the prediction says.
 
     Args:
       face: measured points of the source, face widths in the head's axes.
@@ -164,8 +165,10 @@ def move(
 
     # Too wide a gap shrinks in proportion everywhere, so that all of it can close; too narrow a one grows.
     wanted = jnp.maximum(gap(face, 62, 66) + (jnp.maximum(apertures[1], 0.0) - apertures[0]) * span, 0.0)
+    closing = jnp.clip((apertures[0] - apertures[1]) / jnp.maximum(apertures[0], 0.02), 0.0, 1.0)
+    wanted = wanted - _OVERLAP * closing
     middle = gap(moved, 62, 66)
-    shrink = jnp.clip(wanted / jnp.maximum(middle, 1e-4), 0.0, 1.0)
+    shrink = jnp.clip(wanted / jnp.maximum(middle, 1e-4), -1.0, 1.0)
     grow = wanted - shrink * jnp.maximum(middle, 0.0)
     change = wanted - middle
     for upper, lower, weight in _LIP_PAIRS:
@@ -181,7 +184,7 @@ def move(
             add = ratio * gap(face, upper, lower) - gap(moved, upper, lower)
             moved = moved.at[:, upper, 1].add(_UPPER_LID * add).at[:, lower, 1].add((_UPPER_LID - 1) * add)
     irises = face[:, LANDMARKS:] + (points[1] - points[0])[:, LANDMARKS:] * (_PERSONS_EYEBALL / _EYEBALL)
-    return face, moved.at[:, LANDMARKS:].set(irises)
+    return moved.at[:, LANDMARKS:].set(irises)
 
 
 def shift(
