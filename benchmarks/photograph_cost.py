@@ -1,4 +1,4 @@
-"""What frames of a photograph cost: milliseconds by stage, frames a second, memory. Used by `benchmarks.photographs`."""
+"""What frames of a photograph cost: milliseconds by stage, frames a second, memory (for `benchmarks.photographs`)."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ def resized(portrait: Path, size: int, folder: Path) -> Path:
     from PIL import Image
 
     image = read_image(portrait)
+    height, width = image.shape[:2]
     path = folder / f"portrait{size}.png"
-    Image.fromarray(resize_to(image, fitted_size(*image.shape[:2], size))).save(path)
+    Image.fromarray(resize_to(image, fitted_size(height, width, size))).save(path)
     return path
 
 
@@ -96,18 +97,18 @@ def stages(model: Pipeline, path: Path, folder: Path) -> dict[str, dict[str, flo
     source = drawer.source(portrait)
     assert source.photograph is not None
     codes = nodding(model, source, TIMED)
-    decode = jax.jit(drawer.decode_face)
+    move = jax.jit(drawer.move_face)
     points, params = source.photograph.scene.face.points, model.model.autoencoder_params
     batches = [codes[i : i + DECODE_BATCH] for i in range(0, TIMED, DECODE_BATCH)]
 
-    def decoded() -> list[Any]:
-        return [jax.block_until_ready(decode(params, source.pyramid, source.code, batch, points)) for batch in batches]
+    def moved() -> list[Any]:
+        return [jax.block_until_ready(move(params, source.pyramid, source.code, batch, points)) for batch in batches]
 
-    made = decoded()
+    made = moved()
 
     def sampled() -> list[Any]:
         pairs = zip(batches, made, strict=True)
-        return [jax.block_until_ready(drawer.start(source, batch, *parts)) for batch, parts in pairs]
+        return [jax.block_until_ready(drawer.start(source, batch, part)) for batch, part in pairs]
 
     computed = sampled()
 
@@ -125,7 +126,7 @@ def stages(model: Pipeline, path: Path, folder: Path) -> dict[str, dict[str, flo
     return {
         "read the portrait": _timed(lambda: model.read_portrait(path, warn=lambda _: None)),
         "prepare the portrait": _timed(lambda: drawer.source(portrait)),
-        "decode": _timed(decoded, TIMED),
+        "points of the face": _timed(moved, TIMED),
         "sampling positions": _timed(sampled, TIMED),
         "composite": _timed(composed, TIMED),
         "encode": _timed(encoded, TIMED),

@@ -101,7 +101,7 @@ def requested(name: str, values: Mapping[str, float]) -> np.ndarray:
     """Returns the change of the value that each step of a grid asks for; of openings over the portrait's own."""
     grid = np.array(GRIDS[name], np.float64)
     if name == "open":
-        return grid / max(np.mean([values[o] for o in OPENINGS]), 1e-3)
+        return grid / max(sum(values[o] for o in OPENINGS) / 2, 1e-3)
     return grid - values[name] if name in REPLACES else grid
 
 

@@ -69,14 +69,16 @@ def _short(x: float | None) -> str:
     return "–" if x is None or not np.isfinite(x) else f"{x:.3g}" if abs(x) < 100 else f"{x:.0f}"
 
 
-def _over(metric: str, values: Sequence[float], unit: str = "portraits", how: str = "median", **cells: str) -> Row:
+def _over(metric: str, values: Sequence[float], unit: str = "portraits", how: str = "median", **cells: Any) -> Row:
     known = np.array(values, np.float64)
     known = known[np.isfinite(known)]
     if not len(known):
         return Row(metric=metric, measured=float("nan"), n=f"0 {unit}", **cells)
     low, high = np.percentile(known, (5, 95))
-    measured = {"median": np.median, "max": np.max, "min": np.min, "mean": np.mean}[how](known)
-    return Row(metric=metric, measured=float(measured), low=low, high=high, n=f"{len(known)} {unit}", **cells)
+    statistic: dict[str, Any] = {"median": np.median, "max": np.max, "min": np.min}
+    return Row(
+        metric=metric, measured=float(statistic[how](known)), low=low, high=high, n=f"{len(known)} {unit}", **cells
+    )
 
 
 def _of(found: Sequence[Mapping[str, Any]], *path: str) -> list[float]:
@@ -109,7 +111,7 @@ def control(found: Sequence[Mapping[str, Any]]) -> list[Row]:
     for name, grid in GRIDS.items():
         new, old = (precision(*_changes(found, key, name)) for key in ("control", "old_control"))
         gain, r = READER.get(name, (None, None))
-        cells = {"n": f"{n}, {len(grid)} values"}
+        cells: dict[str, Any] = {"n": f"{n}, {len(grid)} values"}
         label = name.replace("_", " ") if name != "open" else "eyes' opening"
         made += [
             Row(metric=f"gain: {label} ({grid[0]:g} to {grid[-1]:g})", measured=new["gain"],

@@ -1,9 +1,9 @@
-"""The photograph path, measured: python -m benchmarks.photographs --portraits DIR --splits splits.csv --out out/photo.json
+"""The photograph path, measured: python -m benchmarks.photographs --portraits DIR --splits splits.csv --out FILE.json
 
-Portraits are drawn at random, equally often from each source (a file is SOURCE__PERSON.jpg), from the rows of splits.csv
-(columns folder, file, split) whose folder is that of --portraits; a portrait that cannot be used is replaced by the next. Every figure is of frames
-as they are before encoding, unless it says mp4, at the photograph's own size, by the one reader
-(`demo_jax.evaluation.metrics.reader`, the `prepare` extra).
+Portraits are drawn at random, equally often from each source (a file is SOURCE__PERSON.jpg), from the rows of
+splits.csv (columns folder, file, split) whose folder is that of --portraits; one that cannot be used is replaced by the
+next. Every figure is of frames as they are before encoding, unless it says mp4, at the photograph's own size, by the
+one reader (`demo_jax.evaluation.metrics.reader`, the `prepare` extra).
 
   kept      the portrait at rest: PSNR in the head's box; change outside the reach
   sharp     cheeks and hair at yaw +-10 and +-15, on photographs of --large (native size)
@@ -33,9 +33,10 @@ from tqdm import tqdm
 
 from benchmarks import photograph_cost, photograph_frames, photograph_speech, photograph_table
 from benchmarks.common import processor, write_json
-from benchmarks.photograph_frames import Sitter, sit
+from benchmarks.photograph_frames import GRIDS, Sitter, sit
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.errors import InputError
+from demo_jax.evaluation.metrics.reader import READ_NAMES
 from demo_jax.faces.landmarker import FaceFinder
 from demo_jax.media.text_files import read_table
 from demo_jax.sampling import pipeline
@@ -46,7 +47,8 @@ SECTIONS = ("frames", "sharp", "speech", "cost")
 
 def spread_over_sources(files: Sequence[str], seed: int) -> list[str]:
     """Returns all files in a random order that takes one of each source (the part before __) in turn."""
-    rng, groups = random.Random(seed), {}
+    rng = random.Random(seed)
+    groups: dict[str, list[str]] = {}
     for file in sorted(files):
         groups.setdefault(file.partition("__")[0], []).append(file)
     for group in groups.values():
@@ -150,9 +152,12 @@ def main(argv: list[str] | None = None) -> None:
             keep("speech", list(rows))
     if "cost" in wanted:
         keep("cost", photograph_cost.measure(model, (large or paths)[0], args.minutes))
-    rows = photograph_table.rows(found)
-    keep("table", [dataclasses.asdict(row) for row in rows])
-    sys.stdout.write(photograph_table.text(rows))
+    if found.get("frames"):
+        matrix = photograph_table.leak_matrix(found["frames"])
+        keep("leakage", {"controls": list(GRIDS), "readings": READ_NAMES} | {k: v.tolist() for k, v in matrix.items()})
+    table = photograph_table.rows(found)
+    keep("table", [dataclasses.asdict(row) for row in table])
+    sys.stdout.write(photograph_table.text(table))
 
 
 if __name__ == "__main__":
