@@ -9,19 +9,19 @@ import os
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# XLA's emitters for fused loops make code no test here is timed by, and take a third of the time compiling takes. Later
-# versions do not know the flag, and end the process that gives it.
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else "",
-    ]
-).strip()
+# XLA's emitters for fused loops make code no test here is timed by, and take a third of the time compiling takes; a
+# program split in parts, to be compiled by more threads than a worker has cores, takes a sixth. Later versions do not
+# know these flags, and end the process that gives them.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # Compiled programs are shared by pytest's workers, the processes that tests start, and the next run; without the folder
 # all is only slower.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache" / "tests")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# Compiling takes most of the suite's time. Programs are compiled quickly, in processes that tests start as well, and
+# optimised as a user's are in tests marked so.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import jaxtyping
@@ -76,8 +76,7 @@ def _place(item: pytest.Item) -> tuple[bool, int, int, str]:
 
 
 def _compile_as_marked(node: pytest.Item | pytest.Collector) -> None:
-    """Programs are optimised as a user's are, but in files and tests marked `unoptimised`."""
-    quickly = node.get_closest_marker("unoptimised") is not None
+    quickly = node.get_closest_marker("optimised") is None
     if quickly != jax.config.read("jax_disable_most_optimizations"):
         jax.clear_caches()  # they do not know how their programs were compiled
         jax.config.update("jax_disable_most_optimizations", quickly)

@@ -25,7 +25,6 @@ from demo_jax.media import ffmpeg as ffmpeg_files
 from demo_jax.media import video
 from demo_jax.sampling import pipeline
 
-pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 1
 

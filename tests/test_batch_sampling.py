@@ -29,7 +29,6 @@ from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.tracks import read_track
 
-pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
 LENGTHS = (31, 5, 12, 20)
 

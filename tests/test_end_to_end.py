@@ -37,7 +37,6 @@ from demo_jax.sharding import make_mesh
 from demo_jax.training.loop import train
 from tests import tiny_model
 
-pytestmark = pytest.mark.unoptimised
 # Two steps of each stage: nothing is learned, but every part passes its results to the next as in a real run.
 SHORT = {"steps": 2, "log_every": 1, "eval_every": 2, "save_every": 1, "mesh": MeshConfig(data=8)}
 

@@ -17,8 +17,6 @@ from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import export
 from demo_jax.sampling.pipeline import Pipeline
 
-pytestmark = pytest.mark.unoptimised
-
 
 @pytest.fixture(scope="module")
 def demo():

@@ -11,8 +11,6 @@ from demo_jax.sampling.controls import FREE
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 
-pytestmark = pytest.mark.unoptimised
-
 
 @pytest.fixture(scope="module")
 def demo():

@@ -90,7 +90,6 @@ def test_the_exact_prediction_has_no_loss(kind):
     assert float(terms(record, jax.random.key(3), x1, condition, features)["loss"]) > 0.5
 
 
-@pytest.mark.unoptimised
 def test_the_comparison_runs_and_skips_finished_runs(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(flow_comparison.MODEL, width=16, depth=1, heads=2)
     sizes = {"MODEL": small, "BATCH": 4, "NFE": (1, 10), "SAMPLES": 2, "PAIRED": 3, "DIRECTIONS": 2}

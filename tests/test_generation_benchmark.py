@@ -13,7 +13,6 @@ from demo_jax.sampling import pipeline
 from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 
-pytestmark = pytest.mark.unoptimised
 K = tiny_model.LAYOUT.size
 
 

@@ -14,8 +14,8 @@ POSE = np.array([20.0, -10.0, 8.0, 0.05, -0.03, 0.75])
 SIZES = {"lip": 20, "gaze": 6, "residual": 10}
 
 
-def code(pose: np.ndarray) -> jnp.ndarray:
-    return jnp.asarray(pose[None] / POSE_SCALE, jnp.float32)
+def place(pose: np.ndarray) -> rigid.Placement:
+    return rigid.place(jnp.asarray(pose[None] / POSE_SCALE, jnp.float32))
 
 
 def seen(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def test_the_mean_face_lies_on_a_puppets() -> None:
 
     identity = random_identity(np.random.default_rng(0))
     truth = measure(identity, POSE[None], np.zeros((1, 52)), np.zeros((1, 3)), 128).landmarks[0]
-    found = np.asarray(rigid.project(jnp.asarray(landmarks.mean_face())[None], code(POSE)))[0]
+    found = np.asarray(rigid.project(jnp.asarray(landmarks.mean_face())[None], place(POSE)))[0]
     np.testing.assert_allclose(found, seen(landmarks.mean_face(), POSE), atol=1e-5)
     distance = np.linalg.norm((found + 1) * 64 - truth, axis=-1) / (128 * np.exp(-POSE[5]))
     assert distance.mean() < 0.04
@@ -51,11 +51,11 @@ def face_points(params: dict | None, blocks: dict) -> tuple[dict, np.ndarray]:
     """Parameters of the module, random unless given, and its points [70, 3] for the driving code."""
     module, features = landmarks.FacePoints(), jax.random.normal(jax.random.key(0), (1, 16, 16, 8))
     if params is None:
-        params = module.init(jax.random.key(1), features, blocks, code(POSE))
-        rest = module.apply(params, features, blocks, code(POSE))[1][0, :68]
+        params = module.init(jax.random.key(1), features, blocks, place(POSE))
+        rest = module.apply(params, features, blocks, place(POSE))[1][0, :68]
         np.testing.assert_allclose(rest, landmarks.mean_face(), atol=1e-6)  # changes start at zero
         params = jax.tree.map(lambda p: p + 0.05 * jax.random.normal(jax.random.key(2), p.shape), params)
-    source, driving = module.apply(params, features, blocks, code(POSE))
+    source, driving = module.apply(params, features, blocks, place(POSE))
     assert source.shape == driving.shape == (1, 70, 3)
     return params, np.asarray(driving[0])
 
@@ -93,13 +93,13 @@ def test_the_shift_takes_a_moved_point_back_to_the_source() -> None:
     driving[48:68, 1] -= 0.1  # the whole mouth a tenth of a face width lower
     front = np.array([0, 0, 0, 0.02, 0.03, 0.75])
     still, moved = jnp.asarray(rest[None]), jnp.asarray(driving[None])
-    shifted = np.asarray(landmarks.shift((still, moved), (code(POSE), code(front)), 128))[0]
+    shifted = np.asarray(landmarks.shift((still, moved), (place(POSE), place(front)), 128))[0]
     assert shifted.shape == (128, 128, 2)
     column, row = (((seen(driving[62:63], front)[0]) + 1) * 64).astype(int)
     expected = seen(rest[62:63], POSE)[0] - seen(driving[62:63], POSE)[0]
     np.testing.assert_allclose(shifted[row, column], expected, rtol=0.2)
     assert np.abs(shifted[:32]).max() < 0.02 * np.abs(expected).max()  # hair and above
-    same = landmarks.shift((still, still), (code(POSE), code(front)), 32)
+    same = landmarks.shift((still, still), (place(POSE), place(front)), 32)
     np.testing.assert_allclose(same, 0.0, atol=1e-6)
 
 
@@ -112,7 +112,7 @@ def test_sketched_lips_are_inside_their_outline() -> None:
         points[[57, 58, 56, 65, 66, 67], 1] -= gap
         if not gap:
             points[60:68, 1] = points[62, 1]  # closed: the inner outline is a line
-        maps = np.asarray(landmarks.sketch(jnp.asarray(points)[None], code(front), 64))[0]
+        maps = np.asarray(landmarks.sketch(jnp.asarray(points)[None], place(front), 64))[0]
         assert maps.shape == (64, 64, landmarks.SKETCH) and maps.min() >= 0 and maps.max() <= 3
         mouth.append(maps[..., 0])
         column, row = ((seen(points[[51, 57, 62, 66]].mean(0, keepdims=True), front)[0] + 1) * 32).astype(int)

@@ -17,7 +17,7 @@ from demo_jax.checkpoint.load import SCHEMA
 from demo_jax.checkpoint.save import RunCheckpoints
 from demo_jax.media.files import write_atomically
 
-pytestmark = [pytest.mark.slow, pytest.mark.unoptimised]
+pytestmark = pytest.mark.slow
 SETTINGS = [
     "model.width=16", "model.depth=1", "model.heads=2", "model.window=12", "model.context=4", "model.look_ahead=3",
     "data.feature=logmel", "condition.group=4", "mesh.fsdp=4",  # rows and parameters both lie across the processes

@@ -17,7 +17,6 @@ from demo_jax.evaluation.report.page import page
 from demo_jax.evaluation.report.thresholds import targets
 from demo_jax.factors import FactorLayout
 
-pytestmark = pytest.mark.unoptimised
 SIZE = 128
 LAYOUT = FactorLayout(lip=3, pose=6, gaze=4, residual=0)
 

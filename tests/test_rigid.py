@@ -29,8 +29,8 @@ def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
     return 2 * at * [1, -1]
 
 
-def code(pose: np.ndarray) -> jnp.ndarray:
-    return jnp.asarray(pose[None] / POSE_SCALE, jnp.float32)
+def place(pose: np.ndarray) -> rigid.Placement:
+    return rigid.place(jnp.asarray(pose[None] / POSE_SCALE, jnp.float32))
 
 
 def test_rotation_is_that_of_the_conventions() -> None:
@@ -45,7 +45,7 @@ def test_every_visible_point_is_found_in_the_source(source: int, driving: int) -
     facing = (normals @ rotation_matrix(*POSES[driving][:3]).T)[:, 2] > 0.2  # not at the outline, where rays graze
     there = project(points[facing], POSES[driving])
     found, inside = rigid.head_flow(
-        jnp.asarray(there[None], jnp.float32), code(POSES[source]), code(POSES[driving]), AXES, CENTRE, 0.0
+        jnp.asarray(there[None], jnp.float32), place(POSES[source]), place(POSES[driving]), AXES, CENTRE, 0.0
     )
     np.testing.assert_allclose(found[0, 0], project(points[facing], POSES[source]), atol=1e-4)
     assert (np.asarray(inside) > 0).all()
@@ -56,7 +56,7 @@ def test_depth_reaches_points_before_the_ellipsoid() -> None:
     front, turned = POSES[0], POSES[1]
     nose = np.array([[0.0, 0.08, rigid.AXES[2] + rigid.CENTRE[2] + 0.2]])
     at = jnp.asarray(project(nose, front)[None], jnp.float32)
-    args = (at, code(turned), code(front), AXES, CENTRE)
+    args = (at, place(turned), place(front), AXES, CENTRE)
     right, _ = rigid.head_flow(*args, jnp.full((1, 1, 1), 0.2))
     np.testing.assert_allclose(right[0, 0], project(nose, turned), atol=1e-4)
     wrong, _ = rigid.head_flow(*args, 0.0)
@@ -66,17 +66,17 @@ def test_depth_reaches_points_before_the_ellipsoid() -> None:
 def test_the_same_pose_moves_nothing_anywhere_and_odd_codes_stay_finite() -> None:
     grid = identity_grid(16, 16)
     for pose in POSES:
-        found, _ = rigid.head_flow(grid, code(pose), code(pose), AXES, CENTRE, 0.0)
+        found, _ = rigid.head_flow(grid, place(pose), place(pose), AXES, CENTRE, 0.0)
         np.testing.assert_allclose(found[0], grid, atol=1e-5)
     wild = jnp.array([[40.0, -40.0, 40.0, 90.0, -90.0, 50.0]])
-    assert jnp.isfinite(rigid.head_flow(grid, wild, -wild, AXES, CENTRE, 0.0)[0]).all()
+    assert jnp.isfinite(rigid.head_flow(grid, rigid.place(wild), rigid.place(-wild), AXES, CENTRE, 0.0)[0]).all()
 
 
 @pytest.mark.parametrize("pose", POSES)
 def test_a_patch_is_upright_and_of_the_faces_size(pose: np.ndarray) -> None:
     """Its middle shows the given point of the head; its edges turn with the roll alone, and are `width` apart."""
     centre, width, (rows, columns) = rigid.MOUTH, 0.8, (3, 5)
-    grid = np.asarray(rigid.patch_grid(code(pose), centre, (rows, columns), width))[0]
+    grid = np.asarray(rigid.patch_grid(place(pose), centre, (rows, columns), width))[0]
     np.testing.assert_allclose(grid[1, 2], project(np.array([centre]), pose)[0], atol=1e-5)
     across, down = grid[1, 4] - grid[1, 0], grid[2, 2] - grid[0, 2]
     unit = 2 * np.exp(-pose[5]) * width / columns  # face widths -> half image widths
@@ -98,6 +98,6 @@ def test_a_puppets_landmarks_are_nearly_found_before_any_training() -> None:
         marks = measure(random_identity(np.random.default_rng(seed)), poses, *still, size).landmarks
         for i, most in enumerate((0.35, 0.35, 0.01), start=1):
             there = jnp.asarray(marks[i][None] * 2 / size - 1, jnp.float32)
-            found, _ = rigid.head_flow(there, code(poses[0]), code(poses[i]), AXES, CENTRE, 0.0)
+            found, _ = rigid.head_flow(there, place(poses[0]), place(poses[i]), AXES, CENTRE, 0.0)
             error = np.linalg.norm((np.asarray(found)[0, 0] + 1) * size / 2 - marks[0], axis=-1).mean()
             assert error < most * np.linalg.norm(marks[i] - marks[0], axis=-1).mean(), (seed, i)

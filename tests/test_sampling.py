@@ -26,7 +26,6 @@ from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.sampler import sample_window
 from demo_jax.sampling.tracks import MotionTrack, read_track, write_track
 
-pytestmark = pytest.mark.unoptimised
 ROOT = Path(__file__).resolve().parents[1]
 WHERE = dict(zip(CALIBRATED_NAMES, tiny_model.LAYOUT.calibrated, strict=True))
 FAST = Options(steps=2)

@@ -18,7 +18,6 @@ from demo_jax.training import stage1_losses
 from demo_jax.training.code_blocks import Blocks
 from tests import tiny_model
 
-pytestmark = pytest.mark.unoptimised
 OFF = Stage1LossConfig(
     **{f.name: 0.0 for f in dataclasses.fields(Stage1LossConfig) if f.name not in ("temperature", "merged", "vgg16")}
 )

@@ -22,7 +22,6 @@ from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.session import STREAM_HOP
 from demo_jax.sampling.tracks import read_track
 
-pytestmark = pytest.mark.unoptimised
 FAST = Options(steps=2)
 FRAMES = 31
 

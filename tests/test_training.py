@@ -20,8 +20,6 @@ from demo_jax.training.loop import TrainingJob, TrainingStopped, train
 from demo_jax.training.state import create, make_optimizer
 from demo_jax.training.steps import make_step
 
-pytestmark = pytest.mark.unoptimised
-
 
 def batches(start: int, act=lambda step: None):
     @contextlib.contextmanager

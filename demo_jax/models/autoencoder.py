@@ -87,7 +87,7 @@ class AutoEncoder(nn.Module):
         """Returns the images of `decode`, and the landmarks of source and image in -1..1, y down."""
         layers, pose = self.decode_layers(pyramid, source_code, driving_code), self.config.layout.slices["pose"]
         seen = [
-            rigid.project(points[:, :LANDMARKS], code[:, pose][:, :6])
+            rigid.project(points[:, :LANDMARKS], rigid.place(code[:, pose][:, :6]))
             for points, code in zip(layers.points, (source_code, driving_code), strict=True)
         ]
         return compose(pyramid["rgb"], layers), jnp.stack(seen, 1)

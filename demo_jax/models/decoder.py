@@ -93,7 +93,7 @@ class Decoder(nn.Module):
     ) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
         """Returns the points of source and driving face: all that a photograph needs of the decoder."""
         appearance = pyramid[str(min(APPEARANCE, max(r for r, _ in self.config.levels if r <= MAX_WARP)))]
-        return self.points(appearance, blocks, blocks["pose"][0][:, :6].astype(jnp.float32))
+        return self.points(appearance, blocks, rigid.place(blocks["pose"][0][:, :6].astype(jnp.float32)))
 
     @nn.compact
     def __call__(
@@ -113,19 +113,19 @@ class Decoder(nn.Module):
           The layers of the images (`compose`).
         """
         c = self.config
-        poses = tuple(block[:, :6].astype(jnp.float32) for block in blocks["pose"])
+        before, after = (rigid.place(block[:, :6].astype(jnp.float32)) for block in blocks["pose"])
         style = jnp.concatenate(latents, -1).astype(self.dtype)
         for i in range(2):
             style = nn.silu(nn.Dense(c.style_width, dtype=self.dtype, name=f"style_{i}")(style))
 
         resolutions = [r for r, _ in c.levels if r <= MAX_WARP]
         points = self.face_points(pyramid, blocks)
-        outlines = landmarks.sketch(points[1], poses[1], resolutions[-1]).astype(self.dtype)
+        outlines = landmarks.sketch(points[1], after, resolutions[-1]).astype(self.dtype)
         head, start = HeadFlow(name="head"), c.levels[0][0]
 
         def where(flow: Float[Array, "B R R 4"]) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
-            grid, share = head(flow, *poses)
-            return grid + landmarks.shift(points, poses, flow.shape[1]), share
+            grid, share = head(flow, before, after)
+            return grid + landmarks.shift(points, (before, after), flow.shape[1]), share
 
         flow = jnp.zeros((len(style), start, start, len(HeadFlow.step)), jnp.float32)
         x: Array | None = None
@@ -180,7 +180,7 @@ def _row(step: tuple[float, ...]) -> Float[np.ndarray, "1 1 1 4"]:
 
 
 class HeadFlow(nn.Module):
-    """Returns sampling positions and the share of head of each pixel, from a flow and the poses of source and driving.
+    """Returns sampling positions and the share of head of each pixel, from a flow and the places of both heads.
 
     The background stays, the head moves by `rigid.head_flow`, and a residual shift is added to both. The channels of
     the flow are the share of head (logit), the head's depth beyond the ellipsoid (face widths), and that shift (half
@@ -191,7 +191,7 @@ class HeadFlow(nn.Module):
 
     @nn.compact
     def __call__(
-        self, flow: Float[Array, "B R R 4"], source: Float[Array, "B 6"], driving: Float[Array, "B 6"]
+        self, flow: Float[Array, "B R R 4"], source: rigid.Placement, driving: rigid.Placement
     ) -> tuple[Float[Array, "B R R 2"], Float[Array, "B R R 1"]]:
         axes = jnp.exp(self.param("log_axes", lambda _: jnp.log(jnp.array(rigid.AXES))))
         centre = self.param("centre", lambda _: jnp.array(rigid.CENTRE))

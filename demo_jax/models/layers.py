@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 Dtype = Any  # a name or a type, as jnp.dtype takes it
 
 
+@jax.jit  # traced once for each shape, not for each of its many calls
 def channel_norm(x: Float[Array, "*axes C"], epsilon: float = 1e-6) -> Float[Array, "*axes C"]:
     """Divides by the root mean square along C, without parameters: a modulated or affine layer always follows."""
     square = jnp.mean(jnp.square(x.astype(jnp.float32)), -1, keepdims=True)  # bf16 squares lose the small channels

@@ -60,7 +60,7 @@ class MotionEncoder(nn.Module):
         smaller = (images.shape[1] // c.encoder_size,) * 2
         trunk = self._trunk(nn.avg_pool(images, smaller, smaller))
         pose = self._head("pose", trunk)
-        place = jax.lax.stop_gradient(pose[:, :6])  # the branches of other factors do not train the pose
+        place = rigid.place(jax.lax.stop_gradient(pose[:, :6]))  # the branches of other factors do not train the pose
         crops = {}
         for name, patch in PATCHES.items():
             scale = max(1, images.shape[1] // _PATCHED)

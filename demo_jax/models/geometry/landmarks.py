@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from demo_jax.factors import GAZE_SCALE, LANDMARK_MIRROR, LIPS_SCALE
 from demo_jax.models.geometry import rigid
@@ -86,10 +86,10 @@ class FacePoints(nn.Module):
         self,
         features: Float[Array, "B R R C"],
         blocks: dict[str, tuple[Float[Array, "B _"], Float[Array, "B _"]]],
-        source_pose: Float[Array, "B 6"],
+        source_place: rigid.Placement,
     ) -> tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]]:
         """`features` are the source's, `blocks` are of source and driving code, by factor."""
-        grid = rigid.patch_grid(source_pose, (0.0, -0.15, 0.4), _APPEARANCE, 1.2)
+        grid = rigid.patch_grid(source_place, (0.0, -0.15, 0.4), _APPEARANCE, 1.2)
         appearance = warp(jax.lax.stop_gradient(features), grid)
         for i in range(2):
             appearance = nn.Conv(32, (3, 3), strides=(2, 2), dtype=self.dtype, name=f"looks_{i}")(
@@ -189,7 +189,7 @@ def move(
 
 def shift(
     points: tuple[Float[Array, "B N 3"], Float[Array, "B N 3"]],
-    poses: tuple[Float[Array, "B 6"], Float[Array, "B 6"]],
+    places: tuple[rigid.Placement, rigid.Placement],
     resolution: int,
 ) -> Float[Array, "B {resolution} {resolution} 2"]:
     """Returns the shift of sampling positions that the points add to the rigid motion of the head, in -1..1, y down.
@@ -199,13 +199,13 @@ def shift(
 
     Args:
       points: of source and driving code.
-      poses: pose coordinates of source and driving code.
+      places: of the heads of source and driving code.
       resolution: of the positions.
     """
-    (source, driving), (from_pose, to_pose) = points, poses
-    away = rigid.project(source, from_pose) - rigid.project(driving, from_pose)
-    at, zoom = rigid.project(driving, to_pose), rigid.parts(to_pose)[2]
-    reach = 2.0 * zoom[:, None] * jnp.asarray(_REACH)[None]
+    (source, driving), (before, after) = points, places
+    away = rigid.project(source, before) - rigid.project(driving, before)
+    at = rigid.project(driving, after)
+    reach = 2.0 * after.zoom[:, None] * jnp.asarray(_REACH)[None]
     reach = jnp.maximum(reach, 1.0 / resolution)  # half a pixel
     line = identity_grid(resolution, 1)[:, 0, 1]
     # A Gaussian is a product of one across and one down, so that the sum over points is a product of matrices.
@@ -218,12 +218,12 @@ def shift(
 
 
 def sketch(
-    points: Float[Array, "B 70 3"], pose: Float[Array, "B 6"], resolution: int
+    points: Float[Array, "B 70 3"], place: rigid.Placement, resolution: int
 ) -> Float[Array, "B {resolution} {resolution} 8"]:
     """Returns outlines of the face: inner lips, outer lips and eyes, each with a sharp and a soft edge, the irises and
     the brows; 0 outside to 3 inside. There is no gradient: the points are learned from the ground truth."""
-    at = jax.lax.stop_gradient(rigid.project(points, pose))
-    size = jax.lax.stop_gradient(2.0 * rigid.parts(pose)[2])[:, None]  # a face width, in units of -1..1
+    at = jax.lax.stop_gradient(rigid.project(points, place))
+    size = jax.lax.stop_gradient(2.0 * place.zoom)[:, None]  # a face width, in units of -1..1
     line = (jnp.arange(resolution, dtype=jnp.float32) + 0.5) * 2 / resolution - 1
     pixels = jnp.tile(line, resolution)[None], jnp.repeat(line, resolution)[None]
     inner, outer = (_signed_distance(pixels, at[:, index]) / size for index in (INNER_LIPS, OUTER_LIPS))
@@ -244,19 +244,32 @@ def _squared_distance(pixels: _Pixels, line: Float[Array, "B N 2"], closed: bool
     """Returns the squared distances of pixels from a polyline."""
     best: Array | float = jnp.inf
     for a, b in _segments(line, closed):
-        (u, v), (x, y) = ((b[i] - a[i] for i in range(2)), (pixels[i] - a[i] for i in range(2)))
-        t = jnp.clip((x * u + y * v) / jnp.maximum(u * u + v * v, 1e-9), 0, 1)
-        best = jnp.minimum(best, jnp.square(x - t * u) + jnp.square(y - t * v))
+        best = jnp.minimum(best, _from_segment(pixels, a, b))
     return jnp.asarray(best)
+
+
+@jax.jit  # traced once, not for each of some 40 segments
+def _from_segment(pixels: _Pixels, a: _Ends, b: _Ends) -> Float[Array, "B P"]:
+    """Returns the squared distances of pixels from a line segment."""
+    (u, v), (x, y) = ((b[i] - a[i] for i in range(2)), (pixels[i] - a[i] for i in range(2)))
+    t = jnp.clip((x * u + y * v) / jnp.maximum(u * u + v * v, 1e-9), 0, 1)
+    return jnp.square(x - t * u) + jnp.square(y - t * v)
 
 
 def _signed_distance(pixels: _Pixels, polygon: Float[Array, "B N 2"]) -> Float[Array, "B P"]:
     """Returns the distances of pixels from the outline of a polygon, positive inside."""
-    inside, (x, y) = jnp.zeros((1, 1), bool), pixels
+    inside = jnp.zeros((1, 1), bool)
     for a, b in _segments(polygon, closed=True):
-        slope = (b[0] - a[0]) / jnp.where(a[1] == b[1], 1.0, b[1] - a[1])
-        inside ^= ((a[1] > y) != (b[1] > y)) & (x < a[0] + slope * (y - a[1]))
+        inside ^= _crosses(pixels, a, b)
     return jnp.sqrt(_squared_distance(pixels, polygon, closed=True)) * jnp.where(inside, 1.0, -1.0)
+
+
+@jax.jit
+def _crosses(pixels: _Pixels, a: _Ends, b: _Ends) -> Bool[Array, "B P"]:
+    """Returns whether the ray to the right of each pixel crosses a line segment."""
+    x, y = pixels
+    slope = (b[0] - a[0]) / jnp.where(a[1] == b[1], 1.0, b[1] - a[1])
+    return ((a[1] > y) != (b[1] > y)) & (x < a[0] + slope * (y - a[1]))
 
 
 def _segments(line: Float[Array, "B N 2"], closed: bool) -> list[tuple[_Ends, _Ends]]:

@@ -8,11 +8,14 @@ that is not rigid.
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from demo_jax.factors import POSE_SCALE
+from demo_jax.pytrees import register
 
 AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; initial values
 CENTRE = (0.0, 0.08, -0.05)  # of the ellipsoid, from the point half-way between the ears
@@ -20,6 +23,32 @@ EYES = (0.0, 0.03, 0.45)  # between the eyes and in the middle of the mouth, lik
 MOUTH = (0.0, -0.39, 0.45)
 DOWN = np.array([[[1.0, -1.0]]], np.float32)  # images have y down
 _MAX_ANGLE = 75.0  # degrees
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where heads are, from `place`."""
+
+    turn: Float[Array, "B 3 3"]
+    roll: Float[Array, " B"]  # radians
+    move: Float[Array, "B 2"]  # from the crop's centre, crop widths, y up
+    zoom: Float[Array, " B"]  # face width over crop width
+
+
+def place(pose: Float[Array, "B 6"]) -> Placement:
+    """Returns where pose coordinates of codes (yaw, pitch, roll, x, y, z over POSE_SCALE) put the head.
+
+    They are clipped: an untrained encoder may return any value.
+    """
+    pose = pose * jnp.asarray(POSE_SCALE)[None]
+    angles = jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE)
+    return Placement(
+        turn=rotation(angles),
+        roll=jnp.deg2rad(angles[:, 2]),
+        move=jnp.clip(pose[:, 3:5], -1.0, 1.0),
+        zoom=jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0)),
+    )
 
 
 def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
@@ -39,8 +68,8 @@ def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
 
 def head_flow(
     grid: Float[Array, "H W 2"],
-    source: Float[Array, "B 6"],
-    driving: Float[Array, "B 6"],
+    source: Placement,
+    driving: Placement,
     axes: Float[Array, 3],
     centre: Float[Array, 3],
     depth: Float[Array, "B H W"] | float,
@@ -49,8 +78,8 @@ def head_flow(
 
     Args:
       grid: pixel positions (x, y) in -1..1, y down (`warp.identity_grid`).
-      source: pose coordinates of its code (yaw, pitch, roll, x, y, z over POSE_SCALE).
-      driving: likewise.
+      source: of the head in the source.
+      driving: of the head in the target image.
       axes: of the ellipsoid, face widths, in the head's own axes.
       centre: of the ellipsoid, likewise.
       depth: added to the ellipsoid's depth towards the camera, face widths.
@@ -59,12 +88,11 @@ def head_flow(
       Sampling positions in -1..1, y down; and how far inside the ellipsoid's outline a pixel lies: 1 in its middle, 0
       on the outline, negative outside, where the positions continue those of the outline.
     """
-    (turn_s, move_s, zoom_s), (turn_d, move_d, zoom_d) = parts(source), parts(driving)
     # Crop widths, y up, from the crop's centre; then face widths from the face's centre, in the camera's axes.
     seen = 0.5 * grid * DOWN
-    view = (seen[None] - move_d[:, None, None]) / zoom_d[:, None, None, None]
+    view = (seen[None] - driving.move[:, None, None]) / driving.zoom[:, None, None, None]
     # A point (view, s) of the ray, in the head's axes over the ellipsoid's: base + s * along.
-    inverse = jnp.swapaxes(turn_d, 1, 2)
+    inverse = jnp.swapaxes(driving.turn, 1, 2)
     base = (jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) - centre[None, None, None]) / axes[None, None, None]
     along = inverse[:, :, 2] / axes[None]
     a = jnp.sum(along * along, -1)[:, None, None]
@@ -73,50 +101,40 @@ def head_flow(
     root = jnp.sqrt(jnp.maximum(inside, 1e-4) / a)
     s = root - b / a + depth
     point = jnp.einsum("bij,bhwj->bhwi", inverse[:, :, :2], view) + inverse[:, None, None, :, 2] * s[..., None]
-    at = jnp.einsum("bij,bhwj->bhwi", turn_s[:, :2], point) * zoom_s[:, None, None, None] + move_s[:, None, None]
+    turned = jnp.einsum("bij,bhwj->bhwi", source.turn[:, :2], point)
+    at = turned * source.zoom[:, None, None, None] + source.move[:, None, None]
     return 2.0 * at * DOWN[None], inside
 
 
 def patch_grid(
-    pose: Float[Array, "B 6"], centre: tuple[float, float, float], shape: tuple[int, int], width: float
+    at: Placement, centre: tuple[float, float, float], shape: tuple[int, int], width: float
 ) -> Float[Array, "B rows columns 2"]:
     """Returns the sampling positions of an upright patch of the face, in -1..1, y down.
 
     Args:
-      pose: pose coordinates of the codes.
+      at: of the heads.
       centre: the point in the middle of the patch, face widths in the head's axes (`EYES`, `MOUTH`).
       shape: rows and columns of the patch.
       width: of the patch, in face widths. The patch turns with the roll and scales with the face, and nothing else.
     """
     rows, columns = shape
-    middle, zoom = project(jnp.asarray(centre)[None, None], pose), parts(pose)[2]
-    roll = jnp.deg2rad(jnp.clip(pose[:, 2] * POSE_SCALE[2], -_MAX_ANGLE, _MAX_ANGLE))
-    across, up = jnp.stack([jnp.cos(roll), jnp.sin(roll)], -1), jnp.stack([-jnp.sin(roll), jnp.cos(roll)], -1)
+    cos, sin = jnp.cos(at.roll), jnp.sin(at.roll)
+    across, up = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
     step = width / columns
     right = ((jnp.arange(columns) - (columns - 1) / 2) * step)[None, None, :, None]
     above = (((rows - 1) / 2 - jnp.arange(rows)) * step)[None, :, None, None]
     away = right * across[:, None, None] + above * up[:, None, None]
-    return middle[:, None] + 2.0 * zoom[:, None, None, None] * away * DOWN[None]
+    middle = project(jnp.asarray(centre)[None, None], at)
+    return middle[:, None] + 2.0 * at.zoom[:, None, None, None] * away * DOWN[None]
 
 
-def project(points: Float[Array, "#B N 3"], pose: Float[Array, "B 6"]) -> Float[Array, "B N 2"]:
+def project(points: Float[Array, "#B N 3"], at: Placement) -> Float[Array, "B N 2"]:
     """Projects points of heads (face widths, in the head's axes) to the image, in -1..1, y down.
 
     Args:
       points: of each head, or the same of all.
-      pose: pose coordinates of the codes.
+      at: of the heads.
     """
-    turn, move, zoom = parts(pose)
-    points = jnp.broadcast_to(points, (len(pose), *points.shape[1:]))
-    seen = move[:, None] + zoom[:, None, None] * jnp.einsum("bij,bnj->bni", turn[:, :2], points)
+    points = jnp.broadcast_to(points, (len(at.zoom), *points.shape[1:]))
+    seen = at.move[:, None] + at.zoom[:, None, None] * jnp.einsum("bij,bnj->bni", at.turn[:, :2], points)
     return 2.0 * seen * DOWN
-
-
-def parts(pose: Float[Array, "B 6"]) -> tuple[Float[Array, "B 3 3"], Float[Array, "B 2"], Float[Array, " B"]]:
-    """Returns the rotation, the place in crop widths from the crop's centre (y up), and face width over crop width.
-
-    The pose coordinates of the codes are clipped: an untrained encoder may return any value.
-    """
-    pose = pose * jnp.asarray(POSE_SCALE)[None]
-    turn = rotation(jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE))
-    return turn, jnp.clip(pose[:, 3:5], -1.0, 1.0), jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0))

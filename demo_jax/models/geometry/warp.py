@@ -34,6 +34,7 @@ def _corners(grid: Float[Array, "B H W 2"], height: int, width: int) -> tuple[Ar
     return top + x0i, top + x1i, bottom + x0i, bottom + x1i, fx, fy, *inside
 
 
+@jax.jit
 def _gather(flat: Float[Array, "B pixels C"], index: Int[Array, "B P"]) -> Float[Array, "B P C"]:
     return jax.vmap(lambda rows, i: rows.at[i].get(mode="promise_in_bounds"))(flat, index)
 
