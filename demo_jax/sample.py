@@ -155,10 +155,12 @@ def _stream(
     portrait = demo.read_portrait(
         args.portrait, cropped=args.cropped, view=view, face_model=args.face_model, warn=_warn
     )
-    if speech == "-":
+    if not isinstance(speech, str):
+        chunks = streaming.paced(speech)
+    elif speech == "-":
         chunks = streaming.raw_chunks(sys.stdin.buffer)
     else:
-        chunks = streaming.paced(demo.read_speech(speech, warn=_warn) if isinstance(speech, str) else speech)
+        chunks = streaming.paced(demo.read_speech(speech, warn=_warn))
     out = None if args.out == "-" else args.out
     result = streaming.stream_video(demo, portrait, chunks, out, controls, options, args.fps)
     print(

@@ -46,7 +46,7 @@ gc.set_threshold(50_000, 20, 100)
 # Files by the time they take, longest first; a worker takes the next file when it is free. Others follow by size.
 LONGEST = (
     "batch_sampling", "configs", "end_to_end", "coupling", "generation_benchmark", "judge", "stage1_terms", "sampling",
-    "streaming", "training", "models", "losses", "export", "bad_input", "landmarks", "conditioning", "augment",
+    "photographs", "streaming", "training", "models", "losses", "export", "bad_input", "landmarks", "conditioning", "augment",
 )  # fmt: skip
 MAX_CACHE = 2**30  # bytes of programs kept; more are of code long changed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import av
 import numpy as np
 
 from demo_jax.constants import FPS, SAMPLE_RATE
@@ -38,3 +39,14 @@ def clicks(waveform: np.ndarray, level: float = 3000) -> np.ndarray:
     """Times at which audio begins after at least 0.2 s of silence, in seconds."""
     loud = np.flatnonzero(np.abs(waveform.astype(np.int32)) > level)
     return loud[np.diff(loud, prepend=-9999) > 3200] / SAMPLE_RATE
+
+
+def decoded(path: Path, *options: str) -> np.ndarray:
+    """RGBA frames; ffmpeg's own VP9 decoder leaves alpha out, libvpx's does not."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        height, width = stream.height, stream.width
+    command = [ffmpeg.ffmpeg_program(), "-nostdin", "-v", "error", *options, "-c:v", "libvpx-vp9", "-i", str(path)]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgba", "pipe:1"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 4)

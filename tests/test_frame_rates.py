@@ -130,6 +130,16 @@ def test_live_video_at_other_rates_and_odd_sizes(tmp_path, fps):
     assert np.corrcoef(back.astype(float), waveform[: len(back)])[0, 1] > 0.95  # in step; AAC at 128 kbit/s
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("fps", [25, 60])
+def test_frames_that_no_pipe_holds_do_not_stop_a_live_video(tmp_path, fps):
+    """ffmpeg waits for more audio than a frame has before it takes the next frame."""
+    with LiveWriter(tmp_path / "a.mp4", (320, 300), {}, fps=fps) as video:
+        for i in range(fps):
+            video.write(np.full((320, 300, 3), 4 * i, np.uint8), np.zeros(video.samples, np.int16))
+    assert len(video_times(tmp_path / "a.mp4")) == fps
+
+
 def test_what_a_live_video_refuses(tmp_path):
     with pytest.raises(InputError, match=r"streamed video is an mp4; give a name in \.mp4"):
         LiveWriter(tmp_path / "a.webm", SIZE, {})

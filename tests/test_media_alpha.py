@@ -1,16 +1,15 @@
 """Transparent video: colours and alpha as they were written, straight, in webm."""
 
-import subprocess
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from media_files import decoded
 
 from demo_jax.errors import InputError
 from demo_jax.media import video as video_files
 from demo_jax.media.encoding import check_video_output
-from demo_jax.media.ffmpeg import ffmpeg_program
 from demo_jax.media.probe import read_facts
 from demo_jax.media.video_writer import SYNTHETIC, VideoWriter
 
@@ -23,17 +22,6 @@ def disc(t: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     alpha = np.clip((30 - np.hypot(x - 40 - 2 * t, y - 48)) / 6, 0, 1)
     colours = np.stack([x * 200 / size[1] + 30, y * 200 / size[0] + 20, np.full(x.shape, 90)], -1)
     return np.dstack([colours, alpha * 255]).round().astype(np.uint8)
-
-
-def decoded(path: Path, *options: str) -> np.ndarray:
-    """RGBA frames; ffmpeg's own VP9 decoder leaves alpha out, libvpx's does not."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        height, width = stream.height, stream.width
-    command = [ffmpeg_program(), "-nostdin", "-v", "error", *options, "-c:v", "libvpx-vp9", "-i", str(path)]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgba", "pipe:1"]
-    done = subprocess.run(command, check=True, capture_output=True)
-    return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 4)
 
 
 def write(path: Path, frames: list[np.ndarray], **options) -> None:

@@ -12,10 +12,11 @@ from jaxtyping import Array, Float
 from demo_jax.rendering.expression import Pair, curve, within
 
 UPPER_SHARE = 0.85  # of a blink's way that the upper lid makes
-SKIN_ABOVE, SKIN_BELOW = 0.75, 0.8  # half widths of an eye: the skin that stretches, above and below the lids' lines
+SKIN_ABOVE, SKIN_BELOW = 1.3, 0.8  # half widths of an eye: the skin that stretches, above and below the lids' lines
 IRIS = 0.42  # radius of an iris with its rim, half widths of an eye
 CORNER = 0.97  # how far along the eye an iris may go
-LASH = 0.07  # half widths of an eye
+UPPER_FOLLOWS, LOWER_FOLLOWS = 0.8, 0.4  # of an iris's way up or down
+UPPER_LASH, LOWER_LASH = 0.13, 0.2  # half widths: lids that close leave out so much at their lines, where white shows
 HIDDEN = 0.04  # half widths: colours nearer to a lid's line than this are the lid's
 
 
@@ -40,20 +41,26 @@ def turn(
     u, v = within(frame, at)
     upper, lower = curve(lids[0], u), curve(lids[1], u)
     meet = upper + UPPER_SHARE * (lower - upper)
-    top, bottom = meet + opening * (upper - meet), meet + opening * (lower - meet)
+    # Lids follow an eye that looks up or down, most of all the upper one.
+    follow = gaze[1] * jnp.clip(1 - u * u, 0, 1) * jnp.clip(opening, 0, 1)
+    top = meet + opening * (upper - meet) + UPPER_FOLLOWS * follow
+    bottom = meet + opening * (lower - meet) + LOWER_FOLLOWS * follow
     brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
-    lash = LASH * jnp.clip(1 - opening, 0, 1)  # of lids that close, so that no white is left at their lines
-    above = brow + (v - brow) * (upper - lash - brow) / (top - brow)
-    below = cheek + (v - cheek) * (lower + lash - cheek) / (bottom - cheek)
+    shut = jnp.clip(1 - opening, 0, 1)
+    # Skin stretches most at the lashes and not at all at the brow, which would sag.
+    skin, along = upper - UPPER_LASH * shut - brow, (v - brow) / (top - brow)
+    ratio = (top - brow) / skin
+    above = brow + skin * along * (ratio + (1 - ratio) * along)
+    below = cheek + (v - cheek) * (lower + LOWER_LASH * shut - cheek) / (bottom - cheek)
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
     low, high = iris[0] - IRIS, iris[0] + IRIS
-    shift = jnp.clip(gaze[0], -CORNER - low, CORNER - high)
+    shift = jnp.clip(gaze[0], jnp.minimum(-CORNER - low, 0), jnp.maximum(CORNER - high, 0))
     from_low, from_high = low + shift, high + shift
     ball_u = jnp.where(
         u < from_low,
-        -1 + (u + 1) * (low + 1) / jnp.maximum(from_low + 1, 1e-3),
-        jnp.where(u > from_high, 1 - (1 - u) * (1 - high) / jnp.maximum(1 - from_high, 1e-3), u - shift),
+        -1 + (u + 1) * jnp.maximum(low + 1, 0) / jnp.maximum(from_low + 1, 1e-3),
+        jnp.where(u > from_high, 1 - (1 - u) * jnp.maximum(1 - high, 0) / jnp.maximum(1 - from_high, 1e-3), u - shift),
     )
     wide = jnp.maximum(opening, 1.0)  # lids wider apart than in the source show more of the eyeball than it does
     ball_v = meet + (v - meet) / wide - gaze[1]

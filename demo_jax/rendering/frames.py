@@ -44,7 +44,7 @@ def paint(inside: Inside, tone: Float[AnyArray, ""]) -> Float[AnyArray, "h w 3"]
 def box(scene: Scene, at: Pair, inside: Inside) -> UInt8[Array, "h w 4"]:
     """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest."""
     made = composite(scene.layer, scene.plate, at, inside.share, paint(inside, scene.tone))
-    opaque = jnp.where(scene.still[..., 3:] < 1, made[..., 3:], 1.0)
+    opaque = made[..., 3:] + (1 - made[..., 3:]) * scene.opacity
     made = jnp.concatenate([made[..., :3], opaque], -1)
     made = jnp.where(scene.reach[..., None] > 0, made, scene.still)
     colours = made[..., :3] / jnp.maximum(made[..., 3:], 1 / 255)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from demo_jax.factors import GAZE_SCALE, POSE_SCALE
 from demo_jax.models.geometry import rigid
-from demo_jax.models.geometry.landmarks import LEAST_OPENING
+from demo_jax.models.geometry.landmarks import lid_ratio
 from demo_jax.pytrees import AnyArray, register
 from demo_jax.rendering import expression, eyes, mouth, surface
 from demo_jax.rendering.expression import Pair
@@ -29,6 +29,7 @@ NECK, SHOULDER, RISE = 0.5, 0.4, 0.55  # the torso begins higher to the sides: f
 BORDER = 0.3  # face widths from a border that cuts the head over which its motion ends
 DEPTH_STEPS = 5
 ONE_ROW = 0.45  # half widths of a mouth: open less, it shows the upper teeth at most
+SHUT = 0.02  # face widths between lips below which their edges stretch over what is left between them
 PAINTED = 0.015  # face widths by which a mouth is opened when paint covers wholly
 MAX_OPENING = 1.5  # of an eye over the source's
 FLIP = np.array([1.0, -1.0], np.float32)  # the head's axes have y up
@@ -110,29 +111,32 @@ def find(
       pixel: a pixel's size in face units.
       blocks: the layout's slices.
     """
-    poses = tuple(code[blocks["pose"]][:6] * jnp.asarray(POSE_SCALE) for code in (source, driving))
+    poses = tuple(rigid.limited(code[blocks["pose"]][:6] * jnp.asarray(POSE_SCALE)) for code in (source, driving))
     turns = tuple(rigid.rotation(pose[None, :3])[0] for pose in poses)
     shape = len(grid.coarse[1]), len(grid.coarse[0])
     coarse = jnp.broadcast_to(grid.coarse[0][None], shape), jnp.broadcast_to(grid.coarse[1][:, None], shape)
     still = _turned(face, poses, turns, coarse)
     at, with_expression = (in_image(p, turns[0]) for p in (face.points, moved))
     flat = still[0].reshape(-1), still[1].reshape(-1)
-    lips = expression.displacements(flat, at[:68], with_expression[:68])
+    lips = tuple(
+        _in_head(face, poses[0], still, (x.reshape(shape), y.reshape(shape)))
+        for x, y in expression.displacements(flat, at[:68], with_expression[:68])
+    )
 
     # What is enlarged is displacement, so that without any no pixel moves.
     fine = grid.fine[0][None], grid.fine[1][:, None]
     rest = tuple(fine[i] + grid.up(still[i] - coarse[i]) for i in range(2))
-    upper, lower = (tuple(rest[i] + grid.up(lip[i].reshape(shape)) for i in range(2)) for lip in lips)
-    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], pixel)
-    opened = (moved[62, 1] - moved[66, 1]) - (face.points[62, 1] - face.points[66, 1])
-    # A mouth that is not opened shows what the photograph shows.
-    inside = dataclasses.replace(inside, share=inside.share * jnp.clip(opened / PAINTED, 0, 1))
+    upper, lower = (tuple(rest[i] + grid.up(lip[i]) for i in range(2)) for lip in lips)
+    gap, opened = moved[62, 1] - moved[66, 1], (moved - face.points)[62, 1] - (moved - face.points)[66, 1]
+    shut = jnp.clip(1 - gap / SHUT, 0, 1) * jnp.clip(-opened / SHUT, 0, 1)
+    painted = jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
+    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], shut, painted, pixel)
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
     for eye, (first, last, iris) in enumerate(((42, 45, 69), (36, 39, 68))):  # the person's left, right
         frame = expression.frame_of(at[first], at[last])
-        ratio = jnp.clip(gazes[1][2 + eye] / jnp.maximum(gazes[0][2 + eye], LEAST_OPENING), 0.0, MAX_OPENING)
+        ratio = jnp.minimum(lid_ratio(gazes[0][2 + eye], gazes[1][2 + eye]), MAX_OPENING)
         middle = jnp.stack(expression.within(frame, at[iris]))
         gaze = jnp.stack(expression.within(frame, frame[0] + shift))
         position = eyes.turn(position, frame, face.lids[eye], middle, ratio, gaze)
@@ -158,11 +162,17 @@ def _turned(face: Face, poses: tuple[Array, Array], turns: tuple[Array, Array], 
     # A loop, unrolled, would be fused with all that follows and computed again for each use of it.
     s = jax.lax.fori_loop(0, DEPTH_STEPS, nearer, jnp.zeros_like(view[0]))
     move_x, move_y = flat[0] + s * turn[0, 2] - at[0], -(flat[1] + s * turn[1, 2]) - at[1]
+    move_x, move_y = _in_head(face, poses[0], at, (move_x, move_y))
+    return at[0] + move_x, at[1] + move_y
+
+
+def _in_head(face: Face, pose: Float[Array, 6], at: Pair, move: Pair) -> Pair:
+    """Displacement of `at` by the share of it that the place where it leads has."""
     # What does not move, or not as much, is known in the photograph: the collar and the shoulders stay where they are.
-    share = jnp.ones_like(s)
+    share = jnp.ones_like(at[0])
     for _ in range(3):
-        share = _share(face, poses[0][2], at[0] + share * move_x, at[1] + share * move_y)
-    return at[0] + share * move_x, at[1] + share * move_y
+        share = _share(face, pose[2], at[0] + share * move[0], at[1] + share * move[1])
+    return share * move[0], share * move[1]
 
 
 def _share(face: Face, roll: Float[Array, ""], x: Float[Array, "n m"], y: Float[Array, "n m"]) -> Float[Array, "n m"]:
@@ -188,6 +198,8 @@ def _mouth(
     upper: Pair,
     lower: Pair,
     jaw: Float[Array, 2],
+    shut: Float[Array, ""],
+    painted: Float[Array, ""],
     pixel: Float[Array, ""],
 ) -> tuple[Pair, Inside]:
     """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
@@ -202,6 +214,9 @@ def _mouth(
     position = tuple(share * a + (1 - share) * b for a, b in zip(upper, lower, strict=True))
     gap = -jnp.maximum(over, under) / step  # pixels from the nearer lip
     between = jnp.where(beyond > 0, 0.0, jnp.clip(gap, 0, 1))
+    # A mouth that was wide open does not quite close between its points: there the lips' edges stretch.
+    stretch = shut * jnp.where(beyond > 0, 0.0, share * jnp.minimum(over, 0) - (1 - share) * jnp.minimum(under, 0))
+    position = tuple(p + stretch * down for p, down in zip(position, frame[2], strict=True))
 
     # The photograph's own teeth, if it shows them: the upper ones stay with the skull, the lower ones with the jaw.
     def shown(where: Pair) -> Float[Array, "h w"]:
@@ -215,8 +230,10 @@ def _mouth(
     top, bottom = shown(rest), both * shown(with_jaw)
     known = jnp.maximum(top, bottom)
     own = tuple(jnp.where(top >= bottom, a, b) for a, b in zip(rest, with_jaw, strict=True))
-    use = (between > 0.5) & (known > 0.5)
+    use = (between > 0.5) & (known > 0.5) & (shut < 0.5)
     position = tuple(jnp.where(use, a, b) for a, b in zip(own, position, strict=True))
     line = expression.curve(face.mouth[0], u1)
     teeth, tongue = mouth.shade(expression.within(frame, rest), line, -over, -under)
-    return position, Inside(share=between * (1 - known), teeth=teeth, tongue=tongue)
+    # What is left between lips that shut is dark: no tooth shows there.
+    share = between * jnp.maximum(painted * (1 - known), shut)
+    return position, Inside(share=share, teeth=(1 - shut) * teeth, tongue=tongue)

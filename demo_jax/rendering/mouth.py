@@ -14,11 +14,10 @@ from demo_jax.rendering.expression import Pair
 
 # Colours in the skin's own light, sRGB; the brightness of a photograph's face scales them.
 TEETH, TONGUE, CAVITY = (
-    np.array(colour, np.float32) for colour in ((222.0, 205.0, 184.0), (158.0, 76.0, 72.0), (44.0, 17.0, 16.0))
+    np.array([[colour]], np.float32) for colour in ((222.0, 205.0, 184.0), (158.0, 76.0, 72.0), (44.0, 17.0, 16.0))
 )
 UPPER_EDGE = 0.13  # incisal edge below the line of closed lips: 3 mm
 CURVE = 0.35  # how much higher the edge is at the corners
-LOWER_TEETH = 0.07  # how far their tips rise above the lower lip
 SHADOW = 0.2  # reach of the upper lip's shadow
 SEAMS = (0.0, 0.33, 0.57, 0.77)  # between the teeth, to either side
 SEAM_WIDTH, SEAM_DEPTH = 0.018, 0.16
@@ -44,9 +43,6 @@ def shade(
     for seam in SEAMS:
         seams = jnp.maximum(seams, jnp.exp(-jnp.square((jnp.abs(u) - seam) / SEAM_WIDTH)))
     upper = jnp.clip((edge - v) / SOFT + 0.5, 0, 1) * (1 - SEAM_DEPTH * seams)
-    lower = 0.5 * jnp.clip((LOWER_TEETH * falloff - above_lower) / SOFT + 0.5, 0, 1)
-    teeth = jnp.maximum(upper * light, lower * falloff * (1 - upper))
-    # The tongue lies behind the lower teeth and rises towards the back, into the dark.
+    # The tongue hides the lower teeth, and rises towards the back, into the dark.
     rise = jnp.clip(1 - above_lower / jnp.maximum(0.75 * (above_lower + below_upper), 1e-3), 0, 1)
-    tongue = 0.9 * rise * falloff * (1 - jnp.maximum(upper, 2 * lower))
-    return teeth, tongue
+    return upper * light, 0.9 * rise * falloff * (1 - upper)

@@ -44,7 +44,7 @@ def frame(
     box = result[top : top + photograph.height, left : left + photograph.width]
     reach = (scene.reach[rows, columns] > 0).astype(np.uint8)
     if photograph.image.shape[2] == 4:
-        opaque = np.where(scene.still[rows, columns, 3] < 1, matte, 1.0)[..., None]
+        opaque = matte[..., None]
         straight = np.concatenate([colours / np.maximum(opaque, 1 / 255), 255 * opaque], -1)
         box[:] = cv2.copyTo(np.rint(np.clip(straight, 0, 255)).astype(np.uint8), reach, box.copy())
         return result

@@ -21,7 +21,7 @@ from demo_jax.rendering.plate import fill_background
 SIDES, ABOVE, BELOW = 1.5, 1.9, 2.0
 FADE = 0.2  # face widths: before a border that is not the photograph's own, the layer fades out
 TRAVEL = 0.45  # face widths by which an outline may move
-RIM = 0.03  # face widths around the matte that are no background either: hair too fine for it, and shadows
+RIM = 0.02  # face widths around the matte that are no background either: hair too fine for it, and shadows
 PERSON = 0.02  # a matte above it is not background
 FAR = 100.0  # face widths
 LIT = 185.0  # luma of well lit skin, of all people's
@@ -60,7 +60,8 @@ class Scene:
     face      geometry of the face
     layer     the person, premultiplied, 0 to 255, and the matte, 0 to 1
     plate     what is behind
-    still     the frame at rest: premultiplied colours, and 1 or, where the plate is transparent, the matte
+    opacity   of the plate: 1, or 0 for a transparent background
+    still     the frame at rest: premultiplied colours and opacity
     reach     1 where frames may differ from it
     grid      its pixels in face units
     tone      brightness of the face over that of a well lit one
@@ -71,6 +72,7 @@ class Scene:
     face: Face
     layer: Float[AnyArray, "h w 4"]
     plate: Float[AnyArray, "h w 3"]
+    opacity: Float[AnyArray, ""]
     still: Float[AnyArray, "h w 4"]
     reach: Float[AnyArray, "h w"]
     grid: Grid
@@ -170,16 +172,13 @@ def make_photograph(
     top, bottom = round(centre[1] - ABOVE * unit), round(centre[1] + BELOW * unit)
     top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
     person = _connected(person.astype(np.float32), centre, unit)
-    rest, behind = _rest(image, person, unit, background)
-    fade = _fade(person.shape, (top, left, bottom, right), FADE * unit)
-    matte = person if rest.shape[2] == 4 else person * fade
+    whole, behind = _rest(image, person, unit, background)
     inside = slice(top, bottom), slice(left, right)
-    if rest.shape[2] == 4:
-        whole, still = _straight(rest), rest[inside]
+    behind, still = behind[inside], _premultiplied(whole[inside])
+    if transparent := whole.shape[2] == 4:
+        matte = still[..., 3]
     else:
-        whole = np.round(np.clip(rest, 0, 255)).astype(np.uint8)
-        still = np.concatenate([rest[inside], np.ones((bottom - top, right - left, 1), np.float32)], -1)
-    matte, behind = matte[inside], behind[inside]
+        matte = (person * _fade(person.shape, (top, left, bottom, right), FADE * unit))[inside]
     layer = np.concatenate([still[..., :3] - (1 - matte[..., None]) * behind, matte[..., None]], -1)
     reach = _grown(matte > PERSON, TRAVEL * unit).astype(np.float32)
 
@@ -206,6 +205,7 @@ def make_photograph(
         face=dataclasses.replace(face, cut=_cut(person, face.chin, centre, unit)),
         layer=padded(layer),
         plate=padded(behind),
+        opacity=np.float32(not transparent),
         still=padded(still),
         reach=padded(reach),
         grid=grid,
@@ -232,33 +232,33 @@ def _cut(
 
 def _tone(image: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], unit: float) -> np.float32:
     """Brightness of the middle of a face, from one in darkness to one in full light."""
-    (left, right), (top, bottom) = (
-        (max(int(c - unit * 0.25), 0), int(c + unit * 0.25) + 1) for c in (centre[0], centre[1] + 0.15 * unit)
-    )
+    height, width = image.shape[:2]
+    middle = (min(max(centre[0], 0), width - 1), width), (min(max(centre[1] + 0.15 * unit, 0), height - 1), height)
+    (left, right), (top, bottom) = ((max(int(c - unit * 0.25), 0), min(int(c + unit * 0.25) + 1, n)) for c, n in middle)
     face = image[top:bottom, left:right].reshape(-1, 3) @ np.array([0.2126, 0.7152, 0.0722])
     return np.float32(np.clip(np.percentile(face, 75) / LIT, 0.3, 1.15))
 
 
 def _rest(
     image: UInt8[np.ndarray, "H W 3"], person: Float[np.ndarray, "H W"], unit: float, background: Background | None
-) -> tuple[Float32[np.ndarray, "H W _"], Float32[np.ndarray, "H W 3"]]:
-    """Returns the frame at rest, with the matte and premultiplied where the background is transparent, and what is
-    behind the person."""
+) -> tuple[UInt8[np.ndarray, "H W _"], Float32[np.ndarray, "H W 3"]]:
+    """Returns the frame at rest, with alpha if the background is transparent, and what is behind the person."""
     if background is None:
         hidden = _grown(person > PERSON, RIM * unit)
-        return image.astype(np.float32), fill_background(image, hidden, unit)
-    share = person[..., None]
-    colours = share * foreground(image, person)
+        return image, fill_background(image, hidden, unit)
+    share, colours = person[..., None], foreground(image, person)
     if (behind := background.image(*person.shape)) is None:
-        return np.concatenate([colours, share], -1), np.zeros_like(colours)
-    return colours + (1 - share) * behind, behind.astype(np.float32)
+        alpha = np.round(255 * share)
+        return np.round(np.concatenate([colours * (alpha > 0), alpha], -1)).astype(np.uint8), np.zeros_like(colours)
+    return np.round(share * colours + (1 - share) * behind).astype(np.uint8), behind.astype(np.float32)
 
 
-def _straight(premultiplied: Float[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
-    """Bytes with straight alpha of premultiplied colours, 0 to 255, and a matte, 0 to 1."""
-    alpha = premultiplied[..., 3:]
-    colours = premultiplied[..., :3] / np.maximum(alpha, 1 / 255)
-    return np.round(np.clip(np.concatenate([colours, 255 * alpha], -1), 0, 255)).astype(np.uint8)
+def _premultiplied(image: UInt8[np.ndarray, "h w _"]) -> Float32[np.ndarray, "h w 4"]:
+    """Colours, 0 to 255, multiplied by their opacity, 0 to 1, and the opacity."""
+    if image.shape[2] == 3:
+        return np.concatenate([image, np.ones_like(image[..., :1])], -1).astype(np.float32)
+    opacity = image[..., 3:] / np.float32(255)
+    return np.concatenate([image[..., :3] * opacity, opacity], -1)
 
 
 def _connected(person: Float32[np.ndarray, "H W"], centre: tuple[float, float], unit: float) -> np.ndarray:

@@ -28,10 +28,9 @@ def fill_background(
         return np.broadcast_to(image.mean((0, 1), dtype=np.float32), image.shape).copy()
     height, width = person.shape
     # Mirrored at a smooth outline: at a ragged one, texture falls into shards.
-    smooth_outline = person | (gaussian_filter(person.astype(np.float32), OUTLINE * face_width) > 0.4)
-    if smooth_outline.all():
-        smooth_outline = person
-    person = smooth_outline
+    hidden, person = person, person | (gaussian_filter(person.astype(np.float32), OUTLINE * face_width) > 0.4)
+    if person.all():
+        person = hidden
     distance, (row, column) = distance_transform_edt(person, return_indices=True)
     rows, columns = np.indices(person.shape)
     mirrored_row, mirrored_column = 2 * row - rows, 2 * column - columns
@@ -43,8 +42,10 @@ def fill_background(
     sigma = COARSE * face_width, COARSE * face_width
     weight = np.maximum(gaussian_filter(known, sigma), 1e-4)[..., None]
     colour = gaussian_filter(image * known[..., None], (*sigma, 0), output=np.float32) / weight
-    filled = _membrane(image.astype(np.float32), known) + share * (image[at] - colour[at])
-    return np.where(person[..., None], filled, image).astype(np.float32)
+    detail = (image - colour) * known[..., None]  # softened, the share reaches where the person's own is mirrored
+    filled = _membrane(image.astype(np.float32), known) + share * detail[at]
+    # What is seen stays: a residual between it and the plate would move with the head.
+    return np.where(hidden[..., None], filled, image).astype(np.float32)
 
 
 def _membrane(image: Float[np.ndarray, "H W 3"], known: Float[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:

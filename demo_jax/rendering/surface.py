@@ -16,10 +16,12 @@ from demo_jax.models.geometry import rigid
 
 EXTENT = 2.0  # face widths from the centre to each border of the grid
 RESOLUTION = 129
+# Of the ellipsoid, face widths. The points of the ears are at 0.5; the decoder's ellipsoid has room for hair.
+AXES = (0.52, *rigid.AXES[1:])
 FALL = 0.25  # slope beyond the outline of the ellipsoid
 LOWEST = -0.35  # face widths
-SEAM = 0.2  # face widths over which the mesh goes over into the ellipsoid
-SMOOTH = 2.0  # grid steps: without it, the sides of a nose are too steep to be found
+SEAM = 0.12  # face widths over which the mesh goes over into the ellipsoid
+SMOOTH = 1.0  # grid steps: without it, the sides of a nose are too steep to be found
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +33,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 def ellipsoid_depth(turn: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, "129 129"]:
     """Depth towards the camera of the mean head, turned; row 0 is at y = EXTENT (up), column 0 at x = -EXTENT."""
     x, y = _grid()
-    axes, centre = np.array(rigid.AXES), np.array(rigid.CENTRE)
+    axes, centre = np.array(AXES), np.array(rigid.CENTRE)
     # A point (x, y, s) of the view, in the head's axes over the ellipsoid's: base + s along.
     base = (np.stack([x, y], -1) @ turn[:2] - centre) / axes
     along = turn[2] / axes

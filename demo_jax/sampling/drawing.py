@@ -12,12 +12,14 @@ from jaxtyping import Array, Float, PyTree, UInt8
 
 from demo_jax.checkpoint.load import LoadedModel
 from demo_jax.errors import InputError
-from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, POSE_NAMES
+from demo_jax.factors import POSE_SCALE
 from demo_jax.models.autoencoder import AutoEncoder, to_float, to_uint8
+from demo_jax.models.geometry import rigid
+from demo_jax.pytrees import AnyArray
 from demo_jax.rendering import frames, opencv
 from demo_jax.rendering.matte import find_mattes
 from demo_jax.rendering.photograph import Outlines, make_face, make_photograph
-from demo_jax.sampling.portraits import Portrait, Source
+from demo_jax.sampling.portraits import Portrait, Source, over_white
 
 DECODE_BATCH = 10  # frames decoded at once
 
@@ -99,6 +101,7 @@ class Drawer:
         assert portrait.crop is not None
         if portrait.face is None:
             geometry, centre, unit, angles = self._read_face(pyramid, code, portrait.crop)
+            centre = np.clip(centre, 0, portrait.image.shape[1::-1])
         else:
             face = portrait.face
             code = code.at[self.layout.calibrated].set(face.code(portrait.crop, self.size))
@@ -107,7 +110,7 @@ class Drawer:
             centre, unit, angles = face.centre, face.width, face.angles
         image = portrait.image
         if image.shape[2] == 4:
-            person, image = image[..., 3].astype(np.float32) / 255, image[..., :3]
+            person, image = image[..., 3].astype(np.float32) / 255, over_white(image)
         else:
             person = find_mattes(image, (float(centre[0]), float(centre[1])), float(unit), float(angles[2])).person
         photograph = make_photograph(
@@ -139,7 +142,7 @@ class Drawer:
         self,
         source: Source,
         codes: Float[np.ndarray, "n K"],
-        moved: Float[Array, "n 70 3"],
+        moved: Float[AnyArray, "n 70 3"],
     ) -> Any:
         """Dispatches the frames of a photograph whose points `move_face` has moved; the result is for `finish`."""
         assert source.photograph is not None
@@ -165,9 +168,9 @@ class Drawer:
     ) -> tuple[Any, np.ndarray, float, np.ndarray]:
         """The face as the networks read it: its geometry, its centre and width in the image, and its angles."""
         points = np.asarray(self._points(self._params, pyramid, code))
-        known = dict(zip(CALIBRATED_NAMES, np.asarray(code)[self.layout.calibrated] * CALIBRATED_SCALE, strict=True))
-        angles = np.array([known[name] for name in POSE_NAMES[:3]])
+        pose = np.asarray(rigid.limited(code[self.layout.slices["pose"]][:6] * jnp.asarray(POSE_SCALE)), np.float64)
+        angles, (x, y, z) = pose[:3], pose[3:]
         side = self.size / crop[0, 0]
-        centre = (np.array([known["x"], -known["y"]]) + 0.5) * side - crop[:2, 2] / crop[0, 0]
-        unit = side * float(np.exp(-known["z"]))
+        centre = (np.array([x, -y]) + 0.5) * side - crop[:2, 2] / crop[0, 0]
+        unit = float(side * np.exp(-z))
         return make_face(points, angles, Outlines.of_landmarks(points)), centre, unit, angles

@@ -72,7 +72,7 @@ def parser() -> CommandParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--portrait", metavar="IMAGE", help="an image of one face, seen from the front")
+    p.add_argument("--portrait", metavar="IMAGE", help="a photograph of a face, seen from the front; or a puppet")
     audio = p.add_mutually_exclusive_group()
     audio.add_argument(
         "--audio",
@@ -96,8 +96,8 @@ def parser() -> CommandParser:
     p.add_argument(
         "--manifest",
         metavar="FILE",
-        help="one JSON object a line, one line a job: portrait, audio or silence, out; cropped, seed, and the controls "
-        "and sampling flags below, with underscores. --out is then a folder, with the result of each job in "
+        help="one JSON object a line, one line a job: portrait, audio or silence, out; cropped, seed, and the flags for "
+        "picture, controls and sampling below, with underscores. --out is then a folder, with the result of each job in "
         "results.jsonl. Repeating the command continues: finished jobs are skipped",
     )
     p.add_argument("--slots", type=int, metavar="N", help="jobs sampled together (CPU 1, else 8 a device)")
@@ -105,7 +105,7 @@ def parser() -> CommandParser:
     p.add_argument(
         "--cropped",
         action="store_true",
-        help="the portrait is a square around the face already; skips face detection",
+        help="the portrait is a square around the face already; no face is searched for",
     )
     p.add_argument("--face-model", metavar="FILE", help="MediaPipe's face_landmarker.task, if not the installed one")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="changing it changes the motion (0)")

@@ -203,7 +203,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
             face=_whole("face", fields.get("face")),
         ),
         background=_background(fields.get("background"), base),
-        fps=check_frame_rate(_whole("fps", fields.get("fps")) or FPS),
+        fps=check_frame_rate(_whole("fps", fields.get("fps", FPS)) or 0),
         frames=None if "frames" not in fields else _inside("frames", fields["frames"], folder),
     )
 

@@ -125,13 +125,16 @@ def read_portrait(
     Raises:
       InputError: the image or its sidecar cannot be used, or it shows no face.
     """
-    whole = images.read_image_with_alpha(path, READ_SIDE)
-    sidecar, plain = read_sidecar(path), _over_white(whole)
+    sidecar = read_sidecar(path)
+    whole = images.read_image_with_alpha(path, None if "crop" in sidecar else READ_SIDE)  # a crop is in its pixels
+    plain = over_white(whole)
     puppet = sidecar.get("corpus") == "puppet"
     cropped = bool(cropped or sidecar.get("cropped"))
     height, width = plain.shape[:2]
     if cropped and height != width:
         raise InputError(f"{path} is {width} x {height}; a cropped portrait must be square.")
+    if view.face is not None and (cropped or "crop" in sidecar):
+        raise InputError(f"face {view.face}: the square around the face of {path} is given; leave --face out.")
     if "crop" in sidecar:
         square = resize(cut_square(path, plain, sidecar["crop"]), size)
         left, top, side = (float(value) for value in sidecar["crop"])
@@ -172,9 +175,12 @@ def _measured(
     plain: np.ndarray, crop: np.ndarray, size: int, face_model: str | os.PathLike | None, warn: Callable[[str], None]
 ) -> StillFace | None:
     """The face in a square that is given, if it can be measured there."""
-    try:
-        from demo_jax.faces.portrait import measure_in_square
+    from demo_jax.faces.landmarker import find_model
+    from demo_jax.faces.portrait import measure_in_square
 
+    if face_model is not None:
+        find_model(face_model)
+    try:
         return measure_in_square(plain, crop, size, face_model)
     except InputError as error:
         warn(f"the network alone reads the face, so that pose, lids and lips are less exact: {error}")
@@ -221,7 +227,8 @@ def _refuse_view(view: View, path: str | os.PathLike) -> None:
         )
 
 
-def _over_white(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 3"]:
+def over_white(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Removes straight alpha."""
     opacity = image[..., 3:]
     if (opacity == 255).all():
         return np.ascontiguousarray(image[..., :3])

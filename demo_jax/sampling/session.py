@@ -127,7 +127,8 @@ class SamplingSession:
         self._spans, self._emotions = (np.array(x) for x in zip(*options.emotions, strict=True))
         self._windows = windows.WindowIterator(self._timeline_at, sizes, rng.stream(options.seed, "sample"))
         self.passes = 2 if controls.camera else 1
-        self._manner = AppliedManner(manner, portrait_code, self._layout)
+        begin = resolve(controls, portrait_code, manner.settling, self._layout)
+        self._manner = AppliedManner(manner, portrait_code, self._layout, begin.mask)
 
     def window(self) -> tuple[Key[Array, ""], Condition] | None:
         """Returns a key and the condition of the next window, a batch of one; None at the end. Waits for the audio."""
@@ -138,7 +139,7 @@ class SamplingSession:
         start, kept = self._windows.push(codes)
         # The context of the next window is the generated motion, before gains.
         given = resolve(self._controls, self._portrait_code, len(kept), self._layout, start)
-        generated = self._manner(self._space.from_whitened(kept), start, given.mask[: len(kept)])
+        generated = self._manner(self._space.from_whitened(kept), start)
         raw = given.finish(generated, self._portrait_code)
         return self._look_at_camera(raw, given.mask) if self._controls.camera else raw
 

@@ -134,7 +134,7 @@ _LIP_FOLLOWERS = (
     {49: 0.5, 50: 0.9, 51: 1.0, 52: 0.9, 53: 0.5},
     {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5, 5: 0.2, 6: 0.5, 7: 0.7, 8: 0.8, 9: 0.7, 10: 0.5, 11: 0.2},
 )
-_SIDEWAYS = 0.05  # face widths: puppets purse their lips further than skin can be shrunk
+_SIDEWAYS = 0.022  # face widths: puppets purse their lips further than people do, and than skin can be shrunk
 _LID_PAIRS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))  # the person's left and right eye, as in the code
 _UPPER_LID = 0.85
 LEAST_OPENING = 0.3  # a source with eyes more closed than this says little of how far they open
@@ -163,28 +163,40 @@ def move(
     def gap(at: Float[Array, "B 70 3"], upper: int, lower: int) -> Float[Array, " B"]:
         return at[:, upper, 1] - at[:, lower, 1]
 
+    def parted(upper: int, lower: int) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+        """The gap at which lips touch: 0, or that of the source if its lips overlap; and how far they are parted."""
+        touch = jnp.minimum(gap(face, upper, lower), 0.0)
+        return touch, jnp.maximum(gap(moved, upper, lower) - touch, 0.0)
+
     # Too wide a gap shrinks in proportion everywhere, so that all of it can close; too narrow a one grows.
-    wanted = jnp.maximum(gap(face, 62, 66) + (jnp.maximum(apertures[1], 0.0) - apertures[0]) * span, 0.0)
+    touch, middle = parted(62, 66)
+    more = (jnp.maximum(apertures[1], 0.0) - jnp.maximum(apertures[0], 0.0)) * span
+    wanted = jnp.maximum(gap(face, 62, 66) - touch + more, 0.0)
     closing = jnp.clip((apertures[0] - apertures[1]) / jnp.maximum(apertures[0], 0.02), 0.0, 1.0)
     wanted = wanted - _OVERLAP * closing
-    middle = gap(moved, 62, 66)
-    shrink = jnp.clip(wanted / jnp.maximum(middle, 1e-4), -1.0, 1.0)
-    grow = wanted - shrink * jnp.maximum(middle, 0.0)
-    change = wanted - middle
+    shrink = jnp.clip((wanted + 1e-4) / (middle + 1e-4), -1.0, 1.0)
+    grow = wanted - shrink * middle
+    change = touch + wanted - gap(moved, 62, 66)
     for upper, lower, weight in _LIP_PAIRS:
-        now = gap(moved, upper, lower)
-        add = shrink * jnp.maximum(now, 0.0) + weight * grow - now
+        touch, now = parted(upper, lower)
+        add = touch + shrink * now + weight * grow - gap(moved, upper, lower)
         moved = moved.at[:, upper, 1].add(_UPPER_LIP * add).at[:, lower, 1].add((_UPPER_LIP - 1) * add)
     for share, followers in zip((_UPPER_LIP, _UPPER_LIP - 1), _LIP_FOLLOWERS, strict=True):
         for point, weight in followers.items():
             moved = moved.at[:, point, 1].add(weight * share * change)
     for eye, pairs in enumerate(_LID_PAIRS):
-        ratio = jnp.maximum(gaze[1][:, 2 + eye], 0.0) / jnp.maximum(gaze[0][:, 2 + eye], LEAST_OPENING)
+        ratio = lid_ratio(gaze[0][:, 2 + eye], gaze[1][:, 2 + eye])
         for upper, lower in pairs:
             add = ratio * gap(face, upper, lower) - gap(moved, upper, lower)
             moved = moved.at[:, upper, 1].add(_UPPER_LID * add).at[:, lower, 1].add((_UPPER_LID - 1) * add)
     irises = face[:, LANDMARKS:] + (points[1] - points[0])[:, LANDMARKS:] * (_PERSONS_EYEBALL / _EYEBALL)
     return moved.at[:, LANDMARKS:].set(irises)
+
+
+def lid_ratio(source: Float[Array, "*B"], driving: Float[Array, "*B"]) -> Float[Array, "*B"]:
+    """The gap between lids over the source's, of the openings of both: 1 for equal ones, and 0 for a closed eye."""
+    closing = jnp.maximum(driving, 0.0) / jnp.maximum(source, 1e-3)
+    return jnp.where(driving >= source, 1 + (driving - source) / jnp.maximum(source, LEAST_OPENING), closing)
 
 
 def shift(

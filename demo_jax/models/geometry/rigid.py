@@ -41,14 +41,20 @@ def place(pose: Float[Array, "B 6"]) -> Placement:
 
     They are clipped: an untrained encoder may return any value.
     """
-    pose = pose * jnp.asarray(POSE_SCALE)[None]
-    angles = jnp.clip(pose[:, :3], -_MAX_ANGLE, _MAX_ANGLE)
+    pose = limited(pose * jnp.asarray(POSE_SCALE)[None])
     return Placement(
-        turn=rotation(angles),
-        roll=jnp.deg2rad(angles[:, 2]),
-        move=jnp.clip(pose[:, 3:5], -1.0, 1.0),
-        zoom=jnp.exp(-jnp.clip(pose[:, 5], -0.5, 3.0)),
+        turn=rotation(pose[:, :3]),
+        roll=jnp.deg2rad(pose[:, 2]),
+        move=pose[:, 3:5],
+        zoom=jnp.exp(-pose[:, 5]),
     )
+
+
+def limited(pose: Float[Array, "*B 6"]) -> Float[Array, "*B 6"]:
+    """Clips poses in the record's units to those that geometry is made for."""
+    low, high = (np.array([*[sign * _MAX_ANGLE] * 3, sign, sign, z], np.float32) for sign, z in ((-1, -0.5), (1, 3.0)))
+    shape = (1,) * (pose.ndim - 1) + (6,)
+    return jnp.clip(pose, low.reshape(shape), high.reshape(shape))
 
 
 def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
