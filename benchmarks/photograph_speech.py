@@ -106,8 +106,9 @@ class Speech:
         model, code = sitter.model, np.asarray(sitter.source.code)
         # From a raw code motion is as generated, without the photograph's manner, which is applied here.
         generated = np.concatenate(list(model.motion(code, waveform, options=Options(seed=self.seed))))
-        manner = AppliedManner(dataclasses.replace(PHOTOGRAPH, aperture=multiplier), code, model.layout)
-        codes = manner(generated, 0, np.zeros(generated.shape, bool))
+        manner = dataclasses.replace(PHOTOGRAPH, aperture=multiplier)
+        free = np.zeros((manner.settling, len(code)), bool)
+        codes = AppliedManner(manner, code, model.layout, free)(generated, 0)
         read = sitter.read_frames(np.stack(list(model.drawer.frames(sitter.source, codes))))
         speaking = speaking_frames(waveform, len(codes))
         i = CALIBRATED_NAMES.index("aperture")
