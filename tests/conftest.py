@@ -47,17 +47,11 @@ gc.set_threshold(50_000, 20, 100)
 
 # Files by the time they take, longest first; a worker takes the next file when it is free. Others follow by size.
 LONGEST = (
-<<<<<<< HEAD
-    "batch_sampling", "configs", "end_to_end", "coupling", "generation_benchmark", "judge", "stage1_terms", "sampling",
-    "photographs", "streaming", "training", "models", "losses", "export", "bad_input", "landmarks", "conditioning",
-    "augment",
-=======
     "end_to_end", "configs", "batch_sampling", "flow_comparison", "judge", "generation_benchmark", "models",
-    "stage1_terms", "sampling", "streaming", "training", "coupling", "moons", "conditioning", "export", "bad_input",
-    "disentanglement",
->>>>>>> suite
+    "stage1_terms", "sampling", "photographs", "streaming", "training", "coupling", "moons", "conditioning", "export",
+    "bad_input", "disentanglement",
 )  # fmt: skip
-MUCH = 1.2e9  # bytes of memory, after which a worker forgets programs within a file, too
+MUCH = 1.7e9  # bytes of memory, after which a worker forgets programs within a file, too
 MAX_CACHE = 2**30  # bytes of programs kept; more are of code long changed
 
 

@@ -97,8 +97,8 @@ def parser() -> CommandParser:
         "--manifest",
         metavar="FILE",
         help="one JSON object a line, one line a job: portrait, audio or silence, out; cropped, seed, and the flags "
-        "for picture, controls and sampling below, with underscores. --out is then a folder, with the result of each job "
-        "in results.jsonl. Repeating the command continues: finished jobs are skipped",
+        "for picture, controls and sampling below, with underscores. --out is then a folder, with the result of each "
+        "job in results.jsonl. Repeating the command continues: finished jobs are skipped",
     )
     p.add_argument("--slots", type=int, metavar="N", help="jobs sampled together (CPU 1, else 8 a device)")
     p.add_argument("--checkpoint", metavar="FOLDER", help="work directory of stage 2 or published model (bundled)")
