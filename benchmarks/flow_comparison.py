@@ -95,7 +95,9 @@ def train(
 
     width = read_codes(code_paths(codes, "train")[0]).features[feature].shape[1]
     first = conditions.empty(2, LAYOUT.size, width)
-    params = model.init(rng.stream(seed, "init"), jnp.zeros((2, MODEL.window, LAYOUT.size)), jnp.zeros(2), first)
+    params = jax.jit(model.init)(
+        rng.stream(seed, "init"), jnp.zeros((2, MODEL.window, LAYOUT.size)), jnp.zeros(2), first
+    )
     state = jax.jit(lambda p: create(p, optimizer))(params["params"])
     smooth = math.nan
     with (
@@ -254,6 +256,12 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
     conditions differ most to the noise along those in which data do. On all 2,100 entries at once it would be zero,
     since a pairing moves few of their directions.
     """
+
+    @jax.jit
+    def prepare(batch, key):
+        x1, condition = make_condition(key, batch, space, LAYOUT, CONDITION, MODEL.context)
+        return x1, condition, coupling_features(batch, space, condition)
+
     couple = {kind: jax.jit(make_coupling(config), static_argnums=5) for kind, config in flow_kinds.COUPLINGS.items()}
     features_of_batches, data = [], []
     noise: dict[str, list[np.ndarray]] = {kind: [] for kind in couple}
@@ -262,8 +270,7 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
         for i in tqdm(range(PAIRED), desc="pairs", unit="batch"):
             batch = jax.tree.map(jnp.asarray, next(batches))
             condition_key, noise_key = jax.random.split(rng.stream(0, "pairs", i))
-            x1, condition = make_condition(condition_key, batch, space, LAYOUT, CONDITION, MODEL.context)
-            features = coupling_features(batch, space, condition)
+            x1, condition, features = prepare(batch, condition_key)
             features_of_batches.append(np.asarray(features))
             data.append(np.asarray(x1).reshape(BATCH, -1))
             x0 = jax.random.normal(noise_key, x1.shape)

@@ -57,6 +57,7 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     assert puppet.main(["--out", str(root / "corpus"), "--hours", "0.004", "--people", "2,2,2", "--workers", "1"]) == 0
     run.run(as_config_dict(stage1(root / "corpus")), str(root / "autoencoder"))
+    jax.clear_caches()  # of a step and its gradients, which nothing needs again
     arguments = ["--autoencoder", root / "autoencoder", "--data", root / "corpus", "--out", root / "codes"]
     assert encode.main([str(a) for a in arguments]) == 0
     (root / "flow/eval").mkdir(parents=True)

@@ -19,7 +19,6 @@ from demo_jax.models import matte as network
 from demo_jax.rendering.head_share import FADE, NECK, fit_chin, head_share
 
 cv2 = pytest.importorskip("cv2", reason="needs the prepare extra")
-pytestmark = pytest.mark.unoptimised
 SIZE = 32
 
 

@@ -100,10 +100,9 @@ def teacher_force(
         replaced = [FACTORS.index(f) for f in ("lip", "gaze") if f not in blocks.merged]
         wrong = (draws[:, 2:] < false_share) & jnp.asarray(free & np.isin(of, replaced))[None]
         codes = jnp.where(wrong, jnp.roll(codes, 1, 0), codes)
-    use = jnp.zeros(truth.shape, bool)
+    lips, unmerged = np.zeros((2, truth.shape[1]), bool)
     for factor, part in PARTS.items():
-        if factor not in blocks.merged:
-            row = draws[:, :1] < lip_share if factor == "lip" else draws[:, 1:2] < share
-            use = use.at[:, part].set(jnp.broadcast_to(row, truth[:, part].shape))
-    use &= jnp.isfinite(truth)
+        lips[part], unmerged[part] = factor == "lip", factor not in blocks.merged
+    rows = jnp.where(lips[None], draws[:, :1] < lip_share, draws[:, 1:2] < share)
+    use = rows & unmerged[None] & jnp.isfinite(truth)
     return codes.at[:, index].set(jnp.where(use, jnp.nan_to_num(truth), codes[:, index]))

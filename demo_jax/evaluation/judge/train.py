@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,8 @@ class JudgeTrainingSettings:
 def init_state(settings: JudgeTrainingSettings, config: JudgeConfig, people: int) -> TrainState:
     """Returns the initial state; its parameters are the network ("net") and a prototype for each person."""
     keys = jax.random.split(rng.stream(settings.seed, "judge"), 2)
-    net = JudgeNet(config.embedding).init(keys[0], jnp.zeros((1, SIZE, SIZE, 3)), found_boxes(config))["params"]
+    init = functools.partial(JudgeNet(config.embedding).init, boxes=found_boxes(config))
+    net = jax.jit(init)(keys[0], jnp.zeros((1, SIZE, SIZE, 3)))["params"]
     params = {"net": net, "prototypes": jax.random.normal(keys[1], (people, config.embedding))}
     return create(params, settings.optimizer)
 
