@@ -253,4 +253,4 @@ def test_an_excerpt_can_be_sampled(world):
     picture = images.read_image(out / "portrait.png")
     np.testing.assert_array_equal(picture, decode_frame(first[0].frames[0], 128))
     demo = load_pipeline(world / "flow")
-    assert demo.read_portrait(out / "portrait.png").shape == (32, 32, 3)  # the sidecar says that it is cropped
+    assert demo.read_portrait(out / "portrait.png").square.shape == (32, 32, 3)  # the sidecar says that it is cropped
