@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from demo_jax.errors import InputError
 from demo_jax.media import images
 from demo_jax.media.background import Background
+from demo_jax.media.files import check_input
 from demo_jax.media.resize import fitted_size, resize_to
 from demo_jax.rendering.photograph import Photograph
 from demo_jax.sampling.inputs import cut_square, read_sidecar, resize
@@ -125,6 +126,7 @@ def read_portrait(
     Raises:
       InputError: the image or its sidecar cannot be used, or it shows no face.
     """
+    check_input(path)  # an image that is missing is named before its sidecar
     sidecar = read_sidecar(path)
     whole = images.read_image_with_alpha(path, None if "crop" in sidecar else READ_SIDE)  # a crop is in its pixels
     plain = over_white(whole)
