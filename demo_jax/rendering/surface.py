@@ -21,7 +21,8 @@ AXES = (0.52, *rigid.AXES[1:])
 FALL = 0.25  # slope beyond the outline of the ellipsoid
 LOWEST = -0.35  # face widths
 SEAM = 0.12  # face widths over which the mesh goes over into the ellipsoid
-SMOOTH = 1.0  # grid steps: without it, the sides of a nose are too steep to be found
+SMOOTH = 1.0  # grid steps
+STEEPEST = 1.5  # slope: where a surface is steeper, its point under a turned pixel is not found, and the head tears
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +73,19 @@ def mesh_depth(mesh: Float[np.ndarray, "N 3"], turn: Float[np.ndarray, "3 3"]) -
     distance, (row, column) = distance_transform_edt(~known, return_indices=True)
     share = np.exp(-distance * step / SEAM)
     difference = gaussian_filter(np.where(known, depth - around, 0), 1.0)[row, column]
-    return gaussian_filter(np.where(known, depth, around + share * difference), SMOOTH).astype(np.float32)
+    smooth = gaussian_filter(np.where(known, depth, around + share * difference), SMOOTH)
+    return _gentle(smooth, STEEPEST * step).astype(np.float32)
+
+
+def _gentle(depth: Float[np.ndarray, "129 129"], step: float) -> Float[np.ndarray, "129 129"]:
+    """The lowest surface above `depth` that changes by at most `step` from a node to the next across or down."""
+    while True:
+        padded = np.pad(depth, 1, mode="edge")
+        around = np.max([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]], axis=0)
+        raised = np.maximum(depth, around - step)
+        if np.array_equal(raised, depth):
+            return raised
+        depth = raised
 
 
 def depth_at(
