@@ -245,8 +245,8 @@ def test_several_faces_give_a_warning_and_the_largest_is_used(run, tmp_path, cap
     assert run(portrait=photograph(tmp_path, pair)) == 0
     warnings = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 2
-    assert "is not a puppet" in warnings[0] and "expect a poor likeness" in warnings[0]
-    assert "2 faces; the largest is used" in warnings[1]
+    assert "2 faces; the largest is used, number 2 from the left" in warnings[0]
+    assert "pixels wide" in warnings[1]
 
 
 @pytest.mark.parametrize("command", ["sample", "prepare"])
