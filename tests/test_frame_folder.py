@@ -84,7 +84,7 @@ def test_a_failure_leaves_nothing(tmp_path, error, exists):
 
 
 def write(path, count: int) -> FrameFolder:
-    folder = FrameFolder(path, SIZE)
+    folder = FrameFolder(path, SIZE, metadata={"description": f"{SYNTHETIC} seed 3"})  # as the pipeline marks them
     for frame in noise(count, 3):
         folder.write(frame)
     return folder

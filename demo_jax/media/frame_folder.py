@@ -57,7 +57,7 @@ def _holds_only_frames(folder: Path) -> bool:
         return False
     try:
         with Image.open(folder / names[0]) as image:
-            return image.info.get("Description") == SYNTHETIC
+            return str(image.info.get("Description")).startswith(SYNTHETIC)
     except (OSError, SyntaxError):  # not a PNG file
         return False
 

@@ -124,7 +124,8 @@ def image_terms(
     vgg: Weights | None,
 ) -> Terms:
     """Returns the terms of decoded images: reconstruction, swap and cross_identity, and landmarks, perceptual,
-    adversarial and cycle. All images are decoded in one call. Empty if none of the first three has a weight."""
+    adversarial and cycle. All images are decoded in one call; if none of the first three has a weight, none is, and
+    only landmarks are left."""
     requests_key, cycle_key = jax.random.split(key)
     requests = _decode_requests(weights, blocks, batch, sources, codes, requests_key)
     if not requests:
@@ -134,7 +135,11 @@ def image_terms(
         return jnp.concatenate([getattr(request, field) for request in requests])
 
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
-    images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, join("source_code"), join("code"))
+    codes_of_pairs = join("source_code"), join("code")
+    if not weights.decodes:
+        marks = net(AutoEncoder.landmarks, pyramid, *codes_of_pairs)
+        return {"landmarks": landmark_error(marks, join("landmarks"), target.shape[1])}
+    images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, *codes_of_pairs)
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
     ends = np.cumsum([len(request.counts) for request in requests])[:-1]
@@ -221,8 +226,11 @@ def _decode_requests(
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
+    def wanted(weight: float) -> float:
+        return weight if weights.decodes else weights.landmarks
+
     requests = []
-    if weights.reconstruction:
+    if wanted(weights.reconstruction):
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
         requests.append(
             _DecodeRequest(
@@ -236,7 +244,7 @@ def _decode_requests(
                 counts=jnp.ones(len(code), bool),
             )
         )
-    if weights.swap and "set_redrawn" in images:
+    if wanted(weights.swap) and "set_redrawn" in images:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
         requests.append(
             _DecodeRequest(
@@ -250,7 +258,7 @@ def _decode_requests(
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
-    if weights.cross_identity and "set_reidentity" in images:
+    if wanted(weights.cross_identity) and "set_reidentity" in images:
         code = codes["set_driving"]
         requests.append(
             _DecodeRequest(
