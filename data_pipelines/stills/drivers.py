@@ -66,7 +66,7 @@ class Drivers:
     def packed(self) -> bytes:
         """The bytes of the npz file that `load` reads."""
         buffer = io.BytesIO()
-        np.savez(buffer, **dataclasses.asdict(self))  # type: ignore[arg-type]
+        np.savez(buffer, **dataclasses.asdict(self))
         return buffer.getvalue()
 
     def checksum(self) -> str:
@@ -98,7 +98,7 @@ def read_drivers(folder: str | os.PathLike, split: str) -> Drivers:
             f"--drivers {folder} has no split {split!r}; it has {', '.join(splits_of(folder))}. Name one with "
             "--driver-split."
         )
-    rows = []
+    rows: list[Drivers] = []
     for records in speech_clips(folder, split):
         if (found := _of_clip(records)) is not None:
             rows.append(dataclasses.replace(found, clip=np.full(len(found.aperture), len(rows), np.int32)))

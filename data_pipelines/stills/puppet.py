@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from data_pipelines.stills.drivers import LIPS_AND_JAW, Drivers
+from data_pipelines.stills.frames import compose, lashes_of
 from data_pipelines.stills.motion import Motion
 from data_pipelines.stills.still import SCALE, Still
 from demo_jax.factors import ARKIT_NAMES, FACTOR_OF, FactorLayout, calibrated_code
@@ -25,15 +26,10 @@ from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.rendering import expression, eyes, motion, surface
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.expression import Pair
-from demo_jax.rendering.frames import paint
 from demo_jax.rendering.motion import EYEBALL, FLIP, Face, Grid, Inside
 
 BLOCKS = FactorLayout(lip=3, pose=6, gaze=4, residual=0).slices
 COARSE = 49  # nodes across and down the crop, about as dense as over a whole photograph
-TRUST_CELL = 8  # pixels of the record's frames to a side of a cell of `trust`
-PAINTED, UNCOVERED = 0.05, 0.3  # more of it is not to be trusted
-STRETCHED, SQUEEZED = 0.4, 2.2  # pixels of the photograph to one of the frame: less and more is not to be trusted
-UNTRUSTED = 0.25  # share of a cell, from which on nothing of it counts
 _MOUTHS = (0.8, 1.25)  # width of a mouth over the driver's to which expressions are scaled
 _KNOWN = {  # ARKit's names of which a frame shows the driver's change
     "lips": np.array([name.startswith(("jaw", "mouth")) for name in ARKIT_NAMES]),
@@ -85,8 +81,10 @@ def move(still: Still, wanted: Motion, drivers: Drivers, own: Float[np.ndarray, 
     grid, pixels = _grid(still, size)
     found = _program()(scene.face, jnp.asarray(source), codes, change, grid, np.float32(1 / (unit * pixels)))
     (x, y), inside, points, at = jax.tree.map(np.asarray, found)
-    frames, trust = _frames(still, x, y, inside, pixels, size)
     shown = still.crop[:2, :2] @ still.face.centre + still.crop[:2, 2] + at * unit * still.crop[0, 0]
+    ratios = np.minimum(wanted.gaze[:, 2:] / np.maximum(face.gaze[2:], 1e-3), 1)
+    lashes = np.stack([lashes_of(*each, size) for each in zip(shown, ratios, strict=True)])
+    frames, trust = compose(still, grid, (x, y), inside, lashes, pixels, size)
     driven = wanted.lips >= 0
     pucker = face.lips[2] + np.where(driven, drivers.pucker[wanted.lips], 0)
     width = np.linalg.norm(points[:, 48] - points[:, 54], axis=-1)
@@ -196,12 +194,13 @@ def _seen(
         (dx, dy), _ = expression.displacements(guess, at[:LANDMARKS], with_expression[:LANDMARKS])
         guess = goal[0] - dx, goal[1] - dy
     on_face = on_face.at[jnp.asarray(_LID_POINTS)].set(jnp.stack(guess, -1))
+    share = motion._share(face, poses[0][2], on_face[:, 0], on_face[:, 1])[:, None]  # jaws near the neck move less
     x, y = on_face[:, 0], -on_face[:, 1]
     ahead = jnp.stack([x, y, surface.depth_at(face.depth, x, y)], -1)
     turned = ahead @ (turns[1] @ turns[0].T)[:2].T
     zoom = jnp.exp(poses[0][5] - poses[1][5])
     shift = (poses[1][3:5] - poses[0][3:5]) * jnp.exp(poses[0][5])
-    return (zoom * turned + shift[None]) * jnp.asarray(FLIP)[None]
+    return on_face + share * ((zoom * turned + shift[None]) * jnp.asarray(FLIP)[None] - on_face)
 
 
 def _lids(
@@ -230,52 +229,3 @@ def _lids(
             placed = placed.at[jnp.asarray(index)].add(change[:, None] * frame[2][None])
     points = placed[jnp.asarray(_LID_POINTS)]
     return points[:, 0], points[:, 1]
-
-
-def _frames(
-    still: Still, x: np.ndarray, y: np.ndarray, inside: Inside, pixels: float, size: int
-) -> tuple[UInt8[np.ndarray, "T S S 3"], UInt8[np.ndarray, "T cells cells"]]:
-    """The frames, and where they can be trusted, from where each pixel lies in the photograph."""
-    import cv2
-
-    photograph, scene = still.photograph, still.photograph.scene
-    layer = np.ascontiguousarray(scene.layer[: photograph.height, : photograph.width])
-    plate = np.ascontiguousarray(scene.plate[: photograph.height, : photograph.width])
-    unit, centre = np.float32(scene.unit), scene.centre
-    here = _grid(still, size)[0].fine
-
-    def sampled(image: np.ndarray, at: Pair, how: int) -> np.ndarray:
-        columns, rows = (np.ascontiguousarray(at[i] * unit + centre[i], np.float32) for i in range(2))
-        return cv2.remap(image, columns, rows, how, borderMode=cv2.BORDER_REPLICATE)
-
-    rest = np.broadcast_arrays(here[0][None], here[1][:, None])
-    behind, matte_here = (sampled(a, rest, cv2.INTER_LINEAR) for a in (plate, layer[..., 3].copy()))
-    made, trusted = [], []
-    for t in range(len(x)):
-        moved = sampled(layer, (x[t], y[t]), cv2.INTER_CUBIC)
-        matte = np.clip(moved[..., 3:], 0, 1)
-        mouth = Inside(share=inside.share[t], teeth=inside.teeth[t], tongue=inside.tongue[t])
-        share = mouth.share[..., None]
-        colours = (1 - share) * moved[..., :3] + share * matte * paint(mouth, scene.tone) + (1 - matte) * behind
-        small = cv2.resize(np.clip(colours, 0, 255), (size, size), interpolation=cv2.INTER_AREA)
-        made.append(np.rint(small).astype(np.uint8))
-        least, most = _stretch(x[t] * unit * pixels, y[t] * unit * pixels)
-        uncovered = (1 - matte[..., 0]) * matte_here > UNCOVERED
-        bent = ((least < STRETCHED) | (most > SQUEEZED)) & (matte[..., 0] > 0.5)
-        bad = (mouth.share > PAINTED) | uncovered | bent
-        cell = SCALE * TRUST_CELL
-        shares = bad.reshape(len(bad) // cell, cell, -1, cell).mean((1, 3))
-        trusted.append(np.rint(255 * np.clip(1 - shares / UNTRUSTED, 0, 1)).astype(np.uint8))
-    return np.stack(made), np.stack(trusted)
-
-
-def _stretch(
-    x: Float[np.ndarray, "h w"], y: Float[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """Singular values of the positions' change from pixel to pixel: the photograph's pixels in a pixel of the frame,
-    along the direction in which it is stretched most, negative where it folds, and across it."""
-    (x_down, x_across), (y_down, y_across) = np.gradient(x), np.gradient(y)
-    area = x_across * y_down - x_down * y_across
-    total = x_across**2 + y_down**2 + x_down**2 + y_across**2
-    most = np.sqrt((total + np.sqrt(np.maximum(total**2 - 4 * area**2, 0))) / 2)
-    return area / np.maximum(most, 1e-6), most
