@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,6 @@ def process(task: PrepareTask) -> dict[str, Any]:
     segments: list[str] = []
     reasons: list[str] = []
     frames, error = 0, ""
-    folder = Path(task.out) / task.split
     with tempfile.TemporaryDirectory(dir=task.out, prefix=".unfinished-") as scratch:
         try:
             finder = _finder(task.face_model)
@@ -118,12 +117,26 @@ def process(task: PrepareTask) -> dict[str, Any]:
                     reasons.append(f"{first:.2f}-{last:.2f} s: {result.scene.reason}")
         except InputError as problem:
             error, segments, frames = str(problem), [], 0
-        state = dataclasses.asdict(task) | {"pieces": segments, "frames": frames, "reason": error or "; ".join(reasons)}
-        # The state goes first: records without one would be left over, one whose records are missing is redone.
-        write_atomically(_state_file(Path(task.out), task.clip_id), json.dumps(state, indent=1).encode())
-        for name in segments:
-            (folder / "clips").mkdir(parents=True, exist_ok=True)
-            os.replace(Path(scratch) / "clips" / name, folder / "clips" / name)
+        return keep(task, Path(scratch), segments, frames, error or "; ".join(reasons))
+
+
+def keep(task: Any, scratch: Path, records: Sequence[str], frames: int, reason: str) -> dict[str, Any]:
+    """Moves the records that a task wrote into `scratch` to its split, and returns and keeps its state.
+
+    Args:
+      task: a dataclass with the clip_id, split and out of PrepareTask.
+      scratch: folder in `out`.
+      records: names of the files.
+      frames: of the records.
+      reason: why parts, or all, were left out.
+    """
+    out = Path(task.out)
+    state = dataclasses.asdict(task) | {"pieces": list(records), "frames": frames, "reason": reason}
+    # The state goes first: records without one would be left over, one whose records are missing is redone.
+    write_atomically(_state_file(out, task.clip_id), json.dumps(state, indent=1).encode())
+    for name in records:
+        (out / task.split / "clips").mkdir(parents=True, exist_ok=True)
+        os.replace(scratch / "clips" / name, out / task.split / "clips" / name)
     return state
 
 
@@ -140,9 +153,24 @@ def _finder(model: str | None) -> Any:
     return _open_finder
 
 
-def prepare(tasks: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[str, Any]]:
+def prepare(
+    tasks: Sequence[Any],
+    out: Path,
+    workers: int,
+    work: Callable[[Any], dict[str, Any]] = process,
+    unit: str = "video",
+) -> list[dict[str, Any]]:
     """Prepares the videos that are not yet done, in parallel, and returns the state of each, in the order of `tasks`.
-    Raises InputError if `out` cannot be written."""
+
+    Args:
+      tasks: a PrepareTask each, or what else `work` takes that has its path, clip_id, split, key and out.
+      out: the folder.
+      workers: processes.
+      work: what is done with each; it ends in `keep`.
+      unit: what the progress bar counts.
+
+    Raises InputError if `out` cannot be written.
+    """
     from tqdm import tqdm
 
     states = {task.path: state for task in tasks if (state := _finished(out, task)) is not None}
@@ -151,8 +179,8 @@ def prepare(tasks: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[
         _forget(out, task.clip_id)
     try:
         with (
-            tqdm(total=len(tasks), initial=len(states), unit="video", desc="prepare") as bar,
-            contextlib.closing(run_each(process, todo, workers)) as results,
+            tqdm(total=len(tasks), initial=len(states), unit=unit, desc="prepare") as bar,
+            contextlib.closing(run_each(work, todo, workers)) as results,
         ):
             for task, state in results:
                 states[task.path] = state or _lost(task)
@@ -165,8 +193,8 @@ def prepare(tasks: Sequence[PrepareTask], out: Path, workers: int) -> list[dict[
     return [states[task.path] for task in tasks]
 
 
-def _lost(task: PrepareTask) -> dict[str, Any]:
-    """Returns the state of a video whose process died twice. It is not kept: the same command tries again."""
+def _lost(task: Any) -> dict[str, Any]:
+    """Returns the state of a task whose process died twice. It is not kept: the same command tries again."""
     reason = "the process that read it died: short of memory, or a file that crashes a library"
     return dataclasses.asdict(task) | {"pieces": [], "frames": 0, "reason": reason}
 
@@ -188,7 +216,7 @@ def _read_state(out: Path, clip_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _finished(out: Path, task: PrepareTask) -> dict[str, Any] | None:
+def _finished(out: Path, task: Any) -> dict[str, Any] | None:
     """Returns the state of a video that was done with the same content and parameters and whose records are still
     there, or None."""
     state = _read_state(out, task.clip_id)
@@ -226,11 +254,12 @@ def write_info(
     states: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any],
     datasheet: Mapping[str, str],
+    generator: str = "prepare",
 ) -> Path:
     """Writes OUT/<split>/dataset_info.json: parameters, source checksums, their common fingerprint, and the datasheet.
-    Returns its path."""
+    Returns its path. `generator` is the command."""
     sources = {s["clip_id"]: s["key"] for s in states}
-    facts = {"schema_version": SCHEMA_VERSION, "generator": "prepare", "parameters": parameters, "sources": sources}
+    facts = {"schema_version": SCHEMA_VERSION, "generator": generator, "parameters": parameters, "sources": sources}
     fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     rejected = {s["clip_id"]: s["reason"] for s in states if s["reason"]}
     totals = {
@@ -313,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = ", ".join(p.name for p in skipped[:_NAMED]) + (", ..." if len(skipped) > _NAMED else "")
         print(f"files skipped, since their names are not those of videos: {len(skipped)} ({names}).", file=sys.stderr)
     out = Path(args.out).absolute()
-    _check_folder(out)
+    check_folder(out)
     with FaceFinder(args.face_model) as finder:  # fails here, with one sentence, if the extra is not installed
         model = checksum(finder.model)
     parameters = extraction_parameters(args.size, args.shortest, (LogMel(),), model)
@@ -339,7 +368,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
+    """Raises InputError if the folder cannot be written."""
     parent = next(p for p in (out, *out.parents) if p.exists())
     if not parent.is_dir():
         raise InputError(f"--out {out}: {parent} is a file; name a folder.")

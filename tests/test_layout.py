@@ -114,13 +114,17 @@ def test_only_jobs_and_evaluation_import_data_pipelines():
 
 def test_data_pipelines_import_the_two_lowest_layers():
     """`encode` runs a model, and two commands train one: these three use JAX too, and the latter a train state. The
-    matte network's examples are cut as at sampling, by functions of `rendering` that need no network."""
+    matte network's examples are cut as at sampling, by functions of `rendering` that need no network. `stills` moves
+    photographs as sampling does, with all of `rendering`."""
     allowed = tuple(part for layer in LAYERS[:3] for part in layer)
     trainers = ("data_pipelines/train_phonetic.py", "data_pipelines/train_matte.py")
-    files = tuple(f for p in FILES if (f := relative(p)).startswith("data_pipelines/") and f not in trainers)
+    movers = ("data_pipelines/photo_puppets.py", "data_pipelines/stills/")
+    others = (*trainers, *movers)
+    files = tuple(f for p in FILES if (f := relative(p)).startswith("data_pipelines/") and not f.startswith(others))
     cutting = ("demo_jax.rendering.foreground", "demo_jax.rendering.head_share", "demo_jax.rendering.upright")
     assert offenders(files, ("demo_jax", "configs"), (*allowed, *cutting)) == []
     assert offenders(trainers, ("demo_jax", "configs"), (*allowed, "demo_jax.training", "demo_jax.rendering")) == []
+    assert offenders(movers, ("demo_jax", "configs"), (*allowed, "demo_jax.rendering")) == []
     light = tuple(f for f in files if f != "data_pipelines/encode.py")
     networks = ("jax", "demo_jax.models", "demo_jax.losses", "demo_jax.flow", "demo_jax.checkpoint", "demo_jax.codes")
     assert offenders(light, (*networks, "demo_jax.sharding", "demo_jax.devices")) == []

@@ -152,6 +152,8 @@ def test_stage1_shapes_and_dtypes(records: Path):
         "audio": (np.float32, (8, 5, 6)), "clip_hash": (np.int32, (8,)), "time": (np.int32, (8,)),
         "voiced": (np.bool_, (8,)), "phoneme": (np.int32, (8,)),
         "set_factor": (np.int32, (4,)), "set_boxes": (np.float32, (4, 2, 4)),
+        "target_trust": (np.float32, (8, 2, 2)), "set_redrawn_trust": (np.float32, (4, 2, 2)),
+        "set_reidentity_trust": (np.float32, (4, 2, 2)),
     }  # fmt: skip
     for name in ("set_source", "set_driving", "set_redrawn", "set_reidentity_source", "set_reidentity"):
         expected |= {name: (np.uint8, (4, 16, 16, 3)), f"{name}_calibrated": (np.float32, (4, 13))}

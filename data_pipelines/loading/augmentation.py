@@ -41,7 +41,8 @@ def mirror_image(image: np.ndarray) -> np.ndarray:
 
 
 def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Returns an example with its images, truth, boxes and landmarks, known by names and shapes, as in a mirror."""
+    """Returns an example with its images, truth, boxes, landmarks and trust, known by names and shapes, as in a
+    mirror."""
     out = {}
     for name, array in example.items():
         if array.dtype == np.uint8:
@@ -54,6 +55,8 @@ def mirror_example(example: dict[str, np.ndarray], size: int) -> dict[str, np.nd
             array = np.stack([size - array[..., 2], array[..., 1], size - array[..., 0], array[..., 3]], -1)
         elif name.endswith("_landmarks"):
             array = np.stack([size - array[..., 0], array[..., 1]], -1)[..., LANDMARK_MIRROR, :]
+        elif name.endswith("_trust"):
+            array = np.ascontiguousarray(array[..., ::-1])
         out[name] = array
     return out
 

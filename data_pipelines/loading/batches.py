@@ -125,12 +125,14 @@ def stage1_batches(
       NaN = not measured), source_landmarks, target_landmarks [b, 68, 2] float32 (pixels, NaN likewise), driving_boxes
       [b, 2, 4] float32 (mouth, eyes at t, pixels of the target), audio [b, W, A]
       float32, clip_hash [b] int32, time [b] int32 (t in frames of the clip), voiced [b] bool, phoneme [b] int32 (hash,
-      -1 unknown); source_expression [b, 52], driving_expression [b, W, 52] float32 (ARKit, NaN likewise)
+      -1 unknown); target_trust [b, S/8, S/8] float32 (0-1, how far the target can be trusted);
+      source_expression [b, 52], driving_expression [b, W, 52] float32 (ARKit, NaN likewise)
     Paired groups, when set_batch_size > 0: set_source, set_driving, set_redrawn, set_reidentity_source, set_reidentity
       [., S, S, 3] u8 (base at s, base at t, factor-swapped at t, cross-identity at s and t), each with its _calibrated
-      [., 13], _expression [., 52] and _landmarks [., 68, 2]; set_factor [.] int32 (which of FACTORS is swapped) and
-      set_boxes [., 2, 4]. Where the corpus has no paired groups (real video), set_redrawn is a composite of two frames,
-      and there is no second identity.
+      [., 13], _expression [., 52] and _landmarks [., 68, 2]; set_factor [.] int32 (which of FACTORS is swapped),
+      set_boxes [., 2, 4], and set_redrawn_trust, set_reidentity_trust as target_trust. Photo-puppets have no second
+      identity. Where the corpus has no paired groups (real video), neither, and set_redrawn is a composite of two
+      frames.
 
     Raises:
       InputError: the folder, split or feature is missing, or a size is impossible.
@@ -151,7 +153,8 @@ def stage1_batches(
     for i, segment in enumerate(records.segments):
         clips.setdefault(segment.clip_id, []).append(i)
     usable = [i for i, s in enumerate(records.segments) if s.length >= lip_window and s.variant != _LIPS_SWAPPED]
-    pools, shares = [], []
+    pools: list[tuple[int, ...]] = []
+    shares: list[tuple[range, int]] = []
     for part, (folder, rows) in zip(records.parts, corpora, strict=True):
         found = [i for i in usable if i in part]
         if not found:
@@ -195,14 +198,24 @@ def _turns(shares: list[tuple[range, int]]) -> tuple[int, ...]:
     )
 
 
-def paired_groups(records: Records) -> list[dict[str, int]]:
-    """Returns variant -> record of every complete paired group: a base, a cross-identity render and at least one
-    factor-swapped render."""
-    groups: dict[tuple[str, int], dict[str, int]] = {}
-    for i, segment in enumerate(records.segments):
-        if segment.set_id:
-            groups.setdefault((segment.set_id, segment.piece), {})[segment.variant] = i
-    return [group for group in groups.values() if {"base", "reidentity"} < group.keys()]
+def paired_groups(records: JoinedRecords) -> list[dict[str, int]]:
+    """Returns variant -> record of every complete paired group: a base, at least one factor-swapped render and, if all
+    corpora with groups have any, a cross-identity render."""
+    found: list[list[dict[str, int]]] = []
+    for part in records.parts:
+        groups: dict[tuple[str, int], dict[str, int]] = {}
+        for i in part:
+            segment = records.segments[i]
+            if segment.set_id:
+                groups.setdefault((segment.set_id, segment.piece), {})[segment.variant] = i
+        complete = [g for g in groups.values() if "base" in g and any(name.startswith("redrawn:") for name in g)]
+        found += [[g for g in complete if "reidentity" in g] or complete]
+    crossed = all("reidentity" in group for groups in found for group in groups)
+    return [
+        {name: i for name, i in group.items() if crossed or name != "reidentity"}
+        for groups in found
+        for group in groups
+    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,13 +256,16 @@ class _Stage1:
     def _group(self, position: int, item: int) -> Example:
         rng = np.random.default_rng([self.plain_rows.seed, _GROUPS, position])
         group = self.groups[item]
-        if "reidentity" not in group:
+        if len(group) == 1:
             arrays = self.records.read(group["base"], examples.arrays_for_source())
             return examples.composite_example(rng, arrays, size=self.size, augment=self.augment)
         variant = str(rng.choice(sorted(name for name in group if name.startswith("redrawn:"))))
         base, swapped, other_identity = (
-            self.records.read(group[name], examples.arrays_for_source()) for name in ("base", variant, "reidentity")
+            self.records.read(group[name], examples.arrays_for_source()) if name in group else None
+            for name in ("base", variant, "reidentity")
         )
+        assert base is not None
+        assert swapped is not None
         factor = FACTORS.index(variant.removeprefix("redrawn:"))
         return examples.group_example(
             rng, base, swapped, other_identity, factor=factor, size=self.size, augment=self.augment

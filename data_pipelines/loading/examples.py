@@ -21,6 +21,8 @@ from demo_jax.factors import FACTORS, calibrated_code
 # Louder than this over the window is speech, not room noise: dB of full scale, root mean square.
 VOICED_DB = -45.0
 
+TRUST_CELL = 8  # pixels
+
 Arrays = Mapping[str, np.ndarray]
 Example = dict[str, np.ndarray]
 
@@ -70,6 +72,16 @@ def _landmarks(arrays: Arrays, t: int, size: int) -> np.ndarray:
     return np.where(found, arrays["landmarks"][t] * _scale(arrays, t, size), np.float32(np.nan))
 
 
+def _trust(arrays: Arrays, t: int, size: int) -> np.ndarray:
+    """Returns how far the image can be trusted, 0 to 1, in cells of 8 pixels of a `size` frame: [size / 8, size / 8]
+    float32; 1 where the record does not say."""
+    cells = size // TRUST_CELL
+    if "trust" not in arrays:
+        return np.ones((cells, cells), np.float32)
+    trust = Image.fromarray(arrays["trust"][t].astype(np.float32) / 255)
+    return np.asarray(trust.resize((cells, cells), Image.Resampling.BOX))
+
+
 def _calibrated(arrays: Arrays, t: int | slice) -> np.ndarray:
     """Returns the calibrated code [13] or [W, 13] float32; NaN where the face was not found (confidence 0)."""
     code = calibrated_code(arrays["lips"][t], arrays["pose"][t], arrays["gaze"][t])
@@ -100,6 +112,7 @@ def _voiced(arrays: Arrays, start: int, end: int) -> bool:
 
 _SOURCE_ARRAYS = (
     "frame_bytes", "frame_offsets", "pose", "gaze", "lips", "expression", "confidence", "boxes", "landmarks",
+    "trust",
 )  # fmt: skip
 _SPEECH_ARRAYS = ("waveform", "phonemes", "phoneme_times", "clip_id", "piece")
 
@@ -146,6 +159,7 @@ def plain_example(
         "source_landmarks": _landmarks(source, s, size),
         "target_landmarks": _landmarks(driving, centre, size),
         "driving_boxes": _boxes(driving, centre, size),
+        "target_trust": _trust(driving, centre, size),
         "driving_shift": np.zeros(3, np.float32),
         "audio": driving[f"features/{feature}"][window].astype(np.float32),
         "clip_hash": np.array(stable_hash(str(driving["clip_id"])), np.int32),
@@ -169,27 +183,29 @@ def group_example(
     rng: np.random.Generator,
     base: Arrays,
     swapped: Arrays,
-    other_identity: Arrays,
+    other_identity: Arrays | None,
     *,
     factor: int,
     size: int,
     augment: Augment,
 ) -> Example:
     """Returns a paired group at two different frames s (source) and t (driving): its base, the render with `factor`
-    swapped and the cross-identity render. Frame t of all three correspond."""
-    length = min(len(a["pose"]) for a in (base, swapped, other_identity))
+    swapped and, if there is one, the cross-identity render. Frame t of all correspond."""
+    length = min(len(a["pose"]) for a in (base, swapped, other_identity) if a is not None)
     s, t = (int(i) for i in rng.choice(length, 2, replace=length < 2))
     images = {
         "source": (base, s),
         "driving": (base, t),
         "redrawn": (swapped, t),
-        "reidentity_source": (other_identity, s),
-        "reidentity": (other_identity, t),
     }
+    if other_identity is not None:
+        images |= {"reidentity_source": (other_identity, s), "reidentity": (other_identity, t)}
     example = {f"set_{name}": _frame(arrays, at, size) for name, (arrays, at) in images.items()}
     example |= {f"set_{name}_calibrated": _calibrated(arrays, at) for name, (arrays, at) in images.items()}
     example |= {f"set_{name}_expression": _expression(arrays, at) for name, (arrays, at) in images.items()}
     example |= {f"set_{name}_landmarks": _landmarks(arrays, at, size) for name, (arrays, at) in images.items()}
+    targets = [name for name in ("redrawn", "reidentity") if name in images]
+    example |= {f"set_{name}_trust": _trust(*images[name], size) for name in targets}
     example |= {"set_factor": np.array(factor, np.int32), "set_boxes": _boxes(base, t, size)}
     return _augment_group(rng, example, size, augment)
 
@@ -232,6 +248,7 @@ def composite_example(rng: np.random.Generator, arrays: Arrays, *, size: int, au
         "set_redrawn_landmarks": swapped_points,
         "set_factor": np.array(FACTORS.index(factor), np.int32),
         "set_boxes": _boxes(arrays, t, size),
+        "set_redrawn_trust": _trust(arrays, t, size),
     }
     return _augment_group(rng, example, size, augment)
 

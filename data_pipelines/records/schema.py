@@ -58,6 +58,7 @@ class ClipRecord:
     lips       [T, 3] aperture (inner-lip gap), width (mouth-corner distance), both over the eye span; pucker 0-1
     landmarks  [T, 68, 2] crop pixels, y down, pixel centres at +0.5
     boxes      [T, 2, 4] mouth, eyes as x0 y0 x1 y1 in crop pixels
+    trust      [T, n, n] how far the image can be trusted in each of n x n equal cells, 0-255; [0, 0, 0]: everywhere
     """
 
     clip_id: str
@@ -84,6 +85,7 @@ class ClipRecord:
     base_piece: int = -1  # the segment of the base clip that a variant was rendered from, or -1
     identity: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0))  # [N] shape coefficients
     coefficients: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # model -> [T, M], a foreign 3DMM
+    trust: np.ndarray = dataclasses.field(default_factory=lambda: _empty(0, 0, 0, dtype=np.uint8))  # [T, n, n]
 
     @property
     def length(self) -> int:
@@ -114,6 +116,8 @@ class ClipRecord:
         }
         wanted |= {f"features/{n}": (a, (t, a.shape[-1]), np.float16) for n, a in self.features.items()}
         wanted |= {f"coefficients/{n}": (a, (t, a.shape[-1]), np.float32) for n, a in self.coefficients.items()}
+        if self.trust.size:
+            wanted["trust"] = (self.trust, (t, *self.trust.shape[-1:] * 2), np.uint8)
         for name, (array, shape, dtype) in wanted.items():
             _check_array(self.key, name, array, shape, dtype, finite=name != "expression")
         with np.errstate(invalid="ignore"):
@@ -146,6 +150,8 @@ class ClipRecord:
         arrays |= {name: getattr(self, name) for name in _ARRAY_FIELDS}
         arrays |= {f"features/{n}": a for n, a in self.features.items()}
         arrays |= {f"coefficients/{n}": a for n, a in self.coefficients.items()}
+        if self.trust.size:  # most records have none
+            arrays["trust"] = self.trust
         return arrays
 
     @classmethod
@@ -154,7 +160,7 @@ class ClipRecord:
         is missing."""
         raw, offsets = arrays["frame_bytes"].tobytes(), arrays["frame_offsets"]
         values: dict[str, Any] = {name: str(arrays[name]) for name in _TEXT_FIELDS}
-        values |= {name: arrays[name] for name in _ARRAY_FIELDS}
+        values |= {name: arrays[name] for name in (*_ARRAY_FIELDS, *(["trust"] if "trust" in arrays else []))}
         return cls(
             frames=tuple(raw[a:b] for a, b in itertools.pairwise(offsets)),
             phonemes=tuple(str(p) for p in arrays["phonemes"]),

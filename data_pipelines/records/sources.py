@@ -14,7 +14,7 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol
 
@@ -28,6 +28,7 @@ from demo_jax.errors import InputError
 from demo_jax.paths import on_object_storage
 
 _SCAN_THREADS = 8
+_OPTIONAL = ("trust",)  # arrays that records need not have
 
 
 class DamagedRecordError(InputError):
@@ -63,7 +64,8 @@ class Records(Protocol):
         ...
 
     def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Returns the named arrays of ClipRecord.to_arrays, as written; not validated again."""
+        """Returns the named arrays of ClipRecord.to_arrays, as written; not validated again. An optional one that the
+        record lacks is left out."""
         ...
 
 
@@ -93,7 +95,8 @@ class ClipFolder:
 
 
 def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns the named arrays of one npz file. Raises DamagedRecordError if it is damaged or lacks one.
+    """Returns the named arrays of one npz file, without optional ones that it lacks. Raises DamagedRecordError if it is
+    damaged or lacks another.
 
     Training reads the same files again and again, so the places of the arrays in a file on a local disk are cached, and
     checksums are verified the first time only: parsing an archive takes ten times as long as reading from it.
@@ -102,11 +105,15 @@ def read_members(path: epath.Path, names: Sequence[str]) -> dict[str, np.ndarray
         local = os.fspath(path)
         if on_object_storage(local):
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return schema_files.members(file, names)
+                return schema_files.members(file, _present(names, file.files))
         with open(local, "rb") as raw:
             state = os.fstat(raw.fileno())
             places = _places(local, state.st_mtime_ns, state.st_size)
-            return {name: _read(raw, *places[name]) for name in names}
+            return {name: _read(raw, *places[name]) for name in _present(names, places)}
+
+
+def _present(names: Sequence[str], there: Collection[str]) -> list[str]:
+    return [name for name in names if name in there or name not in _OPTIONAL]
 
 
 @contextlib.contextmanager
@@ -234,7 +241,7 @@ class ShardedRecords:
 
     def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
         arrays = self._arrays(index)
-        return {name: arrays[name] for name in names}
+        return {name: arrays[name] for name in _present(names, arrays)}
 
     def _arrays(self, index: int) -> dict[str, np.ndarray]:
         segment, place = self._index[index]

@@ -101,6 +101,21 @@ def image_loss(
     return total
 
 
+def trusted(
+    target: Float[Array, "B S S 3"], images: Float[Array, "B S S 3"], trust: Float[Array, "B n n"]
+) -> Float[Array, "B S S 3"]:
+    """Returns targets that ask for no change of the decoded `images` where they cannot be trusted, by whatever loss.
+
+    Args:
+      target: true images.
+      images: decoded ones; they get no gradient.
+      trust: 0-1, in equal cells.
+    """
+    cell = images.shape[1] // trust.shape[1]
+    share = jnp.repeat(jnp.repeat(trust, cell, 1), cell, 2)[..., None]
+    return share * target + (1 - share) * jax.lax.stop_gradient(images)
+
+
 def psnr(
     image: Float[Array, "B S S 3"], truth: Float[Array, "B S S 3"], weight: Float[Array, "B S S 1"] | None = None
 ) -> Float[Array, " B"]:

@@ -24,7 +24,7 @@ from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.losses.perceptual import Weights, perceptual
-from demo_jax.losses.reconstruction import image_loss, psnr
+from demo_jax.losses.reconstruction import image_loss, psnr, trusted
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, teacher_force, undo_shift
@@ -110,6 +110,7 @@ class _DecodeRequest:
     target: Float[Array, "B S S 3"]  # the true image of that code
     boxes: Float[Array, "B n 4"]  # mouth and eyes of `target`
     landmarks: Float[Array, "B 2 68 2"]  # of source and target, in pixels; NaN where not known
+    trust: Float[Array, "B n n"]  # 0-1, in equal cells: how far `target` can be trusted
     counts: Bool[Array, " B"]  # rows that enter the mean
 
 
@@ -140,6 +141,7 @@ def image_terms(
         marks = net(AutoEncoder.landmarks, pyramid, *codes_of_pairs)
         return {"landmarks": landmark_error(marks, join("landmarks"), target.shape[1])}
     images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, *codes_of_pairs)
+    target = trusted(target, images, join("trust"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
     ends = np.cumsum([len(request.counts) for request in requests])[:-1]
@@ -223,6 +225,9 @@ def _decode_requests(
     def landmarks(*names: str) -> Float[Array, "B 2 68 2"]:
         return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
 
+    def trust(name: str) -> Float[Array, "B n n"]:
+        return batch.get(f"{name}_trust", jnp.ones((len(batch[f"{name}_landmarks"]), 1, 1)))
+
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
@@ -241,6 +246,7 @@ def _decode_requests(
                 target=to_float(batch["target"]),
                 boxes=batch["driving_boxes"],
                 landmarks=landmarks("source", "target"),
+                trust=trust("target"),
                 counts=jnp.ones(len(code), bool),
             )
         )
@@ -255,6 +261,7 @@ def _decode_requests(
                 target=images["set_redrawn"],
                 boxes=batch["set_boxes"],
                 landmarks=landmarks("set_source", "set_redrawn"),
+                trust=trust("set_redrawn"),
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
@@ -269,6 +276,7 @@ def _decode_requests(
                 target=images["set_reidentity"],
                 boxes=batch["set_boxes"],
                 landmarks=landmarks("set_reidentity_source", "set_reidentity"),
+                trust=trust("set_reidentity"),
                 counts=jnp.ones(len(code), bool),
             )
         )
