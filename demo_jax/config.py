@@ -142,9 +142,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _check_range(self, "data.", "batch_size", 1)
         _check_range(self, "data.", "set_batch_size workers", 0)
-        for folder, rows in self.mixture:
-            if rows < 1:
-                raise InputError(f"data.mixture gives {rows} rows of {folder}; give a whole number from 1.")
+        if any(rows < 1 for _, rows in self.mixture):
+            raise InputError(f"data.mixture is {self.mixture}; the rows of a folder are a whole number from 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,11 +188,6 @@ class Stage1LossConfig:
     teacher_forcing_lips: float = 0.25  # share of samples whose decoder gets the true calibrated lips
     false_free: float = 0.15  # share of samples whose decoder gets another row's free coordinates of lip and gaze
     merged: tuple[str, ...] = ()  # factors without a block of their own: their coordinates count as residual
-
-    @property
-    def decodes(self) -> bool:
-        """Whether images are decoded."""
-        return bool(self.reconstruction or self.swap or self.cross_identity)
 
     def __post_init__(self) -> None:
         weights = (

@@ -137,7 +137,7 @@ def image_terms(
 
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
     codes_of_pairs = join("source_code"), join("code")
-    if not weights.decodes:
+    if not _decodes(weights):
         marks = net(AutoEncoder.landmarks, pyramid, *codes_of_pairs)
         return {"landmarks": landmark_error(marks, join("landmarks"), target.shape[1])}
     images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, *codes_of_pairs)
@@ -210,6 +210,10 @@ def cycle(
     return code_distance(reading, requested, spread(code), blocks.index, jnp.ones(requested.shape, bool))
 
 
+def _decodes(weights: Stage1LossConfig) -> bool:
+    return bool(weights.reconstruction or weights.swap or weights.cross_identity)
+
+
 def _decode_requests(
     weights: Stage1LossConfig, blocks: Blocks, batch: Batch, images: Images, codes: Codes, key: Key[Array, ""]
 ) -> list[_DecodeRequest]:
@@ -232,7 +236,7 @@ def _decode_requests(
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
     def wanted(weight: float) -> float:
-        return weight if weights.decodes else weights.landmarks
+        return weight if _decodes(weights) else weights.landmarks
 
     requests = []
     if wanted(weights.reconstruction):
