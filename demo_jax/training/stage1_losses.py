@@ -24,7 +24,7 @@ from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.losses.perceptual import Weights, perceptual
-from demo_jax.losses.reconstruction import image_loss, psnr, trusted
+from demo_jax.losses.reconstruction import image_loss, landmark_error, psnr, trusted
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, teacher_force, undo_shift
@@ -164,21 +164,6 @@ def image_terms(
     return terms
 
 
-def landmark_error(found: Float[Array, "B 2 68 2"], truth: Float[Array, "B 2 68 2"], size: int) -> Float[Array, ""]:
-    """Returns the mean distance between landmarks in hundredths of the image.
-
-    Args:
-      found: landmarks of the decoder, in -1..1.
-      truth: in pixels of an image of `size`; NaN where not known, and these do not count.
-      size: width of the image, pixels.
-    """
-    target = truth * (2 / size) - 1
-    known = jnp.isfinite(target)
-    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(target)), 0.0), -1)
-    known = jnp.all(known, -1)
-    return 50 * jnp.sum(jnp.sqrt(squares + 1e-8) * known) / jnp.maximum(jnp.sum(known), 1)
-
-
 def adversarial_terms(params: PyTree, images: Float[Array, "B S S 3"], target: Float[Array, "B S S 3"]) -> Terms:
     """Returns "adversarial", whose gradient reaches only `images`, and "discriminator", whose gradient reaches only the
     discriminator's `params`."""
@@ -235,11 +220,9 @@ def _decode_requests(
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
-    def wanted(weight: float) -> float:
-        return weight if _decodes(weights) else weights.landmarks
-
+    alone = 0.0 if _decodes(weights) else weights.landmarks
     requests = []
-    if wanted(weights.reconstruction):
+    if weights.reconstruction or alone:
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
         requests.append(
             _DecodeRequest(
@@ -254,7 +237,7 @@ def _decode_requests(
                 counts=jnp.ones(len(code), bool),
             )
         )
-    if wanted(weights.swap) and "set_redrawn" in images:
+    if (weights.swap or alone) and "set_redrawn" in images:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
         requests.append(
             _DecodeRequest(
@@ -269,7 +252,7 @@ def _decode_requests(
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
-    if wanted(weights.cross_identity) and "set_reidentity" in images:
+    if (weights.cross_identity or alone) and "set_reidentity" in images:
         code = codes["set_driving"]
         requests.append(
             _DecodeRequest(
