@@ -94,6 +94,13 @@ def test_a_term_without_weight_is_not_there_and_changes_no_other():
     assert few["reconstruction"] == pytest.approx(full["reconstruction"], rel=1e-5)
 
 
+def test_landmarks_alone_need_no_images():
+    shares = {name: getattr(EVERYTHING, name) for name in ("teacher_forcing", "teacher_forcing_lips", "false_free")}
+    alone = all_terms(dataclasses.replace(OFF, landmarks=0.1, **shares))
+    assert set(alone) == {"landmarks", "loss"}
+    assert alone["landmarks"] == pytest.approx(all_terms(EVERYTHING)["landmarks"], rel=1e-5)
+
+
 def test_cycle_trains_the_decoder_and_not_the_encoder():
     config = dataclasses.replace(tiny_model.STAGE1, loss=Stage1LossConfig(cycle=1.0))
     model, blocks = AutoEncoder(config.model), Blocks(layout=config.model.layout)
