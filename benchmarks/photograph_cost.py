@@ -19,9 +19,10 @@ import numpy as np
 
 from benchmarks.photograph_frames import changed
 from demo_jax.constants import FPS
+from demo_jax.faces.crop import cut
+from demo_jax.faces.portrait import find_portrait
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE
 from demo_jax.media.images import read_image
-from demo_jax.media.resize import fitted_size, resize_to
 from demo_jax.media.video_writer import VideoWriter
 from demo_jax.paths import ASSETS
 from demo_jax.sampling import pipeline
@@ -30,33 +31,43 @@ from demo_jax.sampling.options import Options
 from demo_jax.sampling.pipeline import Pipeline
 from demo_jax.sampling.portraits import Source
 
-SIZES = (512, 1080)  # longer side
+# Height, width and head's height of the photographs, pixels; a head is HEAD face widths high.
+SHAPES = {"512": (512, 512, 320), "1080": (1080, 1920, 500)}
+HEAD = 1.6
 REPEATS = 3
 TIMED = 5 * DECODE_BATCH  # frames
 PRESET = "H.264 veryfast, crf 18"
-MEMORY_SIZE = 512
+MEMORY = "512"
 
 
 def measure(model: Pipeline, portrait: Path, minutes: int) -> dict[str, Any]:
-    """Returns times of a portrait at SIZES, enlarged where it is smaller, and memory."""
+    """Returns times of a portrait in photographs of SHAPES, and memory."""
     sizes = {}
     with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            path = resized(portrait, size, Path(folder))
-            sizes[str(size)] = {"stages": stages(model, path, Path(folder)), "whole": whole(model, path, Path(folder))}
-        memory = {str(m): peak_of_process(resized(portrait, MEMORY_SIZE, Path(folder)), m) for m in (1, minutes)}
+        for name in SHAPES:
+            path = placed(model, portrait, name, Path(folder))
+            sizes[name] = {"stages": stages(model, path, Path(folder)), "whole": whole(model, path, Path(folder))}
+        memory = {str(m): peak_of_process(placed(model, portrait, MEMORY, Path(folder)), m) for m in (1, minutes)}
     load = os.getloadavg()[0]
     return {"preset": PRESET, "cores": len(os.sched_getaffinity(0)), "load": load, "sizes": sizes, "memory": memory}
 
 
-def resized(portrait: Path, size: int, folder: Path) -> Path:
-    """Writes a portrait whose longer side is `size`."""
+def placed(model: Pipeline, portrait: Path, name: str, folder: Path) -> Path:
+    """Writes a photograph of SHAPES with the portrait's head in its middle, its edges repeated, and returns its path.
+
+    Raises InputError if the portrait shows no face.
+    """
     from PIL import Image
 
-    image = read_image(portrait)
-    height, width = image.shape[:2]
-    path = folder / f"portrait{size}.png"
-    Image.fromarray(resize_to(image, fitted_size(height, width, size))).save(path)
+    height, width, head = SHAPES[name]
+    face = find_portrait(read_image(portrait), model.size).face
+    size = np.array([[width], [height]])
+    matrix = np.eye(3) * (head / HEAD / face.width)
+    matrix[:2, 2:] = size / 2 - matrix[:2, :2] @ face.centre[:, None]
+    matrix[2, 2] = 1
+    path = folder / f"portrait{name}.png"
+    square = cut(read_image(portrait), matrix, max(height, width))
+    Image.fromarray(square[:height, :width]).save(path)
     return path
 
 

@@ -42,6 +42,7 @@ STILL_FRAMES = 25
 SHARP_YAWS = (-15.0, -10.0, 10.0, 15.0)
 POSES = {"yaw": (-15, 15), "pitch": (-8, 8), "roll": (-10, 10)}  # of the seams
 SPEAKING = 0.1 * (1 - np.cos(np.linspace(0, 2 * np.pi, 13)))  # apertures: the lips open to 0.2 and close
+JAW = (0.0, 0.9)  # face widths below the centre: from the ears to below the chin the jaw moves with the lips
 TALK = 0.15  # aperture at which the mouth's inside is looked at
 OLD_SIDE = 256  # pixels to which the decoder's square is enlarged for the reader
 
@@ -272,14 +273,16 @@ def _largest_seam(frames: np.ndarray, photograph: np.ndarray, border: np.ndarray
 
 
 def flicker(sitter: Sitter, mask: np.ndarray) -> dict[str, float]:
-    """Flicker along the outline of the person and the reach's border, the pose still, while the lips move."""
+    """Flicker, the pose still, while the lips move: along the outline of the person above the mouth and below the jaw,
+    where nothing should move, and along the reach's border."""
     frames = sitter.frames([{"aperture": float(a)} for a in SPEAKING])
     person = _pasted(sitter.source, np.asarray(sitter.source.photograph.scene.layer)[..., 3] > 0.5)  # type: ignore[union-attr]
-    found = {}
-    for name, border in (("outline", person), ("reach", mask)):
-        found[name] = float("nan")
-        with contextlib.suppress(InputError):
-            found[name] = seams.rim_flicker(frames, border)["max"]
+    above, below = (round(sitter.read.centre[0, 1] + y * sitter.read.face_width[0]) for y in JAW)
+    parts = {"head": (person, slice(0, above)), "shoulders": (person, slice(below, None)), "reach": (mask, slice(None))}
+    found = dict.fromkeys(parts, float("nan"))
+    for name, (border, rows) in parts.items():
+        with contextlib.suppress(InputError):  # there is no border
+            found[name] = seams.rim_flicker(frames[:, rows], border[rows])["max"]
     return found
 
 

@@ -13,7 +13,7 @@ one reader (`demo_jax.evaluation.metrics.reader`, the `prepare` extra).
   speech    apertures of generated speech (the bundled recording, and --speech recordings of people), the first frame
   cost      milliseconds by stage, frames a second, memory
 
-About 12 s a portrait on one core, and as long for each of --large; speech 4 minutes, cost 5.
+On one core about 20 s a portrait, 8 s for each of --large, 5 minutes for speech; cost takes 6 minutes with --minutes 4.
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ def get_config():
             # The losses need only the middle frame of each window: windows of one frame.
             model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
             data=DataConfig(batch_size=32, set_batch_size=8),
-            loss=Stage1LossConfig(reconstruction=0.0, swap=0.0, cross_identity=0.0, lip_contrast=0.0, expression=10.0),
+            loss=Stage1LossConfig(
+                reconstruction=0.0, swap=0.0, cross_identity=0.0, landmarks=0.0, lip_contrast=0.0, expression=10.0
+            ),
             augment=AugmentConfig(colour=0.15, shift=0.03, zoom=0.06),
             optimizer=OptimizerConfig(learning_rate=6e-4, ema_decay=0.995),
             freeze=("decoder", "source_encoder", "basis"),

@@ -132,6 +132,8 @@ class MeshConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     path: str = ""  # stage 1: the folder of the corpus; stage 2: the folder written by data_pipelines.encode
+    # Stage 1: more corpora, each with the number of rows of a batch that it gives for every row of `path`.
+    mixture: tuple[tuple[str, int], ...] = ()
     feature: str = "logmel"  # audio feature, by its name in the records
     batch_size: int = 16  # over all devices
     set_batch_size: int = 8  # stage 1: paired groups beside batch_size; true renders for puppets, else composites
@@ -140,6 +142,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _check_range(self, "data.", "batch_size", 1)
         _check_range(self, "data.", "set_batch_size workers", 0)
+        if any(rows < 1 for _, rows in self.mixture):
+            raise InputError(f"data.mixture is {self.mixture}; the rows of a folder are a whole number from 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +168,7 @@ class Stage1LossConfig:
     structure: float = 0.2  # of 1 - SSIM over three scales, within the loss of every image
     sharpness: float = 0.5  # of the L1 of gradients over three scales, likewise
     region: float = 20.0  # extra weight of mouth and eye boxes, a twentieth of an image, in L1 and sharpness
-    landmarks: float = 0.1  # distance of the decoder's landmarks from true ones, hundredths of an image
+    landmarks: float = 0.1  # distance of the decoder's landmarks from true ones, hundredths of an image; works alone
     supervision: float = 1.0  # L1 to the calibrated coordinates
     expression: float = 1.0  # squared error of ARKit's coefficients, read from their factor's block by a linear map
     lip_contrast: float = 0.05  # InfoNCE between lips and audio

@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
             file.unlink()
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole files in the order above, then the tests marked slow. `--dist loadgroup` gives a file to one worker."""
     items.sort(key=_place)

@@ -8,7 +8,7 @@ import pytest
 
 import demo_jax
 from demo_jax.errors import InputError
-from demo_jax.sampling import controls, options, pipeline
+from demo_jax.sampling import controls, options, pipeline, portraits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +33,7 @@ def test_the_names_are_those_of_the_modules():
         "InputError": InputError,
         "Options": options.Options,
         "Pipeline": pipeline.Pipeline,
+        "View": portraits.View,
         "load": pipeline.load,
     }
 

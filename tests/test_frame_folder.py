@@ -1,12 +1,11 @@
 """Frames as numbered PNG files: exact, marked, all or none."""
 
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from demo_jax.errors import InputError
+from demo_jax.media.files import remove_unfinished
 from demo_jax.media.frame_folder import FrameFolder, check_frame_folder
 from demo_jax.media.video_writer import SYNTHETIC
 
@@ -74,7 +73,7 @@ def test_a_failure_leaves_nothing(tmp_path, error, exists):
     def fail() -> None:
         with FrameFolder(path, SIZE) as folder:
             folder.write(noise(1, 3)[0])
-            assert (path / "000001.png").exists()
+            assert not list(path.glob("0*")) and len(list(tmp_path.rglob("000001.png"))) == 1
             if error is ValueError:
                 folder.write(noise(1, 4)[0])  # of another shape
             raise error
@@ -84,23 +83,72 @@ def test_a_failure_leaves_nothing(tmp_path, error, exists):
     assert path.exists() == exists and not list(path.glob("*"))
 
 
-def test_a_failure_leaves_files_of_others(tmp_path):
-    folder = FrameFolder(tmp_path / "frames", SIZE)
-    folder.write(noise(1, 3)[0])
-    (tmp_path / "frames/notes.txt").write_text("mine")
-    folder.abort()
-    assert [p.name for p in (tmp_path / "frames").iterdir()] == ["notes.txt"]
+def write(path, count: int) -> FrameFolder:
+    folder = FrameFolder(path, SIZE, metadata={"description": f"{SYNTHETIC} seed 3"})  # as the pipeline marks them
+    for frame in noise(count, 3):
+        folder.write(frame)
+    return folder
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_files_of_others_stay(tmp_path, exists):
+    path = tmp_path / "frames"
+    if exists:
+        path.mkdir()
+    folder = write(path, 1)
+    path.mkdir(exist_ok=True)
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty"):
+        folder.close()
+    assert [p.name for p in path.iterdir()] == ["notes.txt"] and list(tmp_path.iterdir()) == [path]
+
+
+def test_frames_of_an_earlier_call_are_replaced_when_all_are_written(tmp_path):
+    path = tmp_path / "frames"
+    write(path, 3).close()
+    failed = write(path, 2)
+    assert len(list(path.glob("*.png"))) == 3
+    failed.abort()
+    assert len(list(path.glob("*.png"))) == 3
+    write(path, 2).close()
+    assert sorted(p.name for p in path.iterdir()) == ["000001.png", "000002.png"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_call_after_a_killed_one_begins_anew(tmp_path):
+    for path in (tmp_path / "new", tmp_path / "empty"):
+        if path.name == "empty":
+            path.mkdir()
+        write(path, 2)  # neither closed nor aborted
+        write(path, 1).close()
+        assert [p.name for p in path.iterdir()] == ["000001.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "new"]
+
+
+def test_what_killed_calls_left_is_found(tmp_path):
+    write(tmp_path / "a", 1), write(tmp_path / "b", 1)
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_unfinished(tmp_path, "a")
+    assert [p.name.split(".")[1] for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_pictures_that_were_not_generated_are_never_replaced(tmp_path):
+    with FrameFolder(tmp_path / "mine", SIZE, synthetic=False) as folder:
+        folder.write(noise(1, 3)[0])
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/000001.png").write_text("no picture")
+    for name in ("mine", "text"):
+        with pytest.raises(InputError, match="is not empty"):
+            check_frame_folder(tmp_path / name)
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     """Its name is taken by a folder, which root cannot write over either."""
-    folder = FrameFolder(tmp_path / "frames", SIZE)
-    folder.write(noise(1, 3)[0])
-    (tmp_path / "frames/000002.png").mkdir()
+    folder = write(tmp_path / "frames", 1)
+    (next(tmp_path.glob(".frames*")) / "000002.png").mkdir()
     with pytest.raises(InputError, match="cannot be written"), folder:
         folder.write(noise(1, 3)[0])
-    assert [p.name for p in (tmp_path / "frames").iterdir()] == ["000002.png"]
-    assert not os.listdir(tmp_path / "frames/000002.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_frames_is_an_error(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from data_pipelines.puppet.person import surface
 from demo_jax.factors import LANDMARK_MIRROR, POSE_SCALE, rotation_matrix
+from demo_jax.losses.reconstruction import landmark_error
 from demo_jax.models.geometry import landmarks, rigid
-from demo_jax.training.stage1_losses import landmark_error
 
 POSE = np.array([20.0, -10.0, 8.0, 0.05, -0.03, 0.75])
 SIZES = {"lip": 20, "gaze": 6, "residual": 10}

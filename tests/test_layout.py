@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("demo_jax", "data_pipelines", "configs")
@@ -183,6 +186,12 @@ def test_the_contracts_import_without_heavy_libraries():
 def test_no_file_is_over_400_lines():
     long = {relative(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="needs several workers")
+def test_the_tests_of_a_file_share_a_worker(request):
+    """And so what the file's fixtures make, which else would be made by each worker."""
+    assert request.node.nodeid.endswith("@test_layout-fast")
 
 
 def test_top_level_layout():

@@ -104,20 +104,40 @@ def test_workers_change_nothing(stage: tuple[Path, int]):
 
 
 def test_an_epoch_holds_every_item_once_and_the_next_is_shuffled_anew():
-    rows = loading._Rows(pools=(12,), seed=5, batch_size=6, shards=(0,), shard_count=1)
+    rows = loading._Rows(pools=(12,), turns=(0,), seed=5, batch_size=6, shards=(0,), shard_count=1)
     epochs = [[item for step in (2 * e, 2 * e + 1) for _, item in rows(step)] for e in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_pools_of_items_take_turns_in_any_process():
-    shared = {"pools": (4, 6), "seed": 5, "batch_size": 4}
+@pytest.mark.parametrize("turns", [(0, 1), (0, 1, 1), (1, 1, 0, 1, 0)])
+def test_pools_of_items_take_turns_in_any_process(turns):
+    shared = {"pools": (4, 6), "turns": turns, "seed": 5, "batch_size": 4}
     whole = loading._Rows(**shared, shards=(0,), shard_count=1)
     halves = [loading._Rows(**shared, shards=(i,), shard_count=2) for i in range(2)]
-    rows = [row for step in range(6) for row in whole(step)]
-    assert rows == [row for step in range(6) for half in halves for row in half(step)]
-    assert [int(item >= 4) for _, item in rows] == [0, 1] * 12
-    assert sorted(item - 4 for _, item in rows if item >= 4) == sorted([*range(6)] * 2)
+    rows = [row for step in range(15) for row in whole(step)]
+    assert rows == [row for step in range(15) for half in halves for row in half(step)]
+    assert [int(item >= 4) for _, item in rows] == [*turns] * (60 // len(turns))
+    for pool in (range(4), range(4, 10)):
+        found = [item for _, item in rows if item in pool]
+        epochs = [found[i : i + len(pool)] for i in range(0, len(found) - len(pool) + 1, len(pool))]
+        assert len(epochs) > 3 and all(sorted(epoch) == [*pool] for epoch in epochs)
+
+
+def test_corpora_are_mixed_by_their_shares(records: Path, tmp_path: Path):
+    """A second corpus gives two rows for each of the first's."""
+    write_clip(tmp_path / "train", synthetic.clip("z", 0, 40))
+    batches = take(make(records, 1, mixture=((str(tmp_path), 2),)), 3)
+    rows = np.concatenate([batch["clip_hash"] for batch in batches])
+    assert [bool(row) for row in rows == examples.stable_hash("z")] == [False, True, True] * 8
+    assert_equal(batches[0], take(make(records, 1, mixture=((str(tmp_path), 2),), workers=1), 1)[0])
+    with pytest.raises(InputError, match="there is no such folder"):
+        make(records, 1, mixture=((str(tmp_path / "none"), 1),))
+    held_out = tmp_path / "held_out"
+    for split in ("train", "val"):
+        write_clip(held_out / split, synthetic.clip("a", 0, 40))
+    (batch,) = take(loading.stage1_batches(held_out, "val", mixture=((str(tmp_path), 2),), **STAGE1), 1)
+    assert set(batch["clip_hash"]) == {examples.stable_hash("a")}  # the second has no val split
 
 
 def test_stage1_shapes_and_dtypes(records: Path):

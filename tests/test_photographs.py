@@ -283,6 +283,10 @@ def test_photographs_and_puppets_in_one_batch(desk, photograph, capsys):
     assert len(whole) == 5 and len(blue) == 10
     np.testing.assert_array_equal(whole[0], photograph)
     np.testing.assert_array_equal(blue[3][:4, :4], np.broadcast_to((0, 0, 255), (4, 4, 3)))
+    Path("out/0.mp4").unlink()  # as if the call had been killed before it had its name
+    (desk / "jobs.jsonl").write_text(lines[0])
+    assert sample.main(["--manifest", "jobs.jsonl", "--out", "out"]) == 0
+    assert len(frames_in(desk / "out/whole")) == 5
     assert run("--out", "alone.mp4", "--frames", "alone") == 0
     for a, b in zip(whole, frames_in(desk / "alone"), strict=True):
         assert np.abs(a.astype(int) - b).mean() < 0.1  # sums in another order move few positions by 1/32 pixel

@@ -34,7 +34,7 @@ def person(gains, leak=0.0):
     return {
         "control": control, "old_control": control, "aligned": aligned, "blink": 0.1, "frozen": 0.0, "mouth": 5.0,
         "kept": {"frames": 88.1, "mp4_luma": 41.0, "old": 30.0}, "outside": 0.0, "reach": 0.5,
-        "seams": {"reach": 1.0, "box": float("nan")}, "flicker": {"outline": 0.1, "reach": 0.0},
+        "seams": {"reach": 1.0, "box": float("nan")}, "flicker": {"head": 0.1, "shoulders": 0.2, "reach": 0.0},
     }  # fmt: skip
 
 

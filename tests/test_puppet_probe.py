@@ -15,6 +15,7 @@ from data_pipelines.puppet.corpus.plan import Parameters
 from data_pipelines.puppet.motion.face_motion import REST_POSE, WIDE_GAZE, WIDE_POSE
 from data_pipelines.records.catalog import open_records, probe_records, speech_clips
 from data_pipelines.records.schema import PROBE, write_clip
+from data_pipelines.records.sources import JoinedRecords
 from demo_jax.errors import InputError
 from demo_jax.factors import ARKIT_INDEX, FACTORS, columns_of
 from tests import synthetic
@@ -97,7 +98,7 @@ def folder(tmp_path):
 def test_stage_1_uses_probes_and_encode_skips_them(folder):
     assert [record.clip_id for record in probe_records(folder, "train")] == ["p0", "p1"]
     assert [segments[0].clip_id for segments in speech_clips(folder, "train")] == ["a", "b"]
-    assert all(PROBE not in group for group in paired_groups(open_records(folder, "train")))
+    assert all(PROBE not in group for group in paired_groups(JoinedRecords((open_records(folder, "train"),))))
     options = {"batch_size": 4, "set_batch_size": 2, "seed": 0, "start_step": 0, "size": 16}
     with stage1_batches(folder, "train", **options) as batches:
         rows = np.stack([next(batches)["clip_hash"] for _ in range(10)])

@@ -11,6 +11,7 @@ the step.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import os
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from data_pipelines.records.catalog import (
     splits_of,
 )
 from data_pipelines.records.schema import read_codes
-from data_pipelines.records.sources import DamagedRecordError, Records, read_members
+from data_pipelines.records.sources import DamagedRecordError, JoinedRecords, Records, read_members
 from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS, FACTORS
 
@@ -54,6 +55,7 @@ class _Rows:
     pools take turns."""
 
     pools: tuple[int, ...]  # the number of items of each; the numbers of the second pool follow those of the first
+    turns: tuple[int, ...]  # the pool of each row, again and again
     seed: int
     batch_size: int
     shards: tuple[int, ...]  # this process's, in order
@@ -66,14 +68,19 @@ class _Rows:
             )
 
     def __call__(self, step: int) -> list[tuple[int, int]]:
-        each, count = self.batch_size // self.shard_count, len(self.pools)
-        first = np.cumsum([0, *self.pools])
+        each, first = self.batch_size // self.shard_count, np.cumsum([0, *self.pools])
         orders = [
             grain.MapDataset.range(first[k], first[k + 1]).seed((self.seed + k) % 2**32).shuffle().repeat()
-            for k in range(count)
+            for k in range(len(self.pools))
         ]
+
+        def item(position: int) -> int:
+            whole, turn = divmod(position, len(self.turns))
+            pool = self.turns[turn]
+            return int(orders[pool][whole * self.turns.count(pool) + self.turns[:turn].count(pool)])
+
         rows = [step * self.batch_size + shard * each + i for shard in self.shards for i in range(each)]
-        return [(p, int(orders[p % count][p // count])) for p in rows]
+        return [(p, item(p)) for p in rows]
 
 
 def _or_before(make: Callable[[int, int], Example], position: int, item: int) -> Example:
@@ -92,6 +99,7 @@ def stage1_batches(
     data_dir: str | os.PathLike,
     split: str,
     *,
+    mixture: tuple[tuple[str, int], ...] = (),
     batch_size: int,
     set_batch_size: int,
     seed: int,
@@ -109,7 +117,8 @@ def stage1_batches(
 
     Plain examples, b = batch_size * len(shards) / shard_count rows, every other one of takes whose factors are
     independent where there are any (paired groups and probes: speech alone seldom turns a head far); t is a random
-    frame, s a random frame of the same clip:
+    frame, s a random frame of the same clip. For every row of `data_dir` each corpus of `mixture` (folder, rows) gives
+    so many; a held-out split that it lacks is left out.
       source [b, S, S, 3] u8 (frame s), driving [b, W, S, S, 3] u8 (W = lip_window frames around t, augmented),
       target [b, S, S, 3] u8 (frame t as it is), driving_shift [b, 3] float32 (how driving was moved and enlarged),
       source_calibrated, target_calibrated [b, 13], driving_calibrated [b, W, 13] float32 (factors.calibrated_code,
@@ -128,7 +137,9 @@ def stage1_batches(
     Raises:
       InputError: the folder, split or feature is missing, or a size is impossible.
     """
-    records = open_records(data_dir, split)
+    corpora = [(os.fspath(data_dir), 1)]
+    corpora += [(folder, rows) for folder, rows in mixture if split == "train" or split in splits_of(folder)]
+    records = JoinedRecords(tuple(open_records(folder, split) for folder, _ in corpora))
     for segment in records.segments:
         if feature not in segment.features:
             raise InputError(
@@ -142,21 +153,30 @@ def stage1_batches(
     for i, segment in enumerate(records.segments):
         clips.setdefault(segment.clip_id, []).append(i)
     usable = [i for i, s in enumerate(records.segments) if s.length >= lip_window and s.variant != _LIPS_SWAPPED]
-    speech = tuple(i for i in usable if not records.segments[i].variant)
-    independent = tuple(i for i in usable if records.segments[i].variant)
-    if not usable:
-        raise InputError(f"{data_dir}, {split}: no record has the {lip_window} frames of a lip window.")
+    pools: list[tuple[int, ...]] = []
+    shares: list[tuple[range, int]] = []
+    for part, (folder, rows) in zip(records.parts, corpora, strict=True):
+        found = [i for i in usable if i in part]
+        if not found:
+            raise InputError(f"{folder}, {split}: no record has the {lip_window} frames of a lip window.")
+        speech = tuple(i for i in found if not records.segments[i].variant)
+        independent = tuple(i for i in found if records.segments[i].variant)
+        own = [pool for pool in (speech, independent) if pool]
+        shares.append((range(len(pools), len(pools) + len(own)), rows))
+        pools += own
     groups = (paired_groups(records) or [{"base": i} for i in usable]) if set_batch_size else []
     # One frame is decoded now, so that a model too large for the records is refused before training starts.
     decode_frame(records[usable[0]].frames[0], size)
     return Batches(
         _Stage1(
             records=records,
-            driving=speech + independent,
+            driving=tuple(itertools.chain(*pools)),
             same_clip={i: tuple(clips[records.segments[i].clip_id]) for i in usable},
             groups=tuple(groups),
-            plain_rows=_Rows(pools=tuple(len(p) for p in (speech, independent) if p), batch_size=batch_size, **shared),
-            group_rows=_Rows(pools=(len(groups),), batch_size=set_batch_size, **shared) if set_batch_size else None,
+            plain_rows=_Rows(pools=tuple(map(len, pools)), turns=_turns(shares), batch_size=batch_size, **shared),
+            group_rows=_Rows(pools=(len(groups),), turns=(0,), batch_size=set_batch_size, **shared)
+            if set_batch_size
+            else None,
             size=size,
             lip_window=lip_window,
             feature=feature,
@@ -167,22 +187,41 @@ def stage1_batches(
     )
 
 
-def paired_groups(records: Records) -> list[dict[str, int]]:
-    """Returns variant -> record of every complete paired group: a base, at least one factor-swapped render and, in a
-    corpus that has any, a cross-identity render."""
-    groups: dict[tuple[str, int], dict[str, int]] = {}
-    for i, segment in enumerate(records.segments):
-        if segment.set_id:
-            groups.setdefault((segment.set_id, segment.piece), {})[segment.variant] = i
-    complete = [g for g in groups.values() if "base" in g and any(name.startswith("redrawn:") for name in g)]
-    crossed = [group for group in complete if "reidentity" in group]
-    return crossed or complete
+def _turns(shares: list[tuple[range, int]]) -> tuple[int, ...]:
+    """The pool of each row: every corpus gives its number of rows, from its pools in turn."""
+    most = max(len(pools) for pools, _ in shares)
+    return tuple(
+        pools[(again * rows + row) % len(pools)]
+        for again in range(most)
+        for pools, rows in shares
+        for row in range(rows)
+    )
+
+
+def paired_groups(records: JoinedRecords) -> list[dict[str, int]]:
+    """Returns variant -> record of every complete paired group: a base, at least one factor-swapped render and, if all
+    corpora with groups have any, a cross-identity render."""
+    found: list[list[dict[str, int]]] = []
+    for part in records.parts:
+        groups: dict[tuple[str, int], dict[str, int]] = {}
+        for i in part:
+            segment = records.segments[i]
+            if segment.set_id:
+                groups.setdefault((segment.set_id, segment.piece), {})[segment.variant] = i
+        complete = [g for g in groups.values() if "base" in g and any(name.startswith("redrawn:") for name in g)]
+        found += [[g for g in complete if "reidentity" in g] or complete]
+    crossed = all("reidentity" in group for groups in found for group in groups)
+    return [
+        {name: i for name, i in group.items() if crossed or name != "reidentity"}
+        for groups in found
+        for group in groups
+    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stage1:
     records: Records
-    driving: tuple[int, ...]  # speech, then takes whose factors are independent
+    driving: tuple[int, ...]  # of each corpus speech, then takes whose factors are independent
     same_clip: dict[int, tuple[int, ...]]
     groups: tuple[dict[str, int], ...]
     plain_rows: _Rows
@@ -271,6 +310,7 @@ def stage2_batches(
         items += [i] * -(-record.length // window)
     rows = _Rows(
         pools=(len(items),),
+        turns=(0,),
         seed=seed,
         batch_size=batch_size,
         shards=shards,

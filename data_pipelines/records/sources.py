@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import os
@@ -253,6 +254,50 @@ class ShardedRecords:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "split": self.split}  # open files stay in their process
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinedRecords:
+    """The records of several corpora, one corpus after the other."""
+
+    corpora: tuple[Records, ...]
+
+    @functools.cached_property
+    def parts(self) -> tuple[range, ...]:
+        """The numbers of each corpus's records."""
+        ends = list(itertools.accumulate((len(corpus) for corpus in self.corpora), initial=0))
+        return tuple(range(a, b) for a, b in itertools.pairwise(ends))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(segment.key for segment in self.segments)
+
+    @functools.cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """Clips and paired groups of two corpora may have the same names; here they have not."""
+        if len(self.corpora) == 1:
+            return self.corpora[0].segments
+        return tuple(
+            dataclasses.replace(s, clip_id=f"{i}/{s.clip_id}", set_id=s.set_id and f"{i}/{s.set_id}")
+            for i, corpus in enumerate(self.corpora)
+            for s in corpus.segments
+        )
+
+    def __len__(self) -> int:
+        return self.parts[-1].stop
+
+    def __getitem__(self, index: int) -> ClipRecord:
+        corpus, number = self._place(index)
+        return corpus[number]
+
+    def read(self, index: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        corpus, number = self._place(index)
+        return corpus.read(number, names)
+
+    def _place(self, index: int) -> tuple[Records, int]:
+        return next(
+            (corpus, index - part.start) for corpus, part in zip(self.corpora, self.parts, strict=True) if index in part
+        )
 
 
 def index_name(split: str) -> str:

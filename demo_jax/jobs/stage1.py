@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 
 import jax.numpy as jnp
 from jaxtyping import PyTree
@@ -33,6 +35,7 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> TrainingJob:
     batches = functools.partial(
         pipeline.stage1_batches,
         config.data.path,
+        mixture=config.data.mixture,
         batch_size=config.data.batch_size,
         set_batch_size=config.data.set_batch_size,
         size=config.model.size,
@@ -75,9 +78,18 @@ def autoencoder_job(config: Stage1Config, workdir: str) -> TrainingJob:
             "config": values,
             "autoencoder_config": values,
             "corpus": pipeline.corpus_name(config.data.path, "train"),
-            "data_fingerprint": pipeline.data_fingerprint(config.data.path, "train"),
+            "data_fingerprint": _fingerprint(config),
             "feature": config.data.feature,
         },
         frozen={},
         shown=("loss", "psnr", "psnr_swap", "supervision"),
     )
+
+
+def _fingerprint(config: Stage1Config) -> str:
+    """That of the corpus, or of all corpora and their shares."""
+    found = pipeline.data_fingerprint(config.data.path, "train")
+    if not config.data.mixture:
+        return found
+    more = [(pipeline.data_fingerprint(folder, "train"), rows) for folder, rows in config.data.mixture]
+    return hashlib.sha256(json.dumps([found, more]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Distances between images: region-weighted L1, multi-scale structure, and PSNR for reports."""
+"""Distances between images: region-weighted L1, multi-scale structure, landmarks, and PSNR for reports."""
 
 from __future__ import annotations
 
@@ -114,6 +114,21 @@ def trusted(
     cell = images.shape[1] // trust.shape[1]
     share = jnp.repeat(jnp.repeat(trust, cell, 1), cell, 2)[..., None]
     return share * images + (1 - share) * target
+
+
+def landmark_error(found: Float[Array, "B 2 68 2"], truth: Float[Array, "B 2 68 2"], size: int) -> Float[Array, ""]:
+    """Returns the mean distance between landmarks in hundredths of the image.
+
+    Args:
+      found: landmarks of the decoder, in -1..1.
+      truth: in pixels of an image of `size`; NaN where not known, and these do not count.
+      size: width of the image, pixels.
+    """
+    target = truth * (2 / size) - 1
+    known = jnp.isfinite(target)
+    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(target)), 0.0), -1)
+    known = jnp.all(known, -1)
+    return 50 * jnp.sum(jnp.sqrt(squares + 1e-8) * known) / jnp.maximum(jnp.sum(known), 1)
 
 
 def psnr(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -80,10 +81,13 @@ def write_atomically(path: epath.Path | Path, data: bytes) -> Path:
 
 
 def remove_unfinished(folder: Path, stem: str = "*") -> None:
-    """Removes what killed processes left in `folder` of files whose names begin with `stem` (a glob). No process may be
-    writing there."""
+    """Removes what killed processes left in `folder` of files and folders whose names begin with `stem` (a glob). No
+    process may be writing there."""
     for left in folder.glob(f".{stem}.*.tmp*"):
-        left.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 PLAYLISTS = (".m3u8", ".m3u", ".pls", ".ffconcat", ".concat", ".sdp", ".asx", ".xspf", ".wpl", ".mpd", ".ffmeta")

@@ -85,12 +85,25 @@ class AutoEncoder(nn.Module):
         self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
     ) -> tuple[Float[Array, "B S S 3"], Float[Array, "B 2 68 2"]]:
         """Returns the images of `decode`, and the landmarks of source and image in -1..1, y down."""
-        layers, pose = self.decode_layers(pyramid, source_code, driving_code), self.config.layout.slices["pose"]
-        seen = [
-            rigid.project(points[:, :LANDMARKS], rigid.place(code[:, pose][:, :6]))
-            for points, code in zip(layers.points, (source_code, driving_code), strict=True)
-        ]
-        return compose(pyramid["rgb"], layers), jnp.stack(seen, 1)
+        layers = self.decode_layers(pyramid, source_code, driving_code)
+        return compose(pyramid["rgb"], layers), self._seen(layers.points, (source_code, driving_code))
+
+    def landmarks(
+        self, pyramid: Pyramid, source_code: Float[Array, "B K"], driving_code: Float[Array, "B K"]
+    ) -> Float[Array, "B 2 68 2"]:
+        """Returns the landmarks of `decode_with_landmarks`, without the images."""
+        codes = source_code, driving_code
+        return self._seen(self.decoder.face_points(pyramid, self._blocks(codes)), codes)
+
+    def _seen(
+        self,
+        points: tuple[Float[Array, "B 70 3"], Float[Array, "B 70 3"]],
+        codes: tuple[Float[Array, "B K"], Float[Array, "B K"]],
+    ) -> Float[Array, "B 2 68 2"]:
+        """Landmarks as they are seen in the images, in -1..1, y down."""
+        pose = self.config.layout.slices["pose"]
+        pairs = zip(points, codes, strict=True)
+        return jnp.stack([rigid.project(p[:, :LANDMARKS], rigid.place(code[:, pose][:, :6])) for p, code in pairs], 1)
 
     def embed_lips(self, lip_codes: Float[Array, "B T lip"]) -> Float[Array, "B {self.config.projection}"]:
         """Returns embeddings of the lip blocks of consecutive frames, for InfoNCE."""

@@ -121,7 +121,8 @@ class BatchSampler:
                     report({"line": job.line, "out": job.out, "status": "failed", "error": job.error})
                     continue
                 fingerprint = job.fingerprint(model)
-                remove_unfinished(folder, glob.escape(job.out.stem))  # of a killed call
+                for path in filter(None, (job.out, job.frames)):
+                    remove_unfinished(path.parent, glob.escape(path.stem))  # of a killed call
                 if done.get(job.out.name) == fingerprint and job.out.exists():
                     counts["skipped"] += 1
                     bar.update()

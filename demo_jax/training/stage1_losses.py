@@ -24,7 +24,7 @@ from demo_jax.losses.adversarial import discriminator_hinge, generator_hinge
 from demo_jax.losses.contrastive import comparable, gaze_contrast, lip_info_nce, other_gaze
 from demo_jax.losses.disentanglement import code_distance, cosine_overlap, cross_covariance, spread
 from demo_jax.losses.perceptual import Weights, perceptual
-from demo_jax.losses.reconstruction import image_loss, psnr, trusted
+from demo_jax.losses.reconstruction import image_loss, landmark_error, psnr, trusted
 from demo_jax.models.autoencoder import AutoEncoder, to_float
 from demo_jax.models.discriminator import Discriminator
 from demo_jax.training.code_blocks import PARTS, Blocks, swap_factor, teacher_force, undo_shift
@@ -125,7 +125,8 @@ def image_terms(
     vgg: Weights | None,
 ) -> Terms:
     """Returns the terms of decoded images: reconstruction, swap and cross_identity, and landmarks, perceptual,
-    adversarial and cycle. All images are decoded in one call. Empty if none of the first three has a weight."""
+    adversarial and cycle. All images are decoded in one call; if none of the first three has a weight, none is, and
+    only landmarks are left."""
     requests_key, cycle_key = jax.random.split(key)
     requests = _decode_requests(weights, blocks, batch, sources, codes, requests_key)
     if not requests:
@@ -135,7 +136,11 @@ def image_terms(
         return jnp.concatenate([getattr(request, field) for request in requests])
 
     pyramid, target = net(AutoEncoder.encode_source, join("source")), join("target")
-    images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, join("source_code"), join("code"))
+    codes_of_pairs = join("source_code"), join("code")
+    if not _decodes(weights):
+        marks = net(AutoEncoder.landmarks, pyramid, *codes_of_pairs)
+        return {"landmarks": landmark_error(marks, join("landmarks"), target.shape[1])}
+    images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, *codes_of_pairs)
     images = trusted(images, target, join("trust"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
@@ -157,21 +162,6 @@ def image_terms(
     if weights.cycle:
         terms["cycle"] = cycle(net, blocks, sources["source"], codes, cycle_key)
     return terms
-
-
-def landmark_error(found: Float[Array, "B 2 68 2"], truth: Float[Array, "B 2 68 2"], size: int) -> Float[Array, ""]:
-    """Returns the mean distance between landmarks in hundredths of the image.
-
-    Args:
-      found: landmarks of the decoder, in -1..1.
-      truth: in pixels of an image of `size`; NaN where not known, and these do not count.
-      size: width of the image, pixels.
-    """
-    target = truth * (2 / size) - 1
-    known = jnp.isfinite(target)
-    squares = jnp.sum(jnp.where(known, jnp.square(found - jnp.nan_to_num(target)), 0.0), -1)
-    known = jnp.all(known, -1)
-    return 50 * jnp.sum(jnp.sqrt(squares + 1e-8) * known) / jnp.maximum(jnp.sum(known), 1)
 
 
 def adversarial_terms(params: PyTree, images: Float[Array, "B S S 3"], target: Float[Array, "B S S 3"]) -> Terms:
@@ -205,6 +195,10 @@ def cycle(
     return code_distance(reading, requested, spread(code), blocks.index, jnp.ones(requested.shape, bool))
 
 
+def _decodes(weights: Stage1LossConfig) -> bool:
+    return bool(weights.reconstruction or weights.swap or weights.cross_identity)
+
+
 def _decode_requests(
     weights: Stage1LossConfig, blocks: Blocks, batch: Batch, images: Images, codes: Codes, key: Key[Array, ""]
 ) -> list[_DecodeRequest]:
@@ -226,8 +220,9 @@ def _decode_requests(
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
 
+    alone = 0.0 if _decodes(weights) else weights.landmarks
     requests = []
-    if weights.reconstruction:
+    if weights.reconstruction or alone:
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
         requests.append(
             _DecodeRequest(
@@ -242,7 +237,7 @@ def _decode_requests(
                 counts=jnp.ones(len(code), bool),
             )
         )
-    if weights.swap and "set_redrawn" in images:
+    if (weights.swap or alone) and "set_redrawn" in images:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
         requests.append(
             _DecodeRequest(
@@ -257,7 +252,7 @@ def _decode_requests(
                 counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
             )
         )
-    if weights.cross_identity and "set_reidentity" in images:
+    if (weights.cross_identity or alone) and "set_reidentity" in images:
         code = codes["set_driving"]
         requests.append(
             _DecodeRequest(
