@@ -157,7 +157,7 @@ def prepare(
     tasks: Sequence[Any],
     out: Path,
     workers: int,
-    work: Callable[[Any], dict[str, Any]] = process,
+    work: Callable[[Any], dict[str, Any]] | None = None,
     unit: str = "video",
 ) -> list[dict[str, Any]]:
     """Prepares the videos that are not yet done, in parallel, and returns the state of each, in the order of `tasks`.
@@ -166,7 +166,7 @@ def prepare(
       tasks: a PrepareTask each, or what else `work` takes that has its path, clip_id, split, key and out.
       out: the folder.
       workers: processes.
-      work: what is done with each; it ends in `keep`.
+      work: what is done with each, which ends in `keep`; None: `process`.
       unit: what the progress bar counts.
 
     Raises InputError if `out` cannot be written.
@@ -180,7 +180,7 @@ def prepare(
     try:
         with (
             tqdm(total=len(tasks), initial=len(states), unit=unit, desc="prepare") as bar,
-            contextlib.closing(run_each(work, todo, workers)) as results,
+            contextlib.closing(run_each(work or process, todo, workers)) as results,
         ):
             for task, state in results:
                 states[task.path] = state or _lost(task)

@@ -58,6 +58,8 @@ def features_of(record: ClipRecord) -> tfds.features.FeaturesDict:
     fields: dict[str, Any] = {name: tfds.features.Text() for name in _TEXT}
     fields |= {name: tfds.features.Scalar(np.int32) for name in ("schema_version", "piece", "base_piece")}
     fields |= {name: tensor(shape, dtype) for name, (shape, dtype) in _ARRAYS.items()}
+    if record.trust.size:
+        fields["trust"] = tensor((None, *record.trust.shape[1:]), np.uint8)
     fields["phonemes"] = tfds.features.Sequence(tfds.features.Text())
     fields["features"] = {name: tensor((None, a.shape[1]), np.float16) for name, a in record.features.items()}
     fields["coefficients"] = {name: tensor((None, a.shape[1]), np.float32) for name, a in record.coefficients.items()}
@@ -70,21 +72,29 @@ def to_example(record: ClipRecord) -> dict[str, Any]:
     example: dict[str, Any] = {name: str(arrays[name]) for name in _TEXT}
     example |= {name: int(arrays[name]) for name in ("schema_version", "piece", "base_piece")}
     example |= {name: arrays[name] for name in _ARRAYS}
+    example |= {"trust": record.trust} if record.trust.size else {}
     example["phonemes"] = list(record.phonemes)
     return example | {"features": dict(record.features), "coefficients": dict(record.coefficients)}
 
 
 def read_example(path: epath.Path | str, names: dict[str, tuple[str, ...]]) -> tuple[str, dict[str, Any]]:
-    """Reads one npz and returns its key and example. Raises InputError unless it has the features and coefficients in
-    `names`."""
+    """Reads one npz and returns its key and example. Raises InputError unless it has what `names` (`_names_of`)
+    says."""
     record = read_clip(path)
+    has = _names_of(record)
     for kind, expected in names.items():
-        if (found := tuple(sorted(getattr(record, kind)))) != expected:
+        if (found := has[kind]) != expected:
             raise InputError(
                 f"{path} has the {kind} {', '.join(found) or 'none'}, the first record "
                 f"{', '.join(expected) or 'none'}; all records of a dataset need the same."
             )
     return record.key, to_example(record)
+
+
+def _names_of(record: ClipRecord) -> dict[str, tuple[str, ...]]:
+    """What all records of a dataset share: names of features and coefficients, and whether and how fine trust is."""
+    trust = tuple(f"trust in {n} x {n} cells" for n in record.trust.shape[1:2] if n)
+    return {kind: tuple(sorted(getattr(record, kind))) for kind in ("features", "coefficients")} | {"arrays": trust}
 
 
 class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -98,7 +108,7 @@ class TalkingPortrait(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         self._paths = {split: clip_paths(records, split) for split in splits_of(records)}
         first = read_clip(next(iter(self._paths.values()))[0])
         self._fields = features_of(first)
-        self._names = {kind: tuple(sorted(getattr(first, kind))) for kind in ("features", "coefficients")}
+        self._names = _names_of(first)
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:

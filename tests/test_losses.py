@@ -19,6 +19,7 @@ from demo_jax.losses.reconstruction import (
     multiscale_structure,
     psnr,
     ssim,
+    trusted,
     weighted_l1,
 )
 from demo_jax.losses.vgg16 import load_vgg16
@@ -33,6 +34,23 @@ def test_equal_images_have_no_loss():
     boxes = jnp.array([[[4.0, 4.0, 12.0, 8.0]]] * 2)
     np.testing.assert_allclose(image_loss(a, a, boxes, region=4.0, structure=0.2, sharpness=1.0), 0, atol=1e-6)
     np.testing.assert_allclose(ssim((a + 1) / 2, (a + 1) / 2), 1, atol=1e-5)
+
+
+def test_images_learn_nothing_where_their_targets_cannot_be_trusted():
+    target, decoded = images(0), images(1)
+    trust = jnp.ones((2, 4, 4)).at[:, 1, 2].set(0.0)  # of 8 x 8 pixels each
+    boxes = jnp.array([[[4.0, 4.0, 28.0, 28.0]]] * 2)
+
+    def loss(image: jax.Array) -> jax.Array:
+        kept = trusted(image, target, trust)
+        return jnp.sum(image_loss(kept, target, boxes, region=4.0, structure=0.2, sharpness=1.0))
+
+    gradient = np.asarray(jax.grad(loss)(decoded))
+    hidden = np.zeros((32, 32), bool)
+    hidden[8:16, 16:24] = True
+    assert not gradient[:, hidden].any()
+    assert (gradient[:, ~hidden] != 0).any(-1).all()
+    np.testing.assert_array_equal(trusted(decoded, target, jnp.ones((2, 1, 1))), decoded)
 
 
 def test_ssim_of_two_constants_is_the_luminance_term():

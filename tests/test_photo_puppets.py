@@ -282,10 +282,15 @@ def test_expressions_are_the_drivers_where_lips_are(still, turned):
 def test_stage_1_reads_them_as_paired_groups_without_a_second_identity(made: Path):
     from data_pipelines.loading.augmentation import Augment
 
-    make = {"batch_size": 2, "set_batch_size": 2, "seed": 0, "start_step": 0, "size": SIZE, "lip_window": 1}
-    plain, mirrored = (
-        next(iter(stage1_batches(made, "train", **make, augment=Augment(mirror=share)))) for share in (0.0, 1.0)
-    )
+    def first(mirror: float) -> dict[str, np.ndarray]:
+        augment = Augment(mirror=mirror)
+        made_batches = stage1_batches(
+            made, "train", batch_size=2, set_batch_size=2, seed=0, start_step=0, size=SIZE, lip_window=1,
+            augment=augment,
+        )  # fmt: skip
+        return next(iter(made_batches))
+
+    plain, mirrored = first(0.0), first(1.0)
     variant = next(name for name in records(made) if name != "base")
     factors = ("lip", "pose", "gaze")
     assert (plain["set_factor"] == factors.index(variant.removeprefix("redrawn:"))).all()
@@ -312,10 +317,14 @@ def test_the_report_and_the_datasheet_say_what_was_left_out(made: Path):
 def test_the_same_command_resumes_and_gives_the_same_bytes(desk: Path, made: Path, tmp_path: Path, monkeypatch):
     paths = sorted((made / "train/clips").glob("*.npz"))
     before = [path.read_bytes() for path in paths]
-    done = []
-    monkeypatch.setattr(
-        prepare, "run_each", lambda work, tasks, workers: ((t, done.append(t.clip_id) or work(t)) for t in tasks)
-    )
+    done: list[str] = []
+
+    def here(work, tasks, workers):
+        for task in tasks:
+            done.append(task.clip_id)
+            yield task, work(task)
+
+    monkeypatch.setattr(prepare, "run_each", here)
     assert photo_puppets.main(arguments(desk, made)) == 0
     assert done == []
     paths[0].unlink()

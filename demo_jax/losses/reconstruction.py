@@ -102,18 +102,18 @@ def image_loss(
 
 
 def trusted(
-    target: Float[Array, "B S S 3"], images: Float[Array, "B S S 3"], trust: Float[Array, "B n n"]
+    images: Float[Array, "B S S 3"], target: Float[Array, "B S S 3"], trust: Float[Array, "B cells cells"]
 ) -> Float[Array, "B S S 3"]:
-    """Returns targets that ask for no change of the decoded `images` where they cannot be trusted, by whatever loss.
+    """Returns decoded images that are the target where it cannot be trusted, so that no loss asks for it there.
 
     Args:
+      images: decoded.
       target: true images.
-      images: decoded ones; they get no gradient.
       trust: 0-1, in equal cells.
     """
     cell = images.shape[1] // trust.shape[1]
     share = jnp.repeat(jnp.repeat(trust, cell, 1), cell, 2)[..., None]
-    return share * target + (1 - share) * jax.lax.stop_gradient(images)
+    return share * images + (1 - share) * target
 
 
 def landmark_error(found: Float[Array, "B 2 68 2"], truth: Float[Array, "B 2 68 2"], size: int) -> Float[Array, ""]:

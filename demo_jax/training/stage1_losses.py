@@ -110,7 +110,7 @@ class _DecodeRequest:
     target: Float[Array, "B S S 3"]  # the true image of that code
     boxes: Float[Array, "B n 4"]  # mouth and eyes of `target`
     landmarks: Float[Array, "B 2 68 2"]  # of source and target, in pixels; NaN where not known
-    trust: Float[Array, "B n n"]  # 0-1, in equal cells: how far `target` can be trusted
+    trust: Float[Array, "B cells cells"]  # 0-1, in equal cells: how far `target` can be trusted
     counts: Bool[Array, " B"]  # rows that enter the mean
 
 
@@ -141,7 +141,7 @@ def image_terms(
         marks = net(AutoEncoder.landmarks, pyramid, *codes_of_pairs)
         return {"landmarks": landmark_error(marks, join("landmarks"), target.shape[1])}
     images, marks = net(AutoEncoder.decode_with_landmarks, pyramid, *codes_of_pairs)
-    target = trusted(target, images, join("trust"))
+    images = trusted(images, target, join("trust"))
     shares = {"region": weights.region, "structure": weights.structure, "sharpness": weights.sharpness}
     losses, qualities = image_loss(images, target, join("boxes"), **shares), psnr(images, target)
     ends = np.cumsum([len(request.counts) for request in requests])[:-1]
@@ -214,7 +214,7 @@ def _decode_requests(
     def landmarks(*names: str) -> Float[Array, "B 2 68 2"]:
         return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
 
-    def trust(name: str) -> Float[Array, "B n n"]:
+    def trust(name: str) -> Float[Array, "B cells cells"]:
         return batch.get(f"{name}_trust", jnp.ones((len(batch[f"{name}_landmarks"]), 1, 1)))
 
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
