@@ -37,6 +37,11 @@ from demo_jax.codes import CodeSpace
 from demo_jax.errors import InputError
 
 
+# Bytes. A replicated array is cut into slices that the devices write in parallel. Every shape of a slice is a program to
+# compile, hundreds for a model, so small arrays are written whole.
+LEAST_SLICE = 2**20
+
+
 class NotSavedError(RuntimeError):
     """A checkpoint could not be written, for example to a full disk. Earlier ones are unchanged."""
 
@@ -49,8 +54,11 @@ class RunCheckpoints:
 
     def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
         self._folder = absolute(workdir) / "checkpoints"
+        context = ocp.Context()
+        context.array.saving.min_slice_bytes_for_replica_parallel = LEAST_SLICE
         self._checkpointer = ocp.training.Checkpointer(
             self._folder,
+            context=context,
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
         )
 
