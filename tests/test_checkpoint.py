@@ -44,6 +44,16 @@ def save(folder, state, meta=META):
         checkpoints.save(int(state.step), to_parts(state), meta)
 
 
+def test_saving_compiles_nothing(tmp_path, state, monkeypatch):
+    """Orbax would cut every replicated array into slices, each a program of its own."""
+    mesh = sharding.make_mesh(MeshConfig())
+    replicated = jax.device_put(state, sharding.state_shardings(jax.eval_shape(lambda: state), mesh))
+    cut, slice_in_dim = [], jax.lax.slice_in_dim
+    monkeypatch.setattr(jax.lax, "slice_in_dim", lambda *a, **k: cut.append(a[0].shape) or slice_in_dim(*a, **k))
+    save(tmp_path, replicated)
+    assert not cut
+
+
 def test_a_state_is_restored_on_any_number_of_devices(tmp_path, state):
     abstract = jax.eval_shape(lambda: state)
     eight = sharding.make_mesh(MeshConfig(fsdp=8))

@@ -36,9 +36,8 @@ from demo_jax.checkpoint.orbax_io import (
 from demo_jax.codes import CodeSpace
 from demo_jax.errors import InputError
 
-
-# Bytes. A replicated array is cut into slices that the devices write in parallel. Every shape of a slice is a program to
-# compile, hundreds for a model, so small arrays are written whole.
+# Bytes. A replicated array is cut into slices that the devices write in parallel. Every shape of a slice is a program
+# to compile, hundreds for a model, so small arrays are written whole.
 LEAST_SLICE = 2**20
 
 
