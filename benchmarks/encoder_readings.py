@@ -33,7 +33,7 @@ class Reader:
     """Codes and landmarks of a model, compiled once."""
 
     def __init__(self, model: LoadedModel) -> None:
-        self.size = model.autoencoder.model.size
+        self.size, self._calibrated = model.autoencoder.model.size, model.autoencoder.model.layout.calibrated
         net, self._variables = AutoEncoder(model.autoencoder.model), {"params": model.autoencoder_params}
 
         def read(variables: Any, images: jax.Array, before: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,7 +56,7 @@ class Reader:
         ]
         codes, marks = (np.concatenate([np.asarray(x) for x in column]) for column in zip(*parts, strict=True))
         count = len(images) - more
-        return codes[:count, : len(CALIBRATED_NAMES)], (marks[:count] + 1) * self.size / 2
+        return codes[:count, self._calibrated], (marks[:count] + 1) * self.size / 2
 
 
 def read_corpus(reader: Reader, folder: str, split: str, frames: int) -> dict[str, np.ndarray]:

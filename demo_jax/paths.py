@@ -11,6 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent
 ASSETS = _PACKAGE / "assets"
 CONFIGS = next((p for p in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if p.is_dir()), _PACKAGE / "configs")
 BUNDLED = ASSETS / "puppet-v1"
+PEOPLE = ASSETS / "people-v0"
 _IN_THE_REPOSITORY = "demo_jax/assets/"
 
 

@@ -123,9 +123,10 @@ def test_the_portrait_itself_drives_nothing(tmp_path, suffix):
     Image.fromarray(person()).save(tmp_path / f"me.{suffix}", "PNG" if suffix == "mp4" else None)
     (tmp_path / "me.json").write_text('{"cropped": true}')
     with pytest.raises(InputError, match=r"me\.\w+ is an image, not a video; give a video"):
-        next(inputs.driving_frames(tmp_path / f"me.{suffix}", SIZE))
+        next(inputs.driving_frames(tmp_path / f"me.{suffix}", SIZE)[0])
     write(tmp_path / "me.mp4", [person()] * 3)
-    assert len(list(inputs.driving_frames(tmp_path / "me.mp4", SIZE))) == 3
+    frames, of_person = inputs.driving_frames(tmp_path / "me.mp4", SIZE)
+    assert len(list(frames)) == 3 and not of_person
 
 
 def test_motion_is_free_where_the_video_shows_no_face(tmp_path):

@@ -23,7 +23,7 @@ from demo_jax.config import Stage1Config, Stage2Config, build
 from demo_jax.devices import require_devices
 from demo_jax.errors import InputError
 from demo_jax.models import low_rank
-from demo_jax.paths import BUNDLED, resolve
+from demo_jax.paths import BUNDLED, PEOPLE, resolve
 
 # Versions of parameters and metadata, by kind; raised when old checkpoints can no longer be read.
 SCHEMA = {"autoencoder": 1, "flow": 3}
@@ -31,7 +31,10 @@ SCHEMA = {"autoencoder": 1, "flow": 3}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model to sample from. `flow`, `flow_params` and `space` are None for a checkpoint of stage 1."""
+    """A model to sample from. `flow`, `flow_params` and `space` are None for a checkpoint of stage 1.
+
+    `people_params` are of the same auto-encoder, for photographs and videos of people; None where it has learned them.
+    """
 
     path: str
     meta: dict[str, Any]
@@ -40,6 +43,12 @@ class LoadedModel:
     flow: Stage2Config | None
     flow_params: PyTree | None
     space: CodeSpace | None
+    people_params: PyTree | None = None
+
+    @property
+    def for_people(self) -> PyTree:
+        """Parameters of the auto-encoder for photographs and videos of people."""
+        return self.autoencoder_params if self.people_params is None else self.people_params
 
     def fingerprint(self, features: str = "") -> str:
         """Returns 16 hex digits that depend on everything that determines the model's output.
@@ -53,6 +62,8 @@ class LoadedModel:
             parts = {"ema": self.flow_params, "autoencoder": self.autoencoder_params, "space": space}
         stored = self.meta.get("checksums", {})  # of these parts; older checkpoints have none
         arrays = {name: stored.get(name) or checksums.of_tree(part) for name, part in parts.items()}
+        if self.people_params is not None:
+            arrays["people"] = checksums.of_tree(self.people_params)
         networks = [dataclasses.asdict(c.model) for c in (self.autoencoder, self.flow) if c is not None]
         facts = json.dumps([arrays, networks, self.meta.get("feature"), features], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
@@ -75,6 +86,12 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
     return newest_undamaged(
         steps, lambda folder: _load_step(path, folder, kind), lambda text: sys.stderr.write(f"{text}\n")
     )
+
+
+def load_bundled() -> LoadedModel:
+    """Returns the bundled model: puppet-v1, and people-v0 for photographs and videos of people."""
+    model, people = load_model(BUNDLED), load_model(PEOPLE, "autoencoder")
+    return dataclasses.replace(model, people_params=people.autoencoder_params)
 
 
 def describe(path: epath.PathLike, kind: str = "flow") -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:

@@ -59,6 +59,6 @@ def _without_paths(meta: dict[str, Any]) -> dict[str, Any]:
     """Returns the metadata without the folders of the machine that trained, which mean nothing elsewhere."""
     meta = copy.deepcopy(meta)
     for config in (meta["config"], meta["autoencoder_config"]):
-        config["data"]["path"] = ""
+        config["data"] |= {"path": "", "mixture": ()}
         config |= dict.fromkeys({"autoencoder", "start_from"} & config.keys(), "")
     return meta

@@ -87,6 +87,7 @@ class BatchSampler:
         replicated = NamedSharding(self._mesh, PartitionSpec())
         self._rows = batch_sharding(self._mesh)
         self._autoencoder = jax.device_put(demo.model.autoencoder_params, replicated)
+        self._people = jax.device_put(demo.model.for_people, replicated)
         self._flow = jax.device_put(demo.model.flow_params, replicated)
         self._decode = jax.jit(jax.vmap(demo.drawer.decode, in_axes=(None, 0, 0, 0)))
         self._move_face = jax.jit(jax.vmap(demo.drawer.move_face, in_axes=(None, 0, 0, 0, 0)))
@@ -273,13 +274,14 @@ class BatchSampler:
         ]
         points = [self._put(np.stack([s.photograph.scene.face.points for s in sources]))] if photographs else []  # type: ignore[union-attr]
         decode = self._move_face if photographs else self._decode
+        params = self._people if photographs else self._autoencoder
         undelivered = []
         for start in range(0, max(map(len, codes.values())), DECODE_BATCH):
             rows = np.zeros((len(slots), DECODE_BATCH, next(iter(codes.values())).shape[-1]), np.float32)
             for i, code in codes.items():
                 part = code[start : start + DECODE_BATCH]
                 rows[i, : len(part)] = part
-            made = decode(self._autoencoder, *inputs, self._put(rows), *points)
+            made = decode(params, *inputs, self._put(rows), *points)
             for i, code in codes.items():
                 if count := len(code[start : start + DECODE_BATCH]):
                     undelivered.append(_Decoded(slots[i], i, made, rows[i], count))  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ class Drawer:
     """An auto-encoder's compiled programs. They are compiled on first use and kept."""
 
     def __init__(self, model: LoadedModel) -> None:
-        self._params = model.autoencoder_params
+        self._params, self._people = model.autoencoder_params, model.for_people
         self.layout = model.autoencoder.model.layout
         self.size = model.autoencoder.model.size
         net = AutoEncoder(model.autoencoder.model)
@@ -80,24 +80,25 @@ class Drawer:
         self._draw = jax.jit(lambda scene, source, codes, moved: frames.draw(scene, source, codes, moved, blocks))
         self._opencv = jax.default_backend() == "cpu" and opencv.available()
 
-    def encode(self, square: np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
-        """Returns the feature pyramid and the raw code of a square, uint8 [S, S, 3]. Raises InputError for another
-        shape or type."""
+    def encode(self, square: np.ndarray, person: bool = False) -> tuple[PyTree, Float[Array, " K"]]:
+        """Returns the feature pyramid and the raw code of a square, uint8 [S, S, 3], of a `person` or a puppet. Raises
+        InputError for another shape or type."""
         if square.shape != (self.size, self.size, 3) or square.dtype != np.uint8:
             raise InputError(f"portrait is {square.dtype}{square.shape}, not uint8 [{self.size}, {self.size}, 3].")
-        return self._encode(self._params, square)
+        return self._encode(self._people if person else self._params, square)
 
-    def read_motion(self, squares: UInt8[np.ndarray, "n S S 3"]) -> Float[np.ndarray, "n K"]:
-        """Returns the raw codes of squares."""
-        return np.asarray(self._read_motion(self._params, squares))
+    def read_motion(self, squares: UInt8[np.ndarray, "n S S 3"], person: bool = False) -> Float[np.ndarray, "n K"]:
+        """Returns the raw codes of squares, of a `person` or a puppet."""
+        return np.asarray(self._read_motion(self._people if person else self._params, squares))
 
     def source(self, portrait: Portrait | Source | np.ndarray) -> Source:
         """Prepares a portrait for its frames: its code, and the layers of a photograph. A source stays as it is."""
         if isinstance(portrait, Source):
             return portrait
-        pyramid, code = self.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
         if not isinstance(portrait, Portrait) or portrait.image is None:
+            pyramid, code = self.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
             return Source(pyramid=pyramid, code=code, size=(self.size, self.size))
+        pyramid, code = self.encode(portrait.square, person=True)
         assert portrait.crop is not None
         if portrait.face is None:
             geometry, centre, unit, angles = self._read_face(pyramid, code, portrait.crop)
@@ -136,7 +137,7 @@ class Drawer:
         if source.photograph is None:
             return self._decode(self._params, source.pyramid, source.code, codes)
         face = source.photograph.scene.face.points
-        return self.start(source, codes, self._move_face(self._params, source.pyramid, source.code, codes, face))
+        return self.start(source, codes, self._move_face(self._people, source.pyramid, source.code, codes, face))
 
     def start(
         self,
@@ -167,7 +168,7 @@ class Drawer:
         self, pyramid: PyTree, code: Float[Array, " K"], crop: Float[np.ndarray, "3 3"]
     ) -> tuple[Any, np.ndarray, float, np.ndarray]:
         """The face as the networks read it: its geometry, its centre and width in the image, and its angles."""
-        points = np.asarray(self._points(self._params, pyramid, code))
+        points = np.asarray(self._points(self._people, pyramid, code))
         pose = np.asarray(rigid.limited(code[self.layout.slices["pose"]][:6] * jnp.asarray(POSE_SCALE)), np.float64)
         angles, (x, y, z) = pose[:3], pose[3:]
         side = self.size / crop[0, 0]

@@ -63,11 +63,11 @@ def read_motion(
         if codes.shape[1] != drawer.layout.size:
             raise InputError(f"{path} has codes of {codes.shape[1]} numbers; this model's have {drawer.layout.size}.")
         return codes
-    frames = inputs.driving_frames(path, drawer.size, face_model=face_model, warn=warn)
+    frames, person = inputs.driving_frames(path, drawer.size, face_model=face_model, warn=warn)
     codes_read, found = [], []
     while rows := list(itertools.islice(frames, DECODE_BATCH)):
         batch = [image for image, _ in rows]
         found += [shown for _, shown in rows]
         images = np.stack(batch + [batch[-1]] * (DECODE_BATCH - len(batch)))
-        codes_read.append(drawer.read_motion(images)[: len(batch)])
+        codes_read.append(drawer.read_motion(images, person)[: len(batch)])
     return fill_gaps(np.concatenate(codes_read), np.array(found))

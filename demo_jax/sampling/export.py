@@ -80,17 +80,19 @@ def programs(
     )
     flow, layers = model.flow.model, model.flow_params
     feature_size = layers["audio_in"]["kernel"].shape[-2] if layers else 0
-    weights, flow_weights = {"params": model.autoencoder_params}, {"params": model.flow_params}
+    # Where photographs are drawn, portraits are of people.
+    encoder = {"params": model.autoencoder_params if box is None else model.for_people}
+    flow_weights = {"params": model.flow_params}
 
     def encode(image: UInt8[Array, "S S 3"]) -> tuple:
         pixels = to_float(image)[None]
-        pyramid = net.apply(weights, pixels, method=AutoEncoder.encode_source)
-        return (*jax.tree.leaves(pyramid), net.apply(weights, pixels, method=AutoEncoder.encode_motion)[0])
+        pyramid = net.apply(encoder, pixels, method=AutoEncoder.encode_source)
+        return (*jax.tree.leaves(pyramid), net.apply(encoder, pixels, method=AutoEncoder.encode_motion)[0])
 
     image = jax.ShapeDtypeStruct((demo.size, demo.size, 3), jnp.uint8)
     *leaves, code = jax.eval_shape(encode, image)
     tree = jax.tree.structure(
-        jax.eval_shape(lambda p: net.apply(weights, to_float(p)[None], method=AutoEncoder.encode_source), image)
+        jax.eval_shape(lambda p: net.apply(encoder, to_float(p)[None], method=AutoEncoder.encode_source), image)
     )
 
     def decode(*arrays: Array) -> UInt8[Array, "n S S 3"]:
@@ -131,7 +133,7 @@ def programs(
     def move_face(*arrays: Array) -> Float[Array, "n 70 3"]:
         *pyramid, portrait_code, codes, face = arrays
         pyramid = jax.tree.unflatten(tree, pyramid)
-        return demo.drawer.move_face(model.autoencoder_params, pyramid, portrait_code, codes, face)
+        return demo.drawer.move_face(model.for_people, pyramid, portrait_code, codes, face)
 
     scene = _empty_scene(*box)
     scene_leaves, scene_tree = jax.tree.flatten(scene)

@@ -24,9 +24,9 @@ def driving_frames(
     *,
     face_model: str | os.PathLike | None = None,
     warn: Callable[[str], None] = warnings.warn,
-) -> Iterator[tuple[UInt8[np.ndarray, "S S 3"], bool]]:
-    """Yields the frames of a driving video, 25 a second, cropped to one square around the face, and whether the face
-    was found in each.
+) -> tuple[Iterator[tuple[UInt8[np.ndarray, "S S 3"], bool]], bool]:
+    """Returns the frames of a driving video, 25 a second, cropped to one square around the face, with whether the face
+    was found in each; and whether it is a person's, as what the face finder finds is taken to be.
 
     The face is detected, which needs the `prepare` extra; `warn` is called for several faces, cuts and gaps. A square
     video with a sidecar {"cropped": true} is used as it is. Raises InputError.
@@ -36,11 +36,11 @@ def driving_frames(
     if not read_sidecar(path).get("cropped"):
         from demo_jax.faces.driving import face_frames  # the prepare extra
 
-        return face_frames(path, size, face_model, warn)
+        return face_frames(path, size, face_model, warn), True
     info, frames = video.read_video(path, warn=warn)
     if info.width != info.height:
         raise InputError(f"{path} is {info.width} x {info.height}; a cropped video must be square.")
-    return ((resize(frame, size), True) for frame in frames)
+    return ((resize(frame, size), True) for frame in frames), False
 
 
 def read_sidecar(portrait: str | os.PathLike) -> dict[str, Any]:

@@ -33,7 +33,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int16, PyTree, UInt8
 
 from demo_jax.audio.registry import extractor
-from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_model
+from demo_jax.checkpoint.load import LoadedModel, load_bundled, load_model
 from demo_jax.constants import FPS, SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.media import audio as audio_files
@@ -183,7 +183,9 @@ class Pipeline:
     def encode_source(self, portrait: Portrait | np.ndarray) -> tuple[PyTree, Float[Array, " K"]]:
         """Returns the feature pyramid and the raw code, as the networks read it, of a portrait's square. Raises
         InputError for an array of another shape or type than uint8 [S, S, 3]."""
-        return self.drawer.encode(portrait.square if isinstance(portrait, Portrait) else portrait)
+        if not isinstance(portrait, Portrait):
+            return self.drawer.encode(portrait)
+        return self.drawer.encode(portrait.square, person=portrait.image is not None)
 
     def drawn(
         self, source: Source, motion: Iterator[Float32[np.ndarray, "_ K"]], fps: int = FPS
@@ -385,8 +387,8 @@ def silence(seconds: float) -> Int16[np.ndarray, " samples"]:
 
 def load(checkpoint: str | os.PathLike | None = None) -> Pipeline:
     """Loads the model in folder `checkpoint` (a work directory of train.py, or a published model); None = the bundled
-    puppet model. Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
-    return Pipeline(load_model(BUNDLED if checkpoint is None else checkpoint))
+    one (`load_bundled`). Raises InputError if it is no checkpoint, of the other stage, or of another schema."""
+    return Pipeline(load_bundled() if checkpoint is None else load_model(checkpoint))
 
 
 @contextlib.contextmanager
