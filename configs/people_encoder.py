@@ -1,9 +1,9 @@
 """The motion encoder and the points of the face, for people: from puppet-v1, on puppets, photo-puppets and video.
 
-python -m data_pipelines.puppet --out data/puppet --hours 0.3 --people 90,8,10 --set-share 0.3
+python -m data_pipelines.puppet --out data/few_puppets --hours 0.1 --people 40,4,6 --set-share 0.3
 python -m data_pipelines.prepare --videos VIDEOS --out data/video --size 128
 python -m data_pipelines.photo_puppets --portraits PORTRAITS --splits splits.csv --drivers data/video --out data/stills
-python train.py --config=configs/people_encoder.py --workdir=runs/people --config.data.path=data/puppet \\
+python train.py --config=configs/people_encoder.py --workdir=runs/people --config.data.path=data/few_puppets \\
     --config.data.mixture="(('data/stills', 2), ('data/video', 1))"
 
 No image is decoded: the photograph path needs the code of a portrait and how its points move. The readouts of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import resource
 
@@ -21,7 +22,7 @@ from demo_jax.checkpoint.load import load_model
 from demo_jax.checkpoint.orbax_io import DamagedError
 from demo_jax.checkpoint.publish import export_model
 from demo_jax.checkpoint.save import NotSavedError, RunCheckpoints
-from demo_jax.config import MeshConfig, OptimizerConfig, Stage1Config
+from demo_jax.config import DataConfig, MeshConfig, OptimizerConfig, Stage1Config
 from demo_jax.errors import InputError
 from demo_jax.training.state import create, from_parts, make_optimizer, to_parts
 
@@ -100,6 +101,17 @@ def test_a_model_loads_from_a_run_and_from_its_published_folder(tmp_path, state)
     assert public.autoencoder_params["layer"]["kernel"].dtype == jnp.float32
     np.testing.assert_allclose(public.autoencoder_params["layer"]["kernel"], state.ema["layer"]["kernel"], rtol=1e-3)
     assert not (tmp_path / "public" / "train").exists()
+
+
+def test_no_folder_of_the_training_machine_is_published(tmp_path, state):
+    config = dataclasses.asdict(
+        Stage1Config(data=DataConfig(path="/secret/a", mixture=(("/secret/b", 2),)), start_from="/secret/c")
+    )
+    save(tmp_path / "run", state, META | {"config": config, "autoencoder_config": config})
+    export_model(tmp_path / "run", tmp_path / "public")
+    assert "secret" in json.dumps(load_model(tmp_path / "run", "autoencoder").meta)
+    public = load_model(tmp_path / "public", "autoencoder")
+    assert "secret" not in json.dumps(public.meta) and public.autoencoder == Stage1Config()
 
 
 def test_a_fingerprint_depends_on_values_and_names_only(state):

@@ -29,7 +29,10 @@ SIZE = (151, 129)  # of the photograph: odd height and width
 
 @pytest.fixture(scope="module")
 def demo() -> Pipeline:
-    return Pipeline(tiny_model.model())
+    """With parameters of its own for people."""
+    model = tiny_model.model()
+    people = jax.tree.map(lambda a: 1.1 * a, model.autoencoder_params)
+    return Pipeline(dataclasses.replace(model, people_params=people))
 
 
 @pytest.fixture(scope="module")
@@ -223,13 +226,31 @@ def test_the_network_reads_what_the_landmarker_cannot(desk, demo):
     assert last.shape == noise.shape
 
 
+def test_people_and_puppets_have_parameters_of_their_own(desk, demo):
+    people = Drawer(dataclasses.replace(demo.model, autoencoder_params=demo.model.people_params, people_params=None))
+    puppets = Drawer(dataclasses.replace(demo.model, people_params=None))
+    portrait = demo.read_portrait("me.png", warn=lambda text: None)
+    source, square = demo.source(portrait), tiny_model.portrait()
+    np.testing.assert_array_equal(source.code, people.source(portrait).code)
+    codes = np.stack([source.code, source.code + 0.5])
+    (_, ours), (_, theirs), (_, others) = (d.frames(source, codes) for d in (demo.drawer, people, puppets))
+    np.testing.assert_array_equal(ours, theirs)
+    assert (ours != others).any()
+    np.testing.assert_array_equal(demo.encode_source(square)[1], puppets.encode(square)[1])
+    np.testing.assert_array_equal(demo.source(square).code, puppets.encode(square)[1])
+    for person, drawer in ((True, people), (False, puppets)):
+        read = demo.drawer.read_motion(square[None], person)
+        np.testing.assert_array_equal(read, drawer.read_motion(square[None]))
+    assert demo.model_fingerprint != Pipeline(dataclasses.replace(demo.model, people_params=None)).model_fingerprint
+
+
 def test_whatever_the_network_reads_lies_in_the_photograph(demo, photograph):
     """Its parameters are random: it may read a face far outside."""
     scale = tiny_model.SIZE / CROP[2]
     crop = np.array([[scale, 0, -CROP[0] * scale], [0, scale, -CROP[1] * scale], [0, 0, 1]])
     portrait = Portrait(square=tiny_model.portrait(), image=photograph, crop=crop)
     params = jax.tree.map(lambda a: 30 * a, demo.model.autoencoder_params)
-    drawer = Drawer(dataclasses.replace(demo.model, autoencoder_params=params))
+    drawer = Drawer(dataclasses.replace(demo.model, people_params=params))
     source = drawer.source(portrait)
     made = source.photograph
     assert made is not None and made.height > 0 and made.width > 0
