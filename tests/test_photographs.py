@@ -226,6 +226,12 @@ def test_the_network_reads_what_the_landmarker_cannot(desk, demo):
     assert last.shape == noise.shape
 
 
+def test_a_small_square_in_a_photograph_is_no_reason_to_show_it_alone(desk, demo, photograph):
+    (desk / "me.json").write_text(json.dumps({"crop": [50, 50, 30]}))
+    portrait = demo.read_portrait("me.png", warn=lambda text: None)
+    np.testing.assert_array_equal(portrait.image, photograph)
+
+
 def test_people_and_puppets_have_parameters_of_their_own(desk, demo):
     people = Drawer(dataclasses.replace(demo.model, autoencoder_params=demo.model.people_params, people_params=None))
     puppets = Drawer(dataclasses.replace(demo.model, people_params=None))

@@ -111,8 +111,8 @@ def read_portrait(
     """Reads an image file.
 
     A sidecar file beside the image may give the square around the face (`inputs.read_sidecar`). Otherwise the face is
-    found, which needs the `prepare` extra. The video of a puppet, and of a square with no more pixels than the decoder
-    draws, is the decoder's own.
+    found, which needs the `prepare` extra. The video of a puppet, and of an image that is a square of no more pixels
+    than the decoder draws, is the decoder's own.
 
     Args:
       path: the image.
@@ -144,7 +144,7 @@ def read_portrait(
         square, (left, top, side) = resize(plain, size), (0.0, 0.0, float(width))
     else:
         return _found(plain, whole, size, view, face_model, warn)
-    if puppet or side <= size:
+    if puppet or (cropped and side <= size):
         _refuse_view(view, path)
         if corpus == "puppet" and not puppet:
             warn(
