@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32, UInt8
 
 from demo_jax.rendering.expression import Pair
 
@@ -22,6 +22,41 @@ SHADOW = 0.2  # reach of the upper lip's shadow
 SEAMS = (0.0, 0.33, 0.57, 0.77)  # between the teeth, to either side
 SEAM_WIDTH, SEAM_DEPTH = 0.018, 0.16
 SOFT = 0.04  # of edges
+
+
+OWN_GAP = 0.03  # face widths between the lips from which a portrait may show its teeth
+BRIGHTEST = 70  # percentile of luma between the lips above which pixels are teeth, if any are
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+def own_teeth(
+    image: UInt8[np.ndarray, "H W 3"], lips: Float[np.ndarray, "n 2"], skin: Float[np.ndarray, 3], unit: float
+) -> Float32[np.ndarray, " 3"] | None:
+    """Returns the colour of the teeth that a portrait shows; None if it shows none.
+
+    Args:
+      image: the photograph.
+      lips: the line around the inside of the mouth, pixels.
+      skin: colour of the face.
+      unit: face width, pixels.
+    """
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", image.shape[1::-1])
+    ImageDraw.Draw(mask).polygon([tuple(map(float, point)) for point in lips], fill=1)
+    inside = image[np.asarray(mask) > 0].astype(np.float64)
+    width = float(np.ptp(lips[:, 0]))
+    if len(inside) < OWN_GAP * unit * width / 2 or not len(inside):
+        return None
+    luma = inside @ _LUMA
+    colour = np.median(inside[luma >= np.percentile(luma, BRIGHTEST)], 0)
+
+    def redness(c: np.ndarray) -> float:
+        return float((c[0] - c[2]) / max(c.sum(), 1.0))
+
+    # Teeth are paler than skin, and not in the dark; a tongue or a lip is redder.
+    is_teeth = redness(colour) < redness(skin) and colour @ _LUMA > 0.6 * (skin @ _LUMA)
+    return colour.astype(np.float32) if is_teeth else None
 
 
 def shade(
