@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from data_pipelines.stills.drivers import LIPS_AND_JAW, Drivers
-from data_pipelines.stills.frames import compose, lashes_of
+from data_pipelines.stills.frames import compose
 from data_pipelines.stills.motion import Motion
 from data_pipelines.stills.still import SCALE, Still
 from demo_jax.factors import ARKIT_NAMES, FACTOR_OF, FactorLayout, calibrated_code
@@ -26,7 +26,7 @@ from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.rendering import expression, eyes, motion, surface
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.expression import Pair
-from demo_jax.rendering.motion import EYEBALL, FLIP, Face, Grid, Inside
+from demo_jax.rendering.motion import EYEBALL, FLIP, Face, Grid, Painted
 
 BLOCKS = FactorLayout(lip=3, pose=6, gaze=4, residual=0).slices
 COARSE = 49  # nodes across and down the crop, about as dense as over a whole photograph
@@ -80,11 +80,9 @@ def move(still: Still, wanted: Motion, drivers: Drivers, own: Float[np.ndarray, 
     scene, unit = still.photograph.scene, float(still.photograph.scene.unit)
     grid, pixels = _grid(still, size)
     found = _program()(scene.face, jnp.asarray(source), codes, change, grid, np.float32(1 / (unit * pixels)))
-    (x, y), inside, points, at = jax.tree.map(np.asarray, found)
+    (x, y), painted, points, at = jax.tree.map(np.asarray, found)
     shown = still.crop[:2, :2] @ still.face.centre + still.crop[:2, 2] + at * unit * still.crop[0, 0]
-    ratios = np.minimum(wanted.gaze[:, 2:] / np.maximum(face.gaze[2:], 1e-3), 1)
-    lashes = np.stack([lashes_of(*each, size) for each in zip(shown, ratios, strict=True)])
-    frames, trust = compose(still, grid, (x, y), inside, lashes, pixels, size)
+    frames, trust = compose(still, grid, (x, y), painted, pixels, size)
     driven = wanted.lips >= 0
     pucker = face.lips[2] + np.where(driven, drivers.pucker[wanted.lips], 0)
     width = np.linalg.norm(points[:, 48] - points[:, 54], axis=-1)
@@ -155,10 +153,10 @@ def _program() -> Any:
         pixel: Float[Array, ""],
         code: Float[Array, " K"],
         change: Float[Array, "70 3"],
-    ) -> tuple[Pair, Inside, Float[Array, "70 3"], Float[Array, "68 2"]]:
+    ) -> tuple[Pair, Painted, Float[Array, "70 3"], Float[Array, "68 2"]]:
         moved = _moved(jnp.asarray(face.points), change, source, code)
-        position, inside = motion.find(face, source, code, moved, grid, pixel, BLOCKS)
-        return position, inside, moved, _seen(face, moved, source, code)
+        position, painted = motion.find(face, source, code, moved, grid, pixel, BLOCKS)
+        return position, painted, moved, _seen(face, moved, source, code)
 
     return jax.jit(
         lambda face, source, codes, changes, grid, pixel: jax.lax.map(

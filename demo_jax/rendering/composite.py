@@ -6,10 +6,12 @@ whatever the matte is worth. So where nothing moves, a frame is the photograph t
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
+from demo_jax.pytrees import AnyArray
 from demo_jax.rendering.expression import Pair
 
 STEPS = 32  # positions are rounded to this part of a pixel, as OpenCV does, so that both ways give the same
@@ -22,6 +24,8 @@ def composite(
     at: Pair,
     inside: Float[Array, "h w"],
     paint: Float[Array, "h w 3"],
+    lashes: tuple[Float[Array, "h w"], ...],
+    lash_colours: Float[Array, "n 3"],
 ) -> Float[Array, "h w 4"]:
     """Returns the premultiplied colours of a frame, 0 to 255, over the plate, and its matte, 0 to 1.
 
@@ -31,12 +35,27 @@ def composite(
       at: where each pixel lies in the layer (`positions` rounded), pixels, centres at whole numbers.
       inside: share of paint.
       paint: its colour.
+      lashes: shares of lines of lashes.
+      lash_colours: theirs.
     """
     moved = cubic(layer, at)
     matte = jnp.clip(moved[..., 3:], 0, 1)
     painted = inside[..., None]
     colour = (1 - painted) * moved[..., :3] + painted * matte * paint
+    for share, line in zip(lashes, lash_colours, strict=True):
+        colour = darkened(colour, share, matte, line[None, None])
     return jnp.concatenate([(1 - matte) * plate + colour, matte], -1)
+
+
+def darkened(
+    colours: Float[AnyArray, "h w 3"],
+    share: Float[AnyArray, "h w"],
+    matte: Float[AnyArray, "h w 1"],
+    line: Float[AnyArray, "1 1 3"],
+) -> Float[AnyArray, "h w 3"]:
+    """Returns premultiplied colours with a share of the colour `line` wherever that is darker."""
+    xp = jnp if isinstance(colours, jax.Array) else np
+    return colours + share[..., None] * xp.minimum(matte * line - colours, 0)
 
 
 def rounded(at: Float[Array, "h w"]) -> Float[Array, "h w"]:
