@@ -1,7 +1,7 @@
 """How lids and irises move: lids slide over an eyeball that stays, and the eyeball turns under them.
 
 Positions are in face units, as in `expression`. A lid is the skin between the brow and its line of lashes: it
-stretches, least of all at its edge, whose lashes move as they are. The eyeball does not: where the lids close over it,
+stretches. The eyeball does not: where the lids close over it,
 it is covered. What a line of lashes still lacks where lids meet is drawn (`lashes`).
 """
 
@@ -17,6 +17,7 @@ SKIN_ABOVE, SKIN_BELOW = 1.3, 0.8  # half widths of an eye: the skin that stretc
 IRIS = 0.42  # radius of an iris with its rim, half widths of an eye
 CORNER = 0.97  # how far along the eye an iris may go
 UPPER_FOLLOWS, LOWER_FOLLOWS = 0.8, 0.4  # of an iris's way up or down
+LASHES = 0.12  # half widths above the upper lid's edge that do not stretch
 LOWER_LASH = 0.2  # half widths: a lower lid that closes leaves out so much at its line, where white shows
 LEFT_OUT = 0.25  # from the corners, over which that grows from nothing: what is beyond them stays
 CLOSING = 0.6  # opening over the source's below which lids leave out what is not skin, and lashes are drawn
@@ -67,10 +68,11 @@ def turn(
     top, bottom, meet = edges(u, lids, opening, gaze)
     brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
     shut = closing(opening) * smooth((1 - jnp.abs(u)) / LEFT_OUT)
-    # Skin stretches neither at the lashes, which would smear, nor at the brow, which would sag.
-    skin, along = upper - hidden * shut * jnp.clip(1 - u * u, 0, 1) - brow, (v - brow) / (top - brow)
-    ratio = (top - brow) / skin
-    above = brow + skin * along * (ratio + (1 - ratio) * along * (3 - 2 * along))
+    # Lashes move as they are. Above them skin stretches, and less and less up to the brow, which would sag.
+    last, height = upper - hidden * shut * jnp.clip(1 - u * u, 0, 1), top - LASHES - brow
+    along, ratio = (v - brow) / height, height / (last - LASHES - brow)
+    above = brow + height / ratio * along * (ratio + (1 - ratio) * along)
+    above = jnp.where(v > top - LASHES, last + v - top, above)
     below = cheek + (v - cheek) * (lower + LOWER_LASH * shut - cheek) / (bottom - cheek)
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
