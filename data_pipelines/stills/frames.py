@@ -55,16 +55,13 @@ def compose(
         matte = np.clip(moved[..., 3:], 0, 1)
         share, mouth = painted.share[t][..., None], paint(painted.teeth[t], painted.tongue[t], scene.tone)
         person = (1 - share) * moved[..., :3] + share * matte * mouth
-        lashes = [line[t] for line in painted.lashes]
-        for line, colour in zip(lashes, scene.lashes, strict=True):
-            person = darkened(person, line, matte, colour[None, None])
-        colours = person + (1 - matte) * behind
+        colours = darkened(person, matte, painted.lashes[t], scene.lashes) + (1 - matte) * behind
         small = cv2.resize(np.clip(colours, 0, 255), (size, size), interpolation=cv2.INTER_AREA)
         made.append(np.rint(small).astype(np.uint8))
         least, most = _stretch(x[t] * unit * pixels, y[t] * unit * pixels)
         uncovered = (1 - matte[..., 0]) * matte_here > UNCOVERED
         bent = ((least < STRETCHED) | (most > SQUEEZED)) & (matte[..., 0] > 0.5)
-        bad = (np.maximum(painted.share[t], sum(lashes)) > PAINTED) | uncovered | bent
+        bad = (np.maximum(painted.share[t], np.abs(painted.lashes[t])) > PAINTED) | uncovered | bent
         cell = SCALE * TRUST_CELL
         shares = bad.reshape(len(bad) // cell, cell, -1, cell).mean((1, 3))
         trusted.append(np.rint(255 * np.clip(1 - shares / UNTRUSTED, 0, 1)).astype(np.uint8))

@@ -215,15 +215,16 @@ def _lids(
     for eye, (upper, lower, (first, last, _)) in enumerate(_LIDS):
         frame = expression.frame_of(at[first], at[last])
         opening = jnp.minimum(landmarks.lid_ratio(gazes[0][2 + eye], gazes[1][2 + eye]), motion.MAX_OPENING)
-        _, down = expression.within(frame, (frame[0, 0] + shift[0], frame[0, 1] + shift[1]))
-        for index, which, follows in ((upper, 0, eyes.UPPER_FOLLOWS), (lower, 1, eyes.LOWER_FOLLOWS)):
+        gaze = jnp.stack(expression.within(frame, frame[0] + shift))
+        for index, which in ((upper, 0), (lower, 1)):
             points = at[jnp.asarray(index)]
             u, v = expression.within(frame, (points[:, 0], points[:, 1]))
-            lines = [expression.curve(face.lids[eye, i], u) for i in range(2)]
-            meet = lines[0] + eyes.UPPER_SHARE * (lines[1] - lines[0])
-            follow = down * jnp.clip(1 - u * u, 0, 1) * jnp.clip(opening, 0, 1)
-            edge = meet + opening * (lines[which] - meet) + follows * follow
-            change = edge - lines[which]
+            line = expression.curve(face.lids[eye, which], u)
+            edge = eyes.edges(u, face.lids[eye], opening, gaze)[which]
+            change = edge - line
+            if which == 0:  # a point below what a closed lid shows of its lashes is at the lid's edge
+                last = eyes.last_shown(u, line, opening, face.lashes[eye, 1])
+                change = edge + jnp.minimum(v - last, jnp.maximum(v - line, 0)) - v
             placed = placed.at[jnp.asarray(index)].add(change[:, None] * frame[2][None])
     points = placed[jnp.asarray(_LID_POINTS)]
     return points[:, 0], points[:, 1]

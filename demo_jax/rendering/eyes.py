@@ -43,6 +43,18 @@ def edges(
     return top, bottom, meet
 
 
+def left_out(u: Float[Array, "*axes"], opening: Float[Array, ""]) -> Float[Array, "*axes"]:
+    """How much of what a closed lid leaves out at its edge it does, 0 to 1, at `u` along the eye."""
+    return closing(opening) * smooth((1 - jnp.abs(u)) / LEFT_OUT)
+
+
+def last_shown(
+    u: Float[Array, "*axes"], upper: Float[Array, "*axes"], opening: Float[Array, ""], hidden: Float[Array, ""]
+) -> Float[Array, "*axes"]:
+    """Returns what of the source is at the upper lid's edge, down an eye's frame; `upper` is its contour."""
+    return upper - hidden * left_out(u, opening) * jnp.clip(1 - u * u, 0, 1)
+
+
 def turn(
     at: Pair,
     frame: Float[Array, "3 2"],
@@ -67,13 +79,12 @@ def turn(
     upper, lower = curve(lids[0], u), curve(lids[1], u)
     top, bottom, meet = edges(u, lids, opening, gaze)
     brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
-    shut = closing(opening) * smooth((1 - jnp.abs(u)) / LEFT_OUT)
     # Lashes move as they are. Above them skin stretches, and less and less up to the brow, which would sag.
-    last, height = upper - hidden * shut * jnp.clip(1 - u * u, 0, 1), top - LASHES - brow
+    last, height = last_shown(u, upper, opening, hidden), top - LASHES - brow
     along, ratio = (v - brow) / height, height / (last - LASHES - brow)
     above = brow + height / ratio * along * (ratio + (1 - ratio) * along)
     above = jnp.where(v > top - LASHES, last + v - top, above)
-    below = cheek + (v - cheek) * (lower + LOWER_LASH * shut - cheek) / (bottom - cheek)
+    below = cheek + (v - cheek) * (lower + LOWER_LASH * left_out(u, opening) - cheek) / (bottom - cheek)
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
     low, high = iris[0] - IRIS, iris[0] + IRIS

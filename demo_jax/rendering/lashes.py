@@ -94,8 +94,8 @@ def measure(
     upper, lower = (np.asarray(expression.curve(lid, u)) for lid in lids)
     skin = np.median(_colours(image, frame, u, upper - np.linspace(*SKIN, 4)[:, None]), (0, 1))
     band = _colours(image, frame, u, upper + down[:, None])
-    found = []
-    for i in np.flatnonzero((np.abs(u - iris) > eyes.IRIS) & (lower - upper > GAP)):
+    aside, found = np.abs(u - iris) > eyes.IRIS, []
+    for i in np.flatnonzero(aside & (lower - upper > GAP)):
         column = band[down < lower[i] - upper[i] - 0.03, i]
         luma = column @ LUMA
         darkest = int(np.argmin(luma))
@@ -108,9 +108,9 @@ def measure(
         found.append((*shape, *column[darkest]))
     if len(found) >= FEW:
         offset, width, hidden, *colour = np.median(found, 0)
-    else:  # the darkest there is; of an eye without white that is what its lashes look like
-        rows = np.abs(down) < WIDTH[1]
-        offset, width, hidden, colour = USUAL, WIDTH[1], USUAL, np.percentile(band[rows], 10, (0, 1))
+    else:  # light lashes, or an eye without white: the darkest there is
+        near = band[np.abs(down) < WIDTH[1]][:, aside if aside.any() else slice(None)]
+        offset, width, hidden, colour = USUAL, WIDTH[1], USUAL, np.percentile(near, 10, (0, 1))
     edge = np.array(lids[0], np.float32)
     edge[0] += np.clip(offset, *LOWER)
     return Line(

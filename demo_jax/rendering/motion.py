@@ -8,6 +8,7 @@ the photograph's own scale.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -65,13 +66,13 @@ class Painted:
 
     share          of each pixel that shows the inside of the mouth
     teeth, tongue  shares of the colour of that inside
-    lashes         shares of the lines of lashes of the person's left and right eye
+    lashes         share of the line of lashes: positive of the person's left eye, negative of the right one
     """
 
     share: Float[Array, "h w"]
     teeth: Float[Array, "h w"]
     tongue: Float[Array, "h w"]
-    lashes: tuple[Float[Array, "h w"], Float[Array, "h w"]]
+    lashes: Float[Array, "h w"]
 
 
 def in_image(points: Float[Array, "N 3"], turn: Float[Array, "3 3"]) -> Float[Array, "N 2"]:
@@ -143,17 +144,20 @@ def find(
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
-    drawn: list[Array] = []
+    drawn = jnp.zeros_like(share)
     for eye, (first, last, iris) in enumerate(((42, 45, 69), (36, 39, 68))):  # the person's left, right
         frame = expression.frame_of(at[first], at[last])
         ratio = jnp.minimum(lid_ratio(gazes[0][2 + eye], gazes[1][2 + eye]), MAX_OPENING)
         middle = jnp.stack(expression.within(frame, at[iris]))
         gaze = jnp.stack(expression.within(frame, frame[0] + shift))
         step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))
-        outer = 1 - 2 * eye
-        drawn.append(lashes.line(position, frame, face.lids[eye], ratio, gaze, face.lashes[eye, 0], outer, step))
+        # Above the mouth, all moves with the upper lip.
+        line = functools.partial(lashes.line, upper, frame, face.lids[eye], ratio, gaze, face.lashes[eye, 0])
+        drawn += (1 - 2 * eye) * jax.lax.cond(
+            ratio < eyes.CLOSING, functools.partial(line, 1 - 2 * eye, step), functools.partial(jnp.zeros_like, drawn)
+        )
         position = eyes.turn(position, frame, face.lids[eye], middle, ratio, gaze, face.lashes[eye, 1])
-    return position, Painted(share=share, teeth=teeth, tongue=tongue, lashes=(drawn[0], drawn[1]))
+    return position, Painted(share=share, teeth=teeth, tongue=tongue, lashes=drawn)
 
 
 def _ahead(gaze: Float[Array, 4]) -> Float[Array, 3]:

@@ -36,9 +36,8 @@ def frame(
     if part := _box(painted.share[rows, columns] > 0):
         share, mouth = painted.share[part][..., None], paint(painted.teeth[part], painted.tongue[part], scene.tone)
         colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * mouth
-    for share, line in zip(painted.lashes, scene.lashes, strict=True):
-        if part := _box(share[rows, columns] > 0):
-            colours[part] = darkened(colours[part], share[part], matte[part][..., None], line[None, None])
+    if part := _box(painted.lashes[rows, columns] != 0):
+        colours[part] = darkened(colours[part], matte[part][..., None], painted.lashes[part], scene.lashes)
     result = photograph.image.copy()
     top, left = photograph.top, photograph.left
     box = result[top : top + photograph.height, left : left + photograph.width]
@@ -56,5 +55,7 @@ def frame(
 
 def _box(where: Bool[np.ndarray, "h w"]) -> tuple[slice, slice] | None:
     """The smallest box that has all of `where`; None if there is nothing."""
-    down, across = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
-    return (slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)) if len(down) else None
+    if not (down := np.flatnonzero(where.any(1))).size:
+        return None
+    across = np.flatnonzero(where[down[0] : down[-1] + 1].any(0))
+    return slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
