@@ -79,5 +79,5 @@ def drawn(
     points, share = face_points(gap), matte(size, centre)
     image = picture(share)
     face = make_face(points, np.array(angles), Outlines.of_landmarks(points))
-    made = make_photograph(image, share, face, centre, UNIT, **changes)
+    made = make_photograph(image, share, face, np.array(angles), centre, UNIT, **changes)
     return Drawn(photograph=made, image=image, matte=share, points=points)

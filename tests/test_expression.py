@@ -115,7 +115,7 @@ def test_eyes_at_rest_stay_wherever_the_iris_is(iris):
     frame = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     lids = jnp.array([[-0.4, 0.05, 0.0, 0.0], [0.3, 0.0, 0.1, 0.0]])
     at = tuple(jnp.asarray(np.random.default_rng(0).uniform(-2, 2, (2, 500)), jnp.float32))
-    found = turn(at, frame, lids, jnp.array(iris), jnp.float32(1), jnp.zeros(2))
+    found = turn(at, frame, lids, jnp.array(iris), jnp.float32(1), jnp.zeros(2), jnp.float32(0.1))
     np.testing.assert_allclose(found, at, atol=1e-6)
 
 
@@ -125,7 +125,7 @@ def test_lids_never_show_skin_in_the_eye_nor_the_eye_beyond_them():
     u, v = np.meshgrid(np.linspace(-0.95, 0.95, 39), np.linspace(-0.39, 0.29, 69))
     at = jnp.asarray(u, jnp.float32), jnp.asarray(v, jnp.float32)
     for opening in (0.3, 1.0, 1.4):
-        x, y = turn(at, frame, lids, jnp.zeros(2), jnp.float32(opening), jnp.array([0.2, -0.1]))
+        x, y = turn(at, frame, lids, jnp.zeros(2), jnp.float32(opening), jnp.array([0.2, -0.1]), jnp.float32(0.1))
         upper, lower = (np.asarray(curve(lid, at[0])) for lid in lids)
         meet = upper + eyes.UPPER_SHARE * (lower - upper)
         follow = -0.1 * (1 - u**2) * min(opening, 1)  # lids go along with eyes that look up

@@ -6,54 +6,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from data_pipelines.stills.still import SCALE, Still
-from demo_jax.rendering import expression
+from demo_jax.rendering.composite import darkened
 from demo_jax.rendering.expression import Pair
 from demo_jax.rendering.frames import paint
-from demo_jax.rendering.motion import Grid, Inside
+from demo_jax.rendering.motion import Grid, Painted
 
 TRUST_CELL = 8  # pixels of the record's frames to a side of a cell of `trust`
 PAINTED, UNCOVERED = 0.05, 0.3  # more of it is not to be trusted
 STRETCHED, SQUEEZED = 0.4, 2.2  # pixels of the photograph to one of the frame: less and more is not to be trusted
 UNTRUSTED = 0.25  # share of a cell, from which on nothing of it counts
-_UPPER_LIDS = ((42, 43, 44, 45), (36, 37, 38, 39))  # of the person's left and right eye
-LASHES, LASH_WIDTH = 0.6, 0.07  # how much darker than skin, and how thick over an eye's width
-CLOSING = 0.7  # an eye closed beyond this share of its opening has left its lashes behind
-
-
-def lashes_of(points: Float[np.ndarray, "68 2"], ratios: Float[np.ndarray, 2], size: int) -> Float[np.ndarray, "h w"]:
-    """The brightness of the line of the upper lashes, 1 elsewhere, at SCALE times the size. Lids that close leave their
-    lashes behind (`eyes.turn`), and an eye without them does not look closed.
-
-    Args:
-      points: landmarks, pixels of the record.
-      ratios: opening of the left and right eye over the photograph's.
-      size: of the record's frames.
-    """
-    import cv2
-
-    result = np.ones((SCALE * size, SCALE * size), np.float32)
-    for line, ratio in zip(_UPPER_LIDS, ratios, strict=True):
-        if (dark := LASHES * np.clip((CLOSING - ratio) / CLOSING, 0, 1)) <= 0:
-            continue
-        first, *_, last = corners = points[list(line)] * SCALE
-        along, down = expression.within(expression.frame_of(first, last), tuple(corners.T))
-        u = np.linspace(-0.95, 0.95, 25)
-        frame, v = expression.frame_of(first, last), np.polyval(np.polyfit(along, down, 3), u)
-        curve = frame[0] + u[:, None] * frame[1] + v[:, None] * frame[2]
-        drawn = np.zeros(result.shape, np.uint8)
-        thick = max(round(LASH_WIDTH * float(np.linalg.norm(last - first))), 1)
-        # OpenCV's pixel centres are at whole numbers.
-        cv2.polylines(drawn, [np.round(16 * (curve - 0.5)).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
-        result = np.minimum(result, 1 - dark * cv2.GaussianBlur(drawn, (0, 0), 0.7).astype(np.float32) / 255)
-    return result
 
 
 def compose(
     still: Still,
     grid: Grid,
     at: Pair,
-    inside: Inside,
-    lashes: Float[np.ndarray, "T h w"],
+    painted: Painted,
     pixels: float,
     size: int,
 ) -> tuple[UInt8[np.ndarray, "T S S 3"], UInt8[np.ndarray, "T cells cells"]]:
@@ -63,8 +31,7 @@ def compose(
       still: the photograph.
       grid: the pixels of the crop, at SCALE times its size.
       at: where each pixel of the frames lies in the photograph, face units.
-      inside: of the mouth.
-      lashes: brightness of their lines.
+      painted: of the frames.
       pixels: of the crop to one of the photograph.
       size: S.
     """
@@ -86,17 +53,15 @@ def compose(
     for t in range(len(x)):
         moved = sampled(layer, (x[t], y[t]), cv2.INTER_CUBIC)
         matte = np.clip(moved[..., 3:], 0, 1)
-        mouth = Inside(share=inside.share[t], teeth=inside.teeth[t], tongue=inside.tongue[t])
-        share = mouth.share[..., None]
-        colours = (1 - share) * moved[..., :3] + share * matte * paint(mouth, scene.tone) + (1 - matte) * behind
-        colours *= lashes[t][..., None]
+        share, mouth = painted.share[t][..., None], paint(painted.teeth[t], painted.tongue[t], scene.tone)
+        person = (1 - share) * moved[..., :3] + share * matte * mouth
+        colours = darkened(person, matte, painted.lashes[t], scene.lashes) + (1 - matte) * behind
         small = cv2.resize(np.clip(colours, 0, 255), (size, size), interpolation=cv2.INTER_AREA)
         made.append(np.rint(small).astype(np.uint8))
         least, most = _stretch(x[t] * unit * pixels, y[t] * unit * pixels)
         uncovered = (1 - matte[..., 0]) * matte_here > UNCOVERED
         bent = ((least < STRETCHED) | (most > SQUEEZED)) & (matte[..., 0] > 0.5)
-        painted = (mouth.share > PAINTED) | (lashes[t] < 1 - PAINTED)
-        bad = painted | uncovered | bent
+        bad = (np.maximum(painted.share[t], np.abs(painted.lashes[t])) > PAINTED) | uncovered | bent
         cell = SCALE * TRUST_CELL
         shares = bad.reshape(len(bad) // cell, cell, -1, cell).mean((1, 3))
         trusted.append(np.rint(255 * np.clip(1 - shares / UNTRUSTED, 0, 1)).astype(np.uint8))

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from data_pipelines.stills.drivers import LIPS_AND_JAW, Drivers
-from data_pipelines.stills.frames import compose, lashes_of
+from data_pipelines.stills.frames import compose
 from data_pipelines.stills.motion import Motion
 from data_pipelines.stills.still import SCALE, Still
 from demo_jax.factors import ARKIT_NAMES, FACTOR_OF, FactorLayout, calibrated_code
@@ -26,7 +26,7 @@ from demo_jax.models.geometry.landmarks import LANDMARKS
 from demo_jax.rendering import expression, eyes, motion, surface
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.expression import Pair
-from demo_jax.rendering.motion import EYEBALL, FLIP, Face, Grid, Inside
+from demo_jax.rendering.motion import EYEBALL, FLIP, Face, Grid, Painted
 
 BLOCKS = FactorLayout(lip=3, pose=6, gaze=4, residual=0).slices
 COARSE = 49  # nodes across and down the crop, about as dense as over a whole photograph
@@ -80,11 +80,9 @@ def move(still: Still, wanted: Motion, drivers: Drivers, own: Float[np.ndarray, 
     scene, unit = still.photograph.scene, float(still.photograph.scene.unit)
     grid, pixels = _grid(still, size)
     found = _program()(scene.face, jnp.asarray(source), codes, change, grid, np.float32(1 / (unit * pixels)))
-    (x, y), inside, points, at = jax.tree.map(np.asarray, found)
+    (x, y), painted, points, at = jax.tree.map(np.asarray, found)
     shown = still.crop[:2, :2] @ still.face.centre + still.crop[:2, 2] + at * unit * still.crop[0, 0]
-    ratios = np.minimum(wanted.gaze[:, 2:] / np.maximum(face.gaze[2:], 1e-3), 1)
-    lashes = np.stack([lashes_of(*each, size) for each in zip(shown, ratios, strict=True)])
-    frames, trust = compose(still, grid, (x, y), inside, lashes, pixels, size)
+    frames, trust = compose(still, grid, (x, y), painted, pixels, size)
     driven = wanted.lips >= 0
     pucker = face.lips[2] + np.where(driven, drivers.pucker[wanted.lips], 0)
     width = np.linalg.norm(points[:, 48] - points[:, 54], axis=-1)
@@ -155,10 +153,10 @@ def _program() -> Any:
         pixel: Float[Array, ""],
         code: Float[Array, " K"],
         change: Float[Array, "70 3"],
-    ) -> tuple[Pair, Inside, Float[Array, "70 3"], Float[Array, "68 2"]]:
+    ) -> tuple[Pair, Painted, Float[Array, "70 3"], Float[Array, "68 2"]]:
         moved = _moved(jnp.asarray(face.points), change, source, code)
-        position, inside = motion.find(face, source, code, moved, grid, pixel, BLOCKS)
-        return position, inside, moved, _seen(face, moved, source, code)
+        position, painted = motion.find(face, source, code, moved, grid, pixel, BLOCKS)
+        return position, painted, moved, _seen(face, moved, source, code)
 
     return jax.jit(
         lambda face, source, codes, changes, grid, pixel: jax.lax.map(
@@ -217,15 +215,16 @@ def _lids(
     for eye, (upper, lower, (first, last, _)) in enumerate(_LIDS):
         frame = expression.frame_of(at[first], at[last])
         opening = jnp.minimum(landmarks.lid_ratio(gazes[0][2 + eye], gazes[1][2 + eye]), motion.MAX_OPENING)
-        _, down = expression.within(frame, (frame[0, 0] + shift[0], frame[0, 1] + shift[1]))
-        for index, which, follows in ((upper, 0, eyes.UPPER_FOLLOWS), (lower, 1, eyes.LOWER_FOLLOWS)):
+        gaze = jnp.stack(expression.within(frame, frame[0] + shift))
+        for index, which in ((upper, 0), (lower, 1)):
             points = at[jnp.asarray(index)]
             u, v = expression.within(frame, (points[:, 0], points[:, 1]))
-            lines = [expression.curve(face.lids[eye, i], u) for i in range(2)]
-            meet = lines[0] + eyes.UPPER_SHARE * (lines[1] - lines[0])
-            follow = down * jnp.clip(1 - u * u, 0, 1) * jnp.clip(opening, 0, 1)
-            edge = meet + opening * (lines[which] - meet) + follows * follow
-            change = edge - lines[which]
+            line = expression.curve(face.lids[eye, which], u)
+            edge = eyes.edges(u, face.lids[eye], opening, gaze)[which]
+            change = edge - line
+            if which == 0:  # a point below what a closed lid shows of its lashes is at the lid's edge
+                last = eyes.last_shown(u, line, opening, face.lashes[eye, 1])
+                change = edge + jnp.minimum(v - last, jnp.maximum(v - line, 0)) - v
             placed = placed.at[jnp.asarray(index)].add(change[:, None] * frame[2][None])
     points = placed[jnp.asarray(_LID_POINTS)]
     return points[:, 0], points[:, 1]

@@ -126,7 +126,7 @@ def _layers(image: UInt8[np.ndarray, "H W 3"], face: StillFace) -> Photograph:
     geometry = make_face(face.points, face.angles, outlines, face.mesh)
     inside = tuple(float(np.clip(c, 0, n)) for c, n in zip(centre, image.shape[1::-1], strict=True))
     person = find_mattes(image, (inside[0], inside[1]), face.width, float(face.angles[2])).person
-    photograph = make_photograph(image, person, geometry, centre, face.width)
+    photograph = make_photograph(image, person, geometry, face.angles, centre, face.width)
     left, right, top = photograph.scene.face.cut
     if min(-left, right) < ROOM[0] or -top < ROOM[1]:
         raise LeftOut("the photograph's border cuts the head too near to the face")

@@ -6,10 +6,12 @@ whatever the matte is worth. So where nothing moves, a frame is the photograph t
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
+from demo_jax.pytrees import AnyArray
 from demo_jax.rendering.expression import Pair
 
 STEPS = 32  # positions are rounded to this part of a pixel, as OpenCV does, so that both ways give the same
@@ -22,6 +24,8 @@ def composite(
     at: Pair,
     inside: Float[Array, "h w"],
     paint: Float[Array, "h w 3"],
+    lashes: Float[Array, "h w"],
+    lash_colours: Float[Array, "2 3"],
 ) -> Float[Array, "h w 4"]:
     """Returns the premultiplied colours of a frame, 0 to 255, over the plate, and its matte, 0 to 1.
 
@@ -31,12 +35,28 @@ def composite(
       at: where each pixel lies in the layer (`positions` rounded), pixels, centres at whole numbers.
       inside: share of paint.
       paint: its colour.
+      lashes: shares of their lines, as in `motion.Painted`.
+      lash_colours: of the person's left and right eye.
     """
     moved = cubic(layer, at)
     matte = jnp.clip(moved[..., 3:], 0, 1)
     painted = inside[..., None]
     colour = (1 - painted) * moved[..., :3] + painted * matte * paint
+    colour = darkened(colour, matte, lashes, lash_colours)
     return jnp.concatenate([(1 - matte) * plate + colour, matte], -1)
+
+
+def darkened(
+    colours: Float[AnyArray, "h w 3"],
+    matte: Float[AnyArray, "h w 1"],
+    lashes: Float[AnyArray, "h w"],
+    lash_colours: Float[AnyArray, "2 3"],
+) -> Float[AnyArray, "h w 3"]:
+    """Returns premultiplied colours with lines of lashes, which are nowhere brighter than what is there."""
+    xp = jnp if isinstance(colours, jax.Array) else np
+    share = lashes[..., None]
+    line = xp.where(share > 0, lash_colours[0][None, None], lash_colours[1][None, None])
+    return colours + abs(share) * xp.minimum(matte * line - colours, 0)
 
 
 def rounded(at: Float[Array, "h w"]) -> Float[Array, "h w"]:

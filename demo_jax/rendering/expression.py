@@ -102,6 +102,12 @@ def curve(coefficients: Float[Array, 4], along: Float[Array, "*axes"]) -> Float[
     return (1 - u * u) * (a + u * (b + u * (c + u * d)))
 
 
+def smooth(t: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """0 below 0, 1 above 1, and Hermite's cubic between."""
+    t = jnp.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def fit_curve(along: Float[np.ndarray, " n"], down: Float[np.ndarray, " n"]) -> Float32[np.ndarray, " 4"]:
     """The coefficients of `curve` through points between the corners, by least squares."""
     inside = np.abs(along) < 0.98

@@ -1,7 +1,8 @@
 """How lids and irises move: lids slide over an eyeball that stays, and the eyeball turns under them.
 
 Positions are in face units, as in `expression`. A lid is the skin between the brow and its line of lashes: it
-stretches. The eyeball does not: where the lids close over it, it is covered.
+stretches. The eyeball does not: where the lids close over it,
+it is covered. What a line of lashes still lacks where lids meet is drawn (`lashes`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,49 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from demo_jax.rendering.expression import Pair, curve, within
+from demo_jax.rendering.expression import Pair, curve, smooth, within
 
 UPPER_SHARE = 0.85  # of a blink's way that the upper lid makes
 SKIN_ABOVE, SKIN_BELOW = 1.3, 0.8  # half widths of an eye: the skin that stretches, above and below the lids' lines
 IRIS = 0.42  # radius of an iris with its rim, half widths of an eye
 CORNER = 0.97  # how far along the eye an iris may go
 UPPER_FOLLOWS, LOWER_FOLLOWS = 0.8, 0.4  # of an iris's way up or down
-UPPER_LASH, LOWER_LASH = 0.13, 0.2  # half widths: lids that close leave out so much at their lines, where white shows
+LASHES = 0.12  # half widths above the upper lid's edge that do not stretch
+LOWER_LASH = 0.2  # half widths: a lower lid that closes leaves out so much at its line, where white shows
+LEFT_OUT = 0.25  # from the corners, over which that grows from nothing: what is beyond them stays
+CLOSING = 0.6  # opening over the source's below which lids leave out what is not skin, and lashes are drawn
 HIDDEN = 0.04  # half widths: colours nearer to a lid's line than this are the lid's
+
+
+def closing(opening: Float[Array, ""]) -> Float[Array, ""]:
+    """0 for an opening (over the source's) of CLOSING and more, 1 for a closed eye, smooth between."""
+    return smooth((CLOSING - opening) / CLOSING)
+
+
+def edges(
+    u: Float[Array, "*axes"], lids: Float[Array, "2 4"], opening: Float[Array, ""], gaze: Float[Array, 2]
+) -> tuple[Float[Array, "*axes"], Float[Array, "*axes"], Float[Array, "*axes"]]:
+    """Returns how far down an eye's frame the upper lid's edge, the lower one's, and the place where they would meet
+    lie at `u` along it. Other arguments as in `turn`."""
+    upper, lower = curve(lids[0], u), curve(lids[1], u)
+    meet = upper + UPPER_SHARE * (lower - upper)
+    # Lids follow an eye that looks up or down, most of all the upper one.
+    follow = gaze[1] * jnp.clip(1 - u * u, 0, 1) * jnp.clip(opening, 0, 1)
+    top = meet + opening * (upper - meet) + UPPER_FOLLOWS * follow
+    bottom = meet + opening * (lower - meet) + LOWER_FOLLOWS * follow
+    return top, bottom, meet
+
+
+def left_out(u: Float[Array, "*axes"], opening: Float[Array, ""]) -> Float[Array, "*axes"]:
+    """How much of what a closed lid leaves out at its edge it does, 0 to 1, at `u` along the eye."""
+    return closing(opening) * smooth((1 - jnp.abs(u)) / LEFT_OUT)
+
+
+def last_shown(
+    u: Float[Array, "*axes"], upper: Float[Array, "*axes"], opening: Float[Array, ""], hidden: Float[Array, ""]
+) -> Float[Array, "*axes"]:
+    """Returns what of the source is at the upper lid's edge, down an eye's frame; `upper` is its contour."""
+    return upper - hidden * left_out(u, opening) * jnp.clip(1 - u * u, 0, 1)
 
 
 def turn(
@@ -27,6 +62,7 @@ def turn(
     iris: Float[Array, 2],
     opening: Float[Array, ""],
     gaze: Float[Array, 2],
+    hidden: Float[Array, ""],
 ) -> Pair:
     """Returns where positions on the face with moved lids and eyes lie in the source.
 
@@ -37,21 +73,18 @@ def turn(
       iris: its middle in the frame.
       opening: over the source's.
       gaze: shift of the iris, in the frame.
+      hidden: how much of the upper lid's edge a closed eye leaves out, half widths (`lashes`).
     """
     u, v = within(frame, at)
     upper, lower = curve(lids[0], u), curve(lids[1], u)
-    meet = upper + UPPER_SHARE * (lower - upper)
-    # Lids follow an eye that looks up or down, most of all the upper one.
-    follow = gaze[1] * jnp.clip(1 - u * u, 0, 1) * jnp.clip(opening, 0, 1)
-    top = meet + opening * (upper - meet) + UPPER_FOLLOWS * follow
-    bottom = meet + opening * (lower - meet) + LOWER_FOLLOWS * follow
+    top, bottom, meet = edges(u, lids, opening, gaze)
     brow, cheek = upper - SKIN_ABOVE, lower + SKIN_BELOW
-    shut = jnp.clip(1 - opening, 0, 1)
-    # Skin stretches most at the lashes and not at all at the brow, which would sag.
-    skin, along = upper - UPPER_LASH * shut - brow, (v - brow) / (top - brow)
-    ratio = (top - brow) / skin
-    above = brow + skin * along * (ratio + (1 - ratio) * along)
-    below = cheek + (v - cheek) * (lower + LOWER_LASH * shut - cheek) / (bottom - cheek)
+    # Lashes move as they are. Above them skin stretches, and less and less up to the brow, which would sag.
+    last, height = last_shown(u, upper, opening, hidden), top - LASHES - brow
+    along, ratio = (v - brow) / height, height / (last - LASHES - brow)
+    above = brow + height / ratio * along * (ratio + (1 - ratio) * along)
+    above = jnp.where(v > top - LASHES, last + v - top, above)
+    below = cheek + (v - cheek) * (lower + LOWER_LASH * left_out(u, opening) - cheek) / (bottom - cheek)
 
     # The eyeball: the iris shifts as a whole, the white stretches between it and the corners.
     low, high = iris[0] - IRIS, iris[0] + IRIS

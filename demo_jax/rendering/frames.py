@@ -10,7 +10,7 @@ from demo_jax.pytrees import AnyArray
 from demo_jax.rendering import motion
 from demo_jax.rendering.composite import composite, rounded
 from demo_jax.rendering.expression import Pair
-from demo_jax.rendering.motion import Inside
+from demo_jax.rendering.motion import Painted
 from demo_jax.rendering.mouth import CAVITY, TEETH, TONGUE
 from demo_jax.rendering.photograph import Scene
 
@@ -21,8 +21,8 @@ def sampling(
     code: Float[Array, " K"],
     moved: Float[Array, "70 3"],
     blocks: dict[str, slice],
-) -> tuple[Pair, Inside]:
-    """Returns where each pixel of the box lies in the scene's layer, rounded pixels, and the inside of the mouth.
+) -> tuple[Pair, Painted]:
+    """Returns where each pixel of the box lies in the scene's layer, rounded pixels, and what is painted.
 
     Args:
       scene: of the photograph.
@@ -31,19 +31,22 @@ def sampling(
       moved: points of the face with the frame's expression (`decoder.Layers.points`).
       blocks: the layout's slices.
     """
-    position, inside = motion.find(scene.face, source, code, moved, scene.grid, 1 / scene.unit, blocks)
-    return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), inside
+    position, painted = motion.find(scene.face, source, code, moved, scene.grid, 1 / scene.unit, blocks)
+    return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), painted
 
 
-def paint(inside: Inside, tone: Float[AnyArray, ""]) -> Float[AnyArray, "h w 3"]:
-    """The colours of the inside of the mouth, in a photograph of this tone."""
-    teeth, tongue = inside.teeth[..., None], inside.tongue[..., None]
+def paint(
+    teeth: Float[AnyArray, "h w"], tongue: Float[AnyArray, "h w"], tone: Float[AnyArray, ""]
+) -> Float[AnyArray, "h w 3"]:
+    """The colours of the inside of the mouth, of its shares of teeth and tongue, in a photograph of this tone."""
+    teeth, tongue = teeth[..., None], tongue[..., None]
     return tone * (CAVITY + teeth * (TEETH - CAVITY) + tongue * (TONGUE - CAVITY))
 
 
-def box(scene: Scene, at: Pair, inside: Inside) -> UInt8[Array, "h w 4"]:
+def box(scene: Scene, at: Pair, painted: Painted) -> UInt8[Array, "h w 4"]:
     """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest."""
-    made = composite(scene.layer, scene.plate, at, inside.share, paint(inside, scene.tone))
+    inside = painted.share, paint(painted.teeth, painted.tongue, scene.tone)
+    made = composite(scene.layer, scene.plate, at, *inside, painted.lashes, jnp.asarray(scene.lashes))
     opaque = made[..., 3:] + (1 - made[..., 3:]) * scene.opacity
     made = jnp.concatenate([made[..., :3], opaque], -1)
     made = jnp.where(scene.reach[..., None] > 0, made, scene.still)

@@ -8,6 +8,7 @@ the photograph's own scale.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from demo_jax.factors import GAZE_SCALE, POSE_SCALE
 from demo_jax.models.geometry import rigid
 from demo_jax.models.geometry.landmarks import lid_ratio
 from demo_jax.pytrees import AnyArray, register
-from demo_jax.rendering import expression, eyes, mouth, surface
+from demo_jax.rendering import expression, eyes, lashes, mouth, surface
 from demo_jax.rendering.expression import Pair
 
 COARSE = 96  # nodes across and down the box
@@ -44,6 +45,7 @@ class Face:
     depth    `surface`
     mouth    contours of the inner lips, upper and lower, in the frame of the mouth
     lids     of the person's left and right eye: upper and lower
+    lashes   of the person's left and right eye: width of their line, and what a closed lid hides of it (`lashes`)
     chin     how far below the centre the taper of the neck begins, face widths along the head's roll
     cut      left, right and top border of the photograph where one cuts the head, face units; far away otherwise
     """
@@ -52,18 +54,25 @@ class Face:
     depth: Float[AnyArray, "129 129"]
     mouth: Float[AnyArray, "2 4"]
     lids: Float[AnyArray, "2 2 4"]
+    lashes: Float[AnyArray, "2 2"]
     chin: Float[AnyArray, ""]
     cut: Float[AnyArray, 3]
 
 
 @register
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Inside:
-    """The inside of the mouth: the share of each pixel that is painted, and of its colour that is teeth and tongue."""
+class Painted:
+    """What is painted over the moved photograph.
+
+    share          of each pixel that shows the inside of the mouth
+    teeth, tongue  shares of the colour of that inside
+    lashes         share of the line of lashes: positive of the person's left eye, negative of the right one
+    """
 
     share: Float[Array, "h w"]
     teeth: Float[Array, "h w"]
     tongue: Float[Array, "h w"]
+    lashes: Float[Array, "h w"]
 
 
 def in_image(points: Float[Array, "N 3"], turn: Float[Array, "3 3"]) -> Float[Array, "N 2"]:
@@ -98,9 +107,9 @@ def find(
     grid: Grid,
     pixel: Float[Array, ""],
     blocks: dict[str, slice],
-) -> tuple[Pair, Inside]:
-    """Returns where the pixels of a frame lie in the photograph, face units, and what the photograph does not show of
-    the inside of the mouth.
+) -> tuple[Pair, Painted]:
+    """Returns where the pixels of a frame lie in the photograph, face units, and what is painted: what the photograph
+    does not show of the inside of the mouth, and the lashes of lids that close.
 
     Args:
       face: of the photograph.
@@ -130,17 +139,25 @@ def find(
     gap, opened = moved[62, 1] - moved[66, 1], (moved - face.points)[62, 1] - (moved - face.points)[66, 1]
     shut = jnp.clip(1 - gap / SHUT, 0, 1) * jnp.clip(-opened / SHUT, 0, 1)
     painted = jnp.clip(opened / PAINTED, 0, 1)  # a mouth that is not opened shows what the photograph shows
-    position, inside = _mouth(face, at, rest, upper, lower, with_expression[8] - at[8], shut, painted, pixel)
+    jaw = with_expression[8] - at[8]
+    position, (share, teeth, tongue) = _mouth(face, at, rest, upper, lower, jaw, shut, painted, pixel)
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
     shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
+    drawn = jnp.zeros_like(share)
     for eye, (first, last, iris) in enumerate(((42, 45, 69), (36, 39, 68))):  # the person's left, right
         frame = expression.frame_of(at[first], at[last])
         ratio = jnp.minimum(lid_ratio(gazes[0][2 + eye], gazes[1][2 + eye]), MAX_OPENING)
         middle = jnp.stack(expression.within(frame, at[iris]))
         gaze = jnp.stack(expression.within(frame, frame[0] + shift))
-        position = eyes.turn(position, frame, face.lids[eye], middle, ratio, gaze)
-    return position, inside
+        step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))
+        # Above the mouth, all moves with the upper lip.
+        line = functools.partial(lashes.line, upper, frame, face.lids[eye], ratio, gaze, face.lashes[eye, 0])
+        drawn += (1 - 2 * eye) * jax.lax.cond(
+            ratio < eyes.CLOSING, functools.partial(line, 1 - 2 * eye, step), functools.partial(jnp.zeros_like, drawn)
+        )
+        position = eyes.turn(position, frame, face.lids[eye], middle, ratio, gaze, face.lashes[eye, 1])
+    return position, Painted(share=share, teeth=teeth, tongue=tongue, lashes=drawn)
 
 
 def _ahead(gaze: Float[Array, 4]) -> Float[Array, 3]:
@@ -179,16 +196,11 @@ def _share(face: Face, roll: Float[Array, ""], x: Float[Array, "n m"], y: Float[
     """The share of the head's motion at positions in the photograph: 0 in the torso, and at a border that cuts it."""
     sine, cosine = jnp.sin(jnp.deg2rad(roll)), jnp.cos(jnp.deg2rad(roll))
     across, down = cosine * x - sine * y, sine * x + cosine * y
-    beside = _smooth((jnp.abs(across) - NECK) / SHOULDER)
-    share = 1 - _smooth((down - face.chin + RISE * beside) / TAPER)
+    beside = expression.smooth((jnp.abs(across) - NECK) / SHOULDER)
+    share = 1 - expression.smooth((down - face.chin + RISE * beside) / TAPER)
     left, right, top = face.cut
     inside = jnp.minimum(jnp.minimum(x - left, right - x), y - top)
-    return share * _smooth(inside / BORDER)
-
-
-def _smooth(t: Float[Array, "n m"]) -> Float[Array, "n m"]:
-    t = jnp.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
+    return share * expression.smooth(inside / BORDER)
 
 
 def _mouth(
@@ -201,8 +213,9 @@ def _mouth(
     shut: Float[Array, ""],
     painted: Float[Array, ""],
     pixel: Float[Array, ""],
-) -> tuple[Pair, Inside]:
-    """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth."""
+) -> tuple[Pair, tuple[Array, Array, Array]]:
+    """Chooses, for each pixel, whether it moves with the upper lip, with the lower, or is the inside of the mouth.
+    Returns where it lies in the photograph, and `Painted`'s shares of the inside, of teeth and of the tongue."""
     frame = expression.frame_of(at[60], at[64])
     step = pixel / jnp.sqrt(jnp.sum(frame[1] ** 2))  # a pixel in the frame's unit
     (u1, v1), (u2, v2) = expression.within(frame, upper), expression.within(frame, lower)
@@ -236,4 +249,4 @@ def _mouth(
     teeth, tongue = mouth.shade(expression.within(frame, rest), line, -over, -under)
     # What is left between lips that shut is dark: no tooth shows there.
     share = between * jnp.maximum(painted * (1 - known), shut)
-    return position, Inside(share=share, teeth=(1 - shut) * teeth, tongue=tongue)
+    return position, (share, (1 - shut) * teeth, tongue)

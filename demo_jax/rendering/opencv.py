@@ -6,10 +6,11 @@ from __future__ import annotations
 import importlib.util
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
+from demo_jax.rendering.composite import darkened
 from demo_jax.rendering.frames import paint
-from demo_jax.rendering.motion import Inside
+from demo_jax.rendering.motion import Painted
 from demo_jax.rendering.photograph import Photograph
 
 
@@ -21,7 +22,7 @@ def available() -> bool:
 def frame(
     photograph: Photograph,
     at: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
-    inside: Inside,
+    painted: Painted,
 ) -> UInt8[np.ndarray, "H W _"]:
     """Returns a frame of the photograph, of what `frames.sampling` found."""
     import cv2
@@ -32,13 +33,11 @@ def frame(
     )
     matte = cv2.min(cv2.max(cv2.extractChannel(moved, 3), 0.0), 1.0)
     colours = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
-    painted = inside.share[rows, columns]
-    where = np.flatnonzero(painted.max(1)), np.flatnonzero(painted.max(0))
-    if len(where[0]):
-        part = slice(where[0][0], where[0][-1] + 1), slice(where[1][0], where[1][-1] + 1)
-        mouth = Inside(share=inside.share[part], teeth=inside.teeth[part], tongue=inside.tongue[part])
-        share = painted[part][..., None]
-        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * paint(mouth, scene.tone)
+    if part := _box(painted.share[rows, columns] > 0):
+        share, mouth = painted.share[part][..., None], paint(painted.teeth[part], painted.tongue[part], scene.tone)
+        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * mouth
+    if part := _box(painted.lashes[rows, columns] != 0):
+        colours[part] = darkened(colours[part], matte[part][..., None], painted.lashes[part], scene.lashes)
     result = photograph.image.copy()
     top, left = photograph.top, photograph.left
     box = result[top : top + photograph.height, left : left + photograph.width]
@@ -52,3 +51,11 @@ def frame(
     made = cv2.convertScaleAbs(cv2.max(cv2.add(colours, behind), 0.0))
     box[:] = cv2.copyTo(made, reach, box.copy())
     return result
+
+
+def _box(where: Bool[np.ndarray, "h w"]) -> tuple[slice, slice] | None:
+    """The smallest box that has all of `where`; None if there is nothing."""
+    if not (down := np.flatnonzero(where.any(1))).size:
+        return None
+    across = np.flatnonzero(where[down[0] : down[-1] + 1].any(0))
+    return slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)

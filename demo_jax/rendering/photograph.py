@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from demo_jax.factors import rotation_matrix
 from demo_jax.media.background import Background
 from demo_jax.pytrees import AnyArray, register
-from demo_jax.rendering import expression, surface
+from demo_jax.rendering import expression, lashes, surface
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.foreground import foreground
 from demo_jax.rendering.motion import COARSE, FLIP, Face, Grid
@@ -28,7 +28,7 @@ LIT = 185.0  # luma of well lit skin, of all people's
 CERTAIN = 0.5  # a matte above it is the person
 SOFT_EDGE = 0.12  # face widths beyond that at which there may still be hair
 ALIGNED = 64  # sides of boxes are multiples of it, so that few sizes are compiled
-_CORNERS = ((42, 45), (36, 39))  # of the person's left and right eye
+_CORNERS, _IRISES = ((42, 45), (36, 39)), (69, 68)  # of the person's left and right eye
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ class Scene:
     reach     1 where frames may differ from it
     grid      its pixels in face units
     tone      brightness of the face over that of a well lit one
+    lashes    colours of the lashes of the person's left and right eye, 0 to 255
     centre    of the face, pixels of the box with centres at whole numbers
     unit      face width, pixels
     """
@@ -77,6 +78,7 @@ class Scene:
     reach: Float[AnyArray, "h w"]
     grid: Grid
     tone: Float[AnyArray, ""]
+    lashes: Float[AnyArray, "2 3"]
     centre: Float[AnyArray, 2]
     unit: Float[AnyArray, ""]
 
@@ -115,7 +117,7 @@ def make_face(
     outlines: Outlines,
     mesh: Float[np.ndarray, "N 3"] | None = None,
 ) -> Face:
-    """Returns the geometry of a face.
+    """Returns the geometry of a face. Its lashes and borders are for `make_photograph` to find.
 
     Args:
       points: 68 landmarks and two irises in the head's axes, face widths.
@@ -126,7 +128,7 @@ def make_face(
     turn = rotation_matrix(*angles)
 
     def seen(p: np.ndarray) -> np.ndarray:
-        return (p @ turn[:2].T) * FLIP
+        return _seen(p, angles)
 
     def contour(line: np.ndarray, first: int, last: int) -> np.ndarray:
         frame = expression.frame_of(seen(points[first]), seen(points[last]))
@@ -144,15 +146,22 @@ def make_face(
                 for lids, corners in zip(outlines.lids, _CORNERS, strict=True)
             ]
         ),
+        lashes=np.zeros((2, 2), np.float32),
         chin=np.float32(seen(points[8]) @ (np.sin(roll), np.cos(roll))),
         cut=np.array([-FAR, FAR, -FAR], np.float32),
     )
+
+
+def _seen(points: Float[np.ndarray, "*N 3"], angles: Float[np.ndarray, 3]) -> Float[np.ndarray, "*N 2"]:
+    """Points in the head's axes, seen in the photograph, face units."""
+    return (points @ rotation_matrix(*angles)[:2].T) * FLIP
 
 
 def make_photograph(
     image: UInt8[np.ndarray, "H W 3"],
     person: Float[np.ndarray, "H W"],
     face: Face,
+    angles: Float[np.ndarray, 3],
     centre: tuple[float, float],
     unit: float,
     background: Background | None = None,
@@ -163,6 +172,7 @@ def make_photograph(
       image: the photograph.
       person: its matte, 0 to 1.
       face: its geometry.
+      angles: yaw, pitch, roll in it, degrees.
       centre: of the face (x, y), pixels, y down, as edges: the first pixel's centre is at 0.5.
       unit: face width, pixels.
       background: another background.
@@ -201,8 +211,14 @@ def make_photograph(
         fine=units(x, y),
         enlarge=(enlarging(x / columns * (COARSE - 1), COARSE), enlarging(y / rows * (COARSE - 1), COARSE)),
     )
+    lines = _lashes(image, face, angles, centre, unit)
     scene = Scene(
-        face=dataclasses.replace(face, cut=_cut(person, face.chin, centre, unit)),
+        face=dataclasses.replace(
+            face,
+            cut=_cut(person, face.chin, centre, unit),
+            lids=np.stack([[line.edge, lids[1]] for line, lids in zip(lines, face.lids, strict=True)]),
+            lashes=np.array([[line.width, line.hidden] for line in lines], np.float32),
+        ),
         layer=padded(layer),
         plate=padded(behind),
         opacity=np.float32(not transparent),
@@ -210,10 +226,26 @@ def make_photograph(
         reach=padded(reach),
         grid=grid,
         tone=_tone(image, centre, unit),
+        lashes=np.stack([line.colour for line in lines]),
         centre=np.array([centre[0] - left - 0.5, centre[1] - top - 0.5], np.float32),
         unit=np.float32(unit),
     )
     return Photograph(image=whole, top=top, left=left, height=bottom - top, width=right - left, scene=scene)
+
+
+def _lashes(
+    image: UInt8[np.ndarray, "H W 3"],
+    face: Face,
+    angles: Float[np.ndarray, 3],
+    centre: tuple[float, float],
+    unit: float,
+) -> list[lashes.Line]:
+    """The lashes of the person's left and right eye."""
+    seen, found = np.array(centre) - 0.5 + unit * _seen(np.asarray(face.points), angles), []
+    for lids, corners, iris in zip(face.lids, _CORNERS, _IRISES, strict=True):
+        frame = expression.frame_of(*seen[list(corners)])
+        found.append(lashes.measure(image, frame, np.asarray(lids), float(expression.within(frame, seen[iris])[0])))
+    return found
 
 
 def _cut(

@@ -115,7 +115,7 @@ class Drawer:
         else:
             person = find_mattes(image, (float(centre[0]), float(centre[1])), float(unit), float(angles[2])).person
         photograph = make_photograph(
-            image, person, geometry, (float(centre[0]), float(centre[1])), float(unit), portrait.background
+            image, person, geometry, angles, (float(centre[0]), float(centre[1])), float(unit), portrait.background
         )
         alpha = photograph.image.shape[2] == 4
         return Source(pyramid=pyramid, code=code, size=photograph.size, photograph=photograph, alpha=alpha)
@@ -158,8 +158,8 @@ class Drawer:
         elif self._opencv:
             arrays = jax.tree.map(np.asarray, computed)
             for i in range(count):
-                (x, y), inside = jax.tree.map(lambda a, i=i: a[i], arrays)
-                yield opencv.frame(photograph, (x, y), inside)
+                (x, y), painted = jax.tree.map(lambda a, i=i: a[i], arrays)
+                yield opencv.frame(photograph, (x, y), painted)
         else:
             for made in np.asarray(computed)[:count]:
                 yield photograph.paste(made[..., : photograph.image.shape[2]])

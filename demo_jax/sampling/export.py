@@ -169,7 +169,7 @@ def _empty_scene(height: int, width: int) -> Scene:
     points = np.concatenate([face, [(face[a] + face[b]) / 2 for a, b in EYE_CORNERS]])
     geometry = make_face(points, np.zeros(3), Outlines.of_landmarks(points))
     image, person = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.float32)
-    return make_photograph(image, person, geometry, (width / 2, height / 2), float(height + width)).scene
+    return make_photograph(image, person, geometry, np.zeros(3), (width / 2, height / 2), float(height + width)).scene
 
 
 def write(
