@@ -53,7 +53,7 @@ def compose(
     for t in range(len(x)):
         moved = sampled(layer, (x[t], y[t]), cv2.INTER_CUBIC)
         matte = np.clip(moved[..., 3:], 0, 1)
-        share, mouth = painted.share[t][..., None], paint(painted.teeth[t], painted.tongue[t], scene.tone)
+        share, mouth = painted.share[t][..., None], paint(painted.teeth[t], painted.tongue[t], scene)
         person = (1 - share) * moved[..., :3] + share * matte * mouth
         colours = darkened(person, matte, painted.lashes[t], scene.lashes) + (1 - matte) * behind
         small = cv2.resize(np.clip(colours, 0, 255), (size, size), interpolation=cv2.INTER_AREA)

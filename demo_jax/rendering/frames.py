@@ -11,7 +11,7 @@ from demo_jax.rendering import motion
 from demo_jax.rendering.composite import composite, rounded
 from demo_jax.rendering.expression import Pair
 from demo_jax.rendering.motion import Painted
-from demo_jax.rendering.mouth import CAVITY, TEETH, TONGUE
+from demo_jax.rendering.mouth import CAVITY, TONGUE
 from demo_jax.rendering.photograph import Scene
 
 
@@ -35,17 +35,15 @@ def sampling(
     return tuple(rounded(position[i] * scene.unit + scene.centre[i]) for i in range(2)), painted
 
 
-def paint(
-    teeth: Float[AnyArray, "h w"], tongue: Float[AnyArray, "h w"], tone: Float[AnyArray, ""]
-) -> Float[AnyArray, "h w 3"]:
-    """The colours of the inside of the mouth, of its shares of teeth and tongue, in a photograph of this tone."""
-    teeth, tongue = teeth[..., None], tongue[..., None]
-    return tone * (CAVITY + teeth * (TEETH - CAVITY) + tongue * (TONGUE - CAVITY))
+def paint(teeth: Float[AnyArray, "h w"], tongue: Float[AnyArray, "h w"], scene: Scene) -> Float[AnyArray, "h w 3"]:
+    """The colours of the inside of the mouth, of its shares of teeth and tongue."""
+    teeth, tongue, cavity = teeth[..., None], tongue[..., None], scene.tone * CAVITY
+    return cavity + teeth * (scene.teeth - cavity) + tongue * (scene.tone * TONGUE - cavity)
 
 
 def box(scene: Scene, at: Pair, painted: Painted) -> UInt8[Array, "h w 4"]:
     """Returns the box of one frame: colours and straight alpha. Pixels that the head cannot reach are those at rest."""
-    inside = painted.share, paint(painted.teeth, painted.tongue, scene.tone)
+    inside = painted.share, paint(painted.teeth, painted.tongue, scene)
     made = composite(scene.layer, scene.plate, at, *inside, painted.lashes, jnp.asarray(scene.lashes))
     opaque = made[..., 3:] + (1 - made[..., 3:]) * scene.opacity
     made = jnp.concatenate([made[..., :3], opaque], -1)

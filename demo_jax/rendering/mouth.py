@@ -26,7 +26,7 @@ SOFT = 0.04  # of edges
 
 OWN_GAP = 0.03  # face widths between the lips from which a portrait may show its teeth
 BRIGHTEST = 70  # percentile of luma between the lips above which pixels are teeth, if any are
-_LUMA = np.array([0.2126, 0.7152, 0.0722])
+LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 def own_teeth(
@@ -48,14 +48,14 @@ def own_teeth(
     width = float(np.ptp(lips[:, 0]))
     if len(inside) < OWN_GAP * unit * width / 2 or not len(inside):
         return None
-    luma = inside @ _LUMA
+    luma = inside @ LUMA
     colour = np.median(inside[luma >= np.percentile(luma, BRIGHTEST)], 0)
 
     def redness(c: np.ndarray) -> float:
         return float((c[0] - c[2]) / max(c.sum(), 1.0))
 
     # Teeth are paler than skin, and not in the dark; a tongue or a lip is redder.
-    is_teeth = redness(colour) < redness(skin) and colour @ _LUMA > 0.6 * (skin @ _LUMA)
+    is_teeth = redness(colour) < redness(skin) and colour @ LUMA > 0.6 * (skin @ LUMA)
     return colour.astype(np.float32) if is_teeth else None
 
 

@@ -34,7 +34,7 @@ def frame(
     matte = cv2.min(cv2.max(cv2.extractChannel(moved, 3), 0.0), 1.0)
     colours = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
     if part := _box(painted.share[rows, columns] > 0):
-        share, mouth = painted.share[part][..., None], paint(painted.teeth[part], painted.tongue[part], scene.tone)
+        share, mouth = painted.share[part][..., None], paint(painted.teeth[part], painted.tongue[part], scene)
         colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * mouth
     if part := _box(painted.lashes[rows, columns] != 0):
         colours[part] = darkened(colours[part], matte[part][..., None], painted.lashes[part], scene.lashes)

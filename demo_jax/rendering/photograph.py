@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from demo_jax.factors import rotation_matrix
 from demo_jax.media.background import Background
+from demo_jax.models.geometry.landmarks import INNER_LIPS
 from demo_jax.pytrees import AnyArray, register
-from demo_jax.rendering import expression, lashes, surface
+from demo_jax.rendering import expression, lashes, mouth, surface
 from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.foreground import foreground
 from demo_jax.rendering.motion import COARSE, FLIP, Face, Grid
@@ -65,6 +66,7 @@ class Scene:
     reach     1 where frames may differ from it
     grid      its pixels in face units
     tone      brightness of the face over that of a well lit one
+    teeth     their colour, 0 to 255
     lashes    colours of the lashes of the person's left and right eye, 0 to 255
     centre    of the face, pixels of the box with centres at whole numbers
     unit      face width, pixels
@@ -78,6 +80,7 @@ class Scene:
     reach: Float[AnyArray, "h w"]
     grid: Grid
     tone: Float[AnyArray, ""]
+    teeth: Float[AnyArray, "1 1 3"]
     lashes: Float[AnyArray, "2 3"]
     centre: Float[AnyArray, 2]
     unit: Float[AnyArray, ""]
@@ -212,6 +215,9 @@ def make_photograph(
         enlarge=(enlarging(x / columns * (COARSE - 1), COARSE), enlarging(y / rows * (COARSE - 1), COARSE)),
     )
     lines = _lashes(image, face, angles, centre, unit)
+    skin = _middle(image, centre, unit)
+    tone, lips = _tone(skin), np.asarray(centre) + unit * _seen(face.points[INNER_LIPS], angles)
+    teeth = mouth.own_teeth(image, lips, np.median(skin, 0), unit)
     scene = Scene(
         face=dataclasses.replace(
             face,
@@ -225,7 +231,8 @@ def make_photograph(
         still=padded(still),
         reach=padded(reach),
         grid=grid,
-        tone=_tone(image, centre, unit),
+        tone=tone,
+        teeth=tone * mouth.TEETH if teeth is None else teeth[None, None],
         lashes=np.stack([line.colour for line in lines]),
         centre=np.array([centre[0] - left - 0.5, centre[1] - top - 0.5], np.float32),
         unit=np.float32(unit),
@@ -262,13 +269,19 @@ def _cut(
     )
 
 
-def _tone(image: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], unit: float) -> np.float32:
-    """Brightness of the middle of a face, from one in darkness to one in full light."""
+def _middle(
+    image: UInt8[np.ndarray, "H W 3"], centre: tuple[float, float], unit: float
+) -> UInt8[np.ndarray, "pixels 3"]:
+    """The pixels in the middle of a face."""
     height, width = image.shape[:2]
     middle = (min(max(centre[0], 0), width - 1), width), (min(max(centre[1] + 0.15 * unit, 0), height - 1), height)
     (left, right), (top, bottom) = ((max(int(c - unit * 0.25), 0), min(int(c + unit * 0.25) + 1, n)) for c, n in middle)
-    face = image[top:bottom, left:right].reshape(-1, 3) @ np.array([0.2126, 0.7152, 0.0722])
-    return np.float32(np.clip(np.percentile(face, 75) / LIT, 0.3, 1.15))
+    return image[top:bottom, left:right].reshape(-1, 3)
+
+
+def _tone(skin: UInt8[np.ndarray, "pixels 3"]) -> np.float32:
+    """Brightness of a face, from one in darkness to one in full light."""
+    return np.float32(np.clip(np.percentile(skin @ mouth.LUMA, 75) / LIT, 0.3, 1.15))
 
 
 def _rest(
