@@ -178,6 +178,7 @@ def prepare(
     """
     from tqdm import tqdm
 
+    run: Callable[[Any], dict[str, Any]] = work or process
     states = {task.path: state for task in tasks if (state := _finished(out, task)) is not None}
     todo = [task for task in tasks if task.path not in states]
     for task in todo:
@@ -185,7 +186,7 @@ def prepare(
     try:
         with (
             tqdm(total=len(tasks), initial=len(states), unit=unit, desc="prepare") as bar,
-            contextlib.closing(run_each(work or process, todo, workers)) as results,
+            contextlib.closing(run_each(run, todo, workers)) as results,
         ):
             for task, state in results:
                 states[task.path] = state or _lost(task)
