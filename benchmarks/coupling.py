@@ -132,14 +132,17 @@ def measure(n: int, methods: dict[str, Method], repeats: int) -> list[dict[str, 
 def skews(groups: int, n: int) -> list[dict[str, Any]]:
     """Returns the skew of couplings by Sinkhorn in groups of n rows, with conditions as in `draw`."""
     noise, data, features = draw(2, groups * n)
+    uncoupled = coupling.CouplingBatch(
+        x0=jnp.asarray(noise), x1=jnp.asarray(data), condition_features=jnp.asarray(features),
+        free_mask=jnp.ones(data.shape, bool),
+    )  # fmt: skip
     ot = functools.partial(coupling.MinibatchOT, solver=coupling.Sinkhorn())
     rows = []
     for name, couple in (
         ("independent (the default)", coupling.Independent()), ("plain", ot()), ("weight 1000", ot(weight=1e3)),
         ("share 0.1", ot(share=0.1)), ("share 0.01", ot(share=0.01)),
     ):  # fmt: skip
-        free = jnp.ones(data.shape, bool)
-        paired = np.asarray(jax.jit(lambda *a, c=couple: c(jax.random.key(0), *a, n))(noise, data, features, free))
+        paired = np.asarray(jax.jit(lambda batch, c=couple: c(jax.random.key(0), batch, n))(uncoupled))
         saved = float(np.square(noise - data).sum(dtype="f8") - np.square(paired - data).sum(dtype="f8")) / len(data)
         value = skew(features, paired, np.repeat(np.arange(groups), n))
         rows.append({"coupling": name, "group": n, "groups": groups, "skew": value, "saved": saved})

@@ -48,6 +48,7 @@ from demo_jax.evaluation.metrics.distribution import frechet_to_truth
 from demo_jax.evaluation.metrics.motion import best_lag, contains_speech, correlation, jitter
 from demo_jax.factors import CALIBRATED_NAMES, EMOTIONS, FactorLayout
 from demo_jax.flow import condition as conditions
+from demo_jax.flow.coupling import CouplingBatch
 from demo_jax.media.files import write_atomically
 from demo_jax.models.flow_transformer import FlowTransformer
 from demo_jax.sampling import windows
@@ -262,7 +263,7 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
         x1, condition = make_condition(key, batch, space, LAYOUT, CONDITION, MODEL.context)
         return x1, condition, coupling_features(batch, space, condition)
 
-    couple = {kind: jax.jit(make_coupling(config), static_argnums=5) for kind, config in flow_kinds.COUPLINGS.items()}
+    couple = {kind: jax.jit(make_coupling(config), static_argnums=2) for kind, config in flow_kinds.COUPLINGS.items()}
     features_of_batches, data = [], []
     noise: dict[str, list[np.ndarray]] = {kind: [] for kind in couple}
     cost = dict.fromkeys(couple, 0.0)
@@ -274,8 +275,9 @@ def pairs(codes: str, space: code_space.CodeSpace, feature: str) -> dict[str, di
             features_of_batches.append(np.asarray(features))
             data.append(np.asarray(x1).reshape(BATCH, -1))
             x0 = jax.random.normal(noise_key, x1.shape)
+            uncoupled = CouplingBatch(x0=x0, x1=x1, condition_features=features, free_mask=condition.free)
             for kind, pair in couple.items():
-                paired = pair(noise_key, x0, x1, features, condition.free, BATCH)
+                paired = pair(noise_key, uncoupled, BATCH)
                 noise[kind].append(np.asarray(paired).reshape(BATCH, -1))
                 cost[kind] += float(jnp.sum(jnp.where(condition.free, jnp.square(paired - x1), 0.0)))
     groups = np.repeat(np.arange(PAIRED), BATCH)

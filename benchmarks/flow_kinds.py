@@ -20,7 +20,8 @@ from demo_jax.config import CouplingConfig
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import ode
 from demo_jax.flow.condition import Condition, VelocityFn
-from demo_jax.flow.loss import flow_matching_losses, velocity_losses
+from demo_jax.flow.coupling import CouplingBatch
+from demo_jax.flow.loss import FlowBatch, flow_matching_losses, velocity_losses
 from demo_jax.models.prior import precondition
 from demo_jax.training.steps import make_coupling
 
@@ -66,8 +67,10 @@ def losses(kind: str, layout: FactorLayout, group: int) -> Losses:
     def flow(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
         noise_key, pair_key, time_key = jax.random.split(key, 3)
         x0 = jax.random.normal(noise_key, x1.shape)
-        x0 = make_coupling(COUPLINGS[kind])(pair_key, x0, x1, features, condition.free, group)
-        return flow_matching_losses(net, x0, x1, jax.random.uniform(time_key, (len(x1),)), condition, layout)
+        uncoupled = CouplingBatch(x0=x0, x1=x1, condition_features=features, free_mask=condition.free)
+        x0 = make_coupling(COUPLINGS[kind])(pair_key, uncoupled, group)
+        t = jax.random.uniform(time_key, (len(x1),))
+        return flow_matching_losses(net, FlowBatch(x0=x0, x1=x1, t=t, condition=condition), layout)
 
     def diffusion(net: VelocityFn, key: jax.Array, x1: jax.Array, condition: Condition, features: jax.Array) -> dict:
         del features

@@ -97,7 +97,9 @@ def train(key: jax.Array, kind: str, couple: coupling.Coupling, steps: int) -> P
         points, moon = moons(data_key, BATCH)
         condition = describe(kind, points, moon)
         x0, x1 = eight_gaussians(noise_key, BATCH)[:, None], points[:, None]
-        x0 = couple(key, x0, x1, condition, jnp.ones(x1.shape, bool), BATCH)
+        free = jnp.ones(x1.shape, bool)
+        uncoupled = coupling.CouplingBatch(x0=x0, x1=x1, condition_features=condition, free_mask=free)
+        x0 = couple(key, uncoupled, BATCH)
         t = jax.random.uniform(time_key, (BATCH,))
         x, target = path.interpolate(x0, x1, t)[:, 0], path.target_velocity(x0, x1)[:, 0]
 
@@ -154,7 +156,9 @@ def pairs_skew(kind: str, couple: coupling.Coupling) -> float:
     keys = jax.random.split(jax.random.key(1), 3)
     points, moon = moons(keys[0], n)
     condition, free = describe(kind, points, moon), jnp.ones((n, 1, 2), bool)
-    x0 = couple(keys[1], eight_gaussians(keys[2], n)[:, None], points[:, None], condition, free, BATCH)
+    noise, data = eight_gaussians(keys[2], n)[:, None], points[:, None]
+    uncoupled = coupling.CouplingBatch(x0=noise, x1=data, condition_features=condition, free_mask=free)
+    x0 = couple(keys[1], uncoupled, BATCH)
     return skew(np.asarray(condition), np.asarray(x0), np.arange(n) // BATCH)
 
 

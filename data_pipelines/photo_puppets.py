@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.loading.examples import stable_hash
-from data_pipelines.prepare import check_folder, checksum, earlier_states, keep, prepare, write_info, write_report
+from data_pipelines.prepare import SourceTask, check_folder, checksum, keep, prepare_and_report
+from data_pipelines.records.datasheet import add_datasheet_flags
 from data_pipelines.records.names import clip_id_of, file_key
 from data_pipelines.records.schema import ClipRecord, write_clip
 from data_pipelines.stills.drivers import Drivers, load, read_drivers
@@ -28,7 +28,6 @@ from demo_jax.constants import SAMPLES_PER_FRAME
 from demo_jax.errors import InputError
 from demo_jax.faces.measures import feature_boxes
 from demo_jax.media.files import check_input
-from demo_jax.media.locks import locked
 from demo_jax.media.text_files import read_table
 
 VERSION = "1"  # changes whenever the same photograph gives other records
@@ -57,15 +56,9 @@ examples:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PhotoTask:
-    """One photograph to move. `key` is a checksum of its content and of all that decides its records."""
+class PhotoTask(SourceTask):
+    """One photograph to move."""
 
-    path: str
-    clip_id: str
-    identity: str
-    split: str
-    key: str
-    out: str
     drivers: str
     size: int
     frames: int
@@ -203,18 +196,12 @@ def build(args: argparse.Namespace) -> int:
         "drivers": drivers.checksum(), "landmarker": LANDMARKER, "face_model": model, "matte": checksum(WEIGHTS),
     }  # fmt: skip
     tasks = plan(args, drivers, parameters)
-    try:
-        with locked(out, "moving photographs"):
-            states = prepare(tasks, out, min(args.workers, len(tasks)), process, "photograph")
-    except KeyboardInterrupt:
-        print("stopped; what is done is kept, and the same command resumes.", file=sys.stderr)
+    done = prepare_and_report(
+        args, tasks, parameters, process, unit="photograph", activity="moving photographs", generator="photo_puppets"
+    )
+    if done is None:
         return 130
-    everything = earlier_states(out, {task.clip_id for task in tasks}) + states
-    report = write_report(out, everything)
-    datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
-    for split in sorted({s["split"] for s in states if s["pieces"]}):
-        write_info(out, split, [s for s in everything if s["split"] == split], parameters, datasheet, "photo_puppets")
-    accepted = [s for s in states if s["pieces"]]
+    states, accepted, report = done
     print(f"{len(accepted)} of {len(states)} photographs moved; see {report}.")
     if not accepted:
         raise InputError(f"no photograph could be moved; {states[0]['path']}: {states[0]['reason']}.")
@@ -240,10 +227,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--face-model", metavar="FILE", help="a face_landmarker.task (default: the installed one)")
     parser.add_argument("--sheet", metavar="FILE", help="only draws records of --out with their landmarks, as an "
                         "image; it shows people: do not publish it")  # fmt: skip
-    sheet = parser.add_argument_group("datasheet", "kept in dataset_info.json; give what you know")
-    sheet.add_argument("--source", default="", help="where the photographs come from")
-    sheet.add_argument("--licence", default="", help="licence of the photographs")
-    sheet.add_argument("--consent", default="", help="how the people shown agreed to this use")
+    add_datasheet_flags(parser, "photographs")
     args = parser.parse_args(arguments)
     if args.sheet is None and (missing := [n for n in ("portraits", "splits", "drivers") if getattr(args, n) is None]):
         parser.error(f"--{missing[0]} is required, unless --sheet is given")

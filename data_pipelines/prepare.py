@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import hashlib
 import json
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.loading.workers import run_each
+from data_pipelines.records.datasheet import add_datasheet_flags, write_info, write_report
 from data_pipelines.records.names import clip_id_of
-from data_pipelines.records.schema import SCHEMA_VERSION, ClipRecord, write_clip
+from data_pipelines.records.schema import ClipRecord, write_clip
 from data_pipelines.records.splits import assign_splits, name_identities, parse_split
 from demo_jax.cli import CommandParser, cli_main
 from demo_jax.constants import FPS
@@ -50,9 +50,8 @@ examples:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareTask:
-    """One video to prepare. `key` is a checksum of the file's content and of every parameter that decides its records;
-    `shortest` is the fewest frames of a scene."""
+class SourceTask:
+    """One file to make records of. `key` is a checksum of its content and of every parameter that decides them."""
 
     path: str
     clip_id: str
@@ -60,6 +59,12 @@ class PrepareTask:
     split: str
     key: str
     out: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareTask(SourceTask):
+    """One video to prepare. `shortest` is the fewest frames of a scene."""
+
     corpus: str
     language: str
     size: int
@@ -120,11 +125,11 @@ def process(task: PrepareTask) -> dict[str, Any]:
         return keep(task, Path(scratch), segments, frames, error or "; ".join(reasons))
 
 
-def keep(task: Any, scratch: Path, records: Sequence[str], frames: int, reason: str) -> dict[str, Any]:
+def keep(task: SourceTask, scratch: Path, records: Sequence[str], frames: int, reason: str) -> dict[str, Any]:
     """Moves the records that a task wrote into `scratch` to its split, and returns and keeps its state.
 
     Args:
-      task: a dataclass with the clip_id, split and out of PrepareTask.
+      task: the task.
       scratch: folder in `out`.
       records: names of the files.
       frames: of the records.
@@ -154,7 +159,7 @@ def _finder(model: str | None) -> Any:
 
 
 def prepare(
-    tasks: Sequence[Any],
+    tasks: Sequence[SourceTask],
     out: Path,
     workers: int,
     work: Callable[[Any], dict[str, Any]] | None = None,
@@ -163,7 +168,7 @@ def prepare(
     """Prepares the videos that are not yet done, in parallel, and returns the state of each, in the order of `tasks`.
 
     Args:
-      tasks: a PrepareTask each, or what else `work` takes that has its path, clip_id, split, key and out.
+      tasks: what `work` takes; for `process` a PrepareTask each.
       out: the folder.
       workers: processes.
       work: what is done with each, which ends in `keep`; None: `process`.
@@ -173,6 +178,7 @@ def prepare(
     """
     from tqdm import tqdm
 
+    run: Callable[[Any], dict[str, Any]] = work or process
     states = {task.path: state for task in tasks if (state := _finished(out, task)) is not None}
     todo = [task for task in tasks if task.path not in states]
     for task in todo:
@@ -180,7 +186,7 @@ def prepare(
     try:
         with (
             tqdm(total=len(tasks), initial=len(states), unit=unit, desc="prepare") as bar,
-            contextlib.closing(run_each(work or process, todo, workers)) as results,
+            contextlib.closing(run_each(run, todo, workers)) as results,
         ):
             for task, state in results:
                 states[task.path] = state or _lost(task)
@@ -193,7 +199,7 @@ def prepare(
     return [states[task.path] for task in tasks]
 
 
-def _lost(task: Any) -> dict[str, Any]:
+def _lost(task: SourceTask) -> dict[str, Any]:
     """Returns the state of a task whose process died twice. It is not kept: the same command tries again."""
     reason = "the process that read it died: short of memory, or a file that crashes a library"
     return dataclasses.asdict(task) | {"pieces": [], "frames": 0, "reason": reason}
@@ -216,7 +222,7 @@ def _read_state(out: Path, clip_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _finished(out: Path, task: Any) -> dict[str, Any] | None:
+def _finished(out: Path, task: SourceTask) -> dict[str, Any] | None:
     """Returns the state of a video that was done with the same content and parameters and whose records are still
     there, or None."""
     state = _read_state(out, task.clip_id)
@@ -234,42 +240,43 @@ def _forget(out: Path, clip_id: str) -> None:
     _state_file(out, clip_id).unlink(missing_ok=True)
 
 
-def write_report(out: Path, states: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes OUT/report.csv, a row per video, and returns its path."""
-    import io
-
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(("file", "clip_id", "identity", "split", "status", "pieces", "seconds", "reason"))
-    for s in states:
-        status = "accepted" if s["pieces"] else "rejected"
-        row = (s["path"], s["clip_id"], s["identity"], s["split"], status, len(s["pieces"]), s["frames"] / FPS)
-        table.writerow((*row, s["reason"]))
-    return write_atomically(out / "report.csv", text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def write_info(
-    out: Path,
-    split: str,
-    states: Sequence[Mapping[str, Any]],
+def prepare_and_report(
+    args: argparse.Namespace,
+    tasks: Sequence[SourceTask],
     parameters: Mapping[str, Any],
-    datasheet: Mapping[str, str],
+    work: Callable[[Any], dict[str, Any]] | None = None,
+    *,
+    unit: str = "video",
+    activity: str = "preparing videos",
     generator: str = "prepare",
-) -> Path:
-    """Writes OUT/<split>/dataset_info.json: parameters, source checksums, their common fingerprint, and the datasheet.
-    Returns its path. `generator` is the command."""
-    sources = {s["clip_id"]: s["key"] for s in states}
-    facts = {"schema_version": SCHEMA_VERSION, "generator": generator, "parameters": parameters, "sources": sources}
-    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    rejected = {s["clip_id"]: s["reason"] for s in states if s["reason"]}
-    totals = {
-        "clips": sum(bool(s["pieces"]) for s in states),
-        "pieces": sum(len(s["pieces"]) for s in states),
-        "seconds": sum(s["frames"] for s in states) / FPS,
-        "identities": len({s["identity"] for s in states if s["pieces"]}),
-    }
-    info = facts | {"fingerprint": fingerprint, "totals": totals, "datasheet": dict(datasheet) | {"rejected": rejected}}
-    return write_atomically(out / split / "dataset_info.json", json.dumps(info, indent=1, sort_keys=True).encode())
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Path] | None:
+    """Calls `prepare`, and writes the report and the dataset_info.json of each split.
+
+    Args:
+      args: of the command: out, workers, and those of add_datasheet_flags.
+      tasks, work, unit: as for `prepare`.
+      parameters: of the records.
+      activity: what another process that wants the folder is told.
+      generator: the command.
+
+    Returns:
+      The states, those among them that have records, and the path of the report; None after an interrupt, with a line
+      on stderr.
+    """
+    out = Path(args.out).absolute()
+    try:
+        with locked(out, activity):
+            states = prepare(tasks, out, min(args.workers, len(tasks)), work, unit)
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept, and the same command resumes.", file=sys.stderr)
+        return None
+    everything = earlier_states(out, {task.clip_id for task in tasks}) + states
+    report = write_report(out, everything)
+    datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
+    accepted = [s for s in states if s["pieces"]]
+    for split in sorted({s["split"] for s in accepted}):
+        write_info(out, split, [s for s in everything if s["split"] == split], parameters, datasheet, generator)
+    return states, accepted, report
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -288,10 +295,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--identities", metavar="CSV", help="columns file, identity (default: stem up to the last _NN)")
     parser.add_argument("--corpus", default="real", help="name of the corpus in the records (default real)")
     parser.add_argument("--language", default="", help="language of all videos, such as en (default unknown)")
-    sheet = parser.add_argument_group("datasheet", "kept in dataset_info.json; give what you know")
-    sheet.add_argument("--source", default="", help="where the videos come from")
-    sheet.add_argument("--licence", default="", help="licence of the videos")
-    sheet.add_argument("--consent", default="", help="how the people shown agreed to this use")
+    add_datasheet_flags(parser, "videos")
     args = parser.parse_args(arguments)
     if not 32 <= args.size <= 2048 or args.size % 2:
         raise InputError(f"--size {args.size}: give an even number from 32 to 2048.")
@@ -349,18 +353,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parameters |= {"corpus": args.corpus, "language": args.language}
     tasks = _plan(args, videos, parameters)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(out, "preparing videos"):
-            states = prepare(tasks, out, min(args.workers, len(tasks)))
-    except KeyboardInterrupt:
-        print("stopped; what is done is kept, and the same command resumes.", file=sys.stderr)
+    if (done := prepare_and_report(args, tasks, parameters)) is None:
         return 130
-    everything = earlier_states(out, {task.clip_id for task in tasks}) + states
-    report = write_report(out, everything)
-    datasheet = {"source": args.source, "licence": args.licence, "consent": args.consent}
-    for split in sorted({s["split"] for s in states if s["pieces"]}):
-        write_info(out, split, [s for s in everything if s["split"] == split], parameters, datasheet)
-    accepted = [s for s in states if s["pieces"]]
+    states, accepted, report = done
     seconds = sum(s["frames"] for s in states) / FPS
     print(f"{len(accepted)} of {len(states)} videos accepted ({seconds:.0f} s); see {report}.")
     if not accepted:

@@ -13,6 +13,8 @@ neither z nor the lips.
 from __future__ import annotations
 
 import dataclasses
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -162,14 +164,19 @@ def mirror_calibrated(code: np.ndarray) -> np.ndarray:
 
 def rotation_matrix(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """Returns R = Rz(roll) Ry(yaw) Rx(pitch), [..., 3, 3] float64, from angles in degrees, each [...]."""
-    y, p, r = (np.deg2rad(np.asarray(a, np.float64)) for a in (yaw, pitch, roll))
-    cy, sy, cp, sp, cr, sr = np.cos(y), np.sin(y), np.cos(p), np.sin(p), np.cos(r), np.sin(r)
+    return rotation_from_radians(*(np.deg2rad(np.asarray(angle, np.float64)) for angle in (yaw, pitch, roll)))
+
+
+def rotation_from_radians(yaw: Any, pitch: Any, roll: Any, *, xp: ModuleType = np) -> Any:
+    """Returns `rotation_matrix` of angles in radians, in their own dtype. `xp` is the module of these arrays: numpy, or
+    jax.numpy, which this module does not import."""
+    cy, sy, cp, sp, cr, sr = xp.cos(yaw), xp.sin(yaw), xp.cos(pitch), xp.sin(pitch), xp.cos(roll), xp.sin(roll)
     rows = [
         [cr * cy, cr * sy * sp - sr * cp, cr * sy * cp + sr * sp],
         [sr * cy, sr * sy * sp + cr * cp, sr * sy * cp - cr * sp],
         [-sy, cy * sp, cy * cp],
     ]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    return xp.stack([xp.stack(row, -1) for row in rows], -2)
 
 
 def in_head(yaw: float, pitch: float, angles: np.ndarray) -> np.ndarray:

@@ -33,18 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError("give --portrait and one of --audio, --silence; or a --manifest of jobs. See --help.")
     from demo_jax.devices import start_jax  # after parsing: --help needs no jax
     from demo_jax.sampling import outputs, pipeline
-    from demo_jax.sampling.controls import Controls
-    from demo_jax.sampling.options import Options
+    from demo_jax.sampling.controls import CONTROL_NAMES, Controls
+    from demo_jax.sampling.options import OPTION_NAMES, Options
 
     view = _view(args)
-    options = Options(
-        seed=args.seed,
-        steps=args.steps,
-        solver=args.solver,
-        audio_scale=args.audio_scale,
-        emotion_scale=args.emotion_scale,
-        emotion=args.emotion,
-    )
+    flags = vars(args)
+    options = Options(**{name: flags[name] for name in OPTION_NAMES})
     if not args.stream:
         for flag, value in (("audio", args.audio), ("out", args.out)):
             if value == "-":
@@ -59,16 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outputs.refuse_overwriting(outputs.output_paths(args.out, transparent and not args.stream), files)
     start_jax()
     demo = pipeline.load(args.checkpoint)
-    controls = Controls.parse(
-        hold=args.hold,
-        gain=args.gain,
-        set=args.set,
-        track=args.track,
-        keyframes=args.keyframes,
-        blink=args.blink,
-        camera=args.look_at_camera,
-        drive=demo.read_drive(args.drive, face_model=args.face_model, warn=_warn),
-    )
+    drive = demo.read_drive(args.drive, face_model=args.face_model, warn=_warn)
+    controls = Controls.from_flags({name: flags[name] for name in CONTROL_NAMES}, drive)
     speech = args.audio if args.silence is None else pipeline.silence(args.silence)
     try:
         if args.stream:

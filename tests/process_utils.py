@@ -1,11 +1,23 @@
-"""Waiting for processes and files in tests, and work for processes that die."""
+"""Starting processes and waiting for them in tests, and work for processes that die."""
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_code(code: str) -> str:
+    """Runs Python code in an interpreter of its own, in the repository, and returns what it prints; asserts that it
+    ends without an error."""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:

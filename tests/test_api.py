@@ -1,10 +1,9 @@
 """The documented API: `import demo_jax` costs nothing, and its names come when they are used."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process_utils import run_code
 
 import demo_jax
 from demo_jax.errors import InputError
@@ -22,8 +21,7 @@ def test_importing_the_package_loads_no_jax():
         "from demo_jax import Controls, Options, load\n"
         "assert 'jax' in sys.modules and callable(load)"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    run_code(code)
 
 
 def test_the_names_are_those_of_the_modules():

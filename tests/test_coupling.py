@@ -31,6 +31,14 @@ def batch(
     return x0, 2 * x1 + 1, jax.random.normal(keys[2], (rows, 5)), jnp.ones((rows, length, size), bool)
 
 
+def couple(
+    method: coupling.MinibatchOT, group_size: int, x0: jax.Array, x1: jax.Array, features: jax.Array, free: jax.Array
+) -> jax.Array:
+    """The noise x0 as `method` pairs it with the data x1."""
+    rows = coupling.CouplingBatch(x0=x0, x1=x1, condition_features=features, free_mask=free)
+    return jax.jit(lambda rows: method(jax.random.key(0), rows, group_size))(rows)
+
+
 def rows_of(paired: jax.Array, noise: jax.Array) -> list[int]:
     """Which row of `noise` each row of `paired` is."""
     same = (np.asarray(paired)[:, None] == np.asarray(noise)[None]).all((2, 3))
@@ -69,7 +77,7 @@ def test_transport_cost_is_the_squared_distance_over_free_entries_less_the_data_
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 def test_every_noise_goes_to_one_datum_of_its_own_group(solver: coupling.Solver) -> None:
     x0, x1, features, free = batch(24)
-    paired = jax.jit(lambda *a: coupling.MinibatchOT(solver=solver)(jax.random.key(0), *a, 8))(x0, x1, features, free)
+    paired = couple(coupling.MinibatchOT(solver=solver), 8, x0, x1, features, free)
     index = rows_of(paired, x0)
     assert sorted(index) == list(range(24))
     assert all(sorted(index[i : i + 8]) == list(range(i, i + 8)) for i in (0, 8, 16))
@@ -145,9 +153,9 @@ def test_skew_is_the_information_of_a_condition_about_its_noise() -> None:
     assert skew(x1, x0, groups) < 0.02
     known = skew(x1, 0.6 * x1 + 0.8 * x0, groups)
     assert known == pytest.approx(0.36, abs=0.08)  # the share of variance; 0.08 is four standard errors at 640 rows
-    couple = jax.jit(lambda *a: coupling.MinibatchOT(solver=coupling.Sinkhorn())(jax.random.key(0), *a, 32))
+    method = coupling.MinibatchOT(solver=coupling.Sinkhorn())
     noise, data = (jnp.asarray(a[:, None], jnp.float32) for a in (x0, x1))
-    paired = couple(noise, data, data[:, 0], jnp.ones(data.shape, bool))
+    paired = couple(method, 32, noise, data, data[:, 0], jnp.ones(data.shape, bool))
     assert skew(x1, paired, groups) > 0.2
 
 
@@ -156,8 +164,7 @@ def test_the_weight_of_conditions_at_both_ends(solver: coupling.Solver) -> None:
     x0, x1, features, free = batch(16)
 
     def index(weight: float, features: jax.Array = features) -> list[int]:
-        couple = coupling.MinibatchOT(solver=solver, weight=weight)
-        return rows_of(jax.jit(lambda *a: couple(jax.random.key(0), *a, 16))(x0, x1, features, free), x0)
+        return rows_of(couple(coupling.MinibatchOT(solver=solver, weight=weight), 16, x0, x1, features, free), x0)
 
     plain = np.asarray(jax.jit(solver)(coupling.transport_cost(x0, x1, free))).tolist()
     assert index(0.0) == plain != list(range(16))
@@ -169,8 +176,8 @@ def test_noise_changes_places_only_among_equal_conditions_at_a_large_weight() ->
     x0, x1, _, free = batch(12)
     label = np.arange(12) % 3
     features = jnp.asarray(np.eye(3, dtype=np.float32)[label])
-    couple = coupling.MinibatchOT(solver=coupling.exact, weight=1e6)
-    index = rows_of(jax.jit(lambda *a: couple(jax.random.key(0), *a, 12))(x0, x1, features, free), x0)
+    method = coupling.MinibatchOT(solver=coupling.exact, weight=1e6)
+    index = rows_of(couple(method, 12, x0, x1, features, free), x0)
     assert (label[index] == label).all() and index != list(range(12))
 
 
@@ -193,8 +200,8 @@ def test_pairs_do_not_depend_on_the_number_of_devices() -> None:
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
     x0, x1, features, free = batch(32)
-    couple = jax.jit(lambda *a: coupling.MinibatchOT(solver=coupling.Sinkhorn(), share=0.05)(jax.random.key(0), *a, 16))
-    one = rows_of(couple(x0, x1, features, free), x0)
+    method = coupling.MinibatchOT(solver=coupling.Sinkhorn(), share=0.05)
+    one = rows_of(couple(method, 16, x0, x1, features, free), x0)
     mesh = Mesh(np.array(jax.devices()[:8]), ("data",))
     spread = jax.device_put((x0, x1, features, free), NamedSharding(mesh, PartitionSpec("data")))
-    assert rows_of(couple(*spread), x0) == one
+    assert rows_of(couple(method, 16, *spread), x0) == one

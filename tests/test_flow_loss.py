@@ -120,5 +120,6 @@ def test_the_network_sees_given_entries_clean_and_a_perfect_one_has_no_loss():
         velocity = (x1 - x) / (1 - t)[:, None, None]  # the velocity of the line through x that ends in x1
         return jnp.where(given, 1e3, velocity)
 
-    scalars = loss.flow_matching_losses(perfect, jnp.asarray(x0), jnp.asarray(x1), t, cond, LAYOUT)
+    batch = loss.FlowBatch(x0=jnp.asarray(x0), x1=jnp.asarray(x1), t=t, condition=cond)
+    scalars = loss.flow_matching_losses(perfect, batch, LAYOUT)
     assert scalars["loss"] < 1e-9  # float32 rounding, amplified tenfold at t = 0.9, squared

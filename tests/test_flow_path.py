@@ -63,9 +63,10 @@ def test_independent_coupling_leaves_the_noise_and_checks_groups():
     noise, data = pair(batch=6)
     couple = coupling.Independent()
     free = jnp.ones(noise.shape, bool)
-    np.testing.assert_array_equal(couple(jax.random.key(0), noise, data, jnp.zeros((6, 1)), free, 3), noise)
+    batch = coupling.CouplingBatch(x0=noise, x1=data, condition_features=jnp.zeros((6, 1)), free_mask=free)
+    np.testing.assert_array_equal(couple(jax.random.key(0), batch, 3), noise)
     with pytest.raises(ValueError, match="groups of 4"):
-        couple(jax.random.key(0), noise, data, jnp.zeros((6, 1)), free, 4)
+        couple(jax.random.key(0), batch, 4)
 
 
 def test_condition_repeats_and_takes_rows():

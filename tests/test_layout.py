@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process_utils import run_code
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("demo_jax", "data_pipelines", "configs")
@@ -179,8 +178,7 @@ def test_the_contracts_import_without_heavy_libraries():
         "heavy = {'jax', 'flax', 'cv2', 'mediapipe', 'numba', 'grain', 'tensorflow_datasets', 'scipy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    run_code(code)
 
 
 def test_no_file_is_over_400_lines():

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_model
 from PIL import Image
+from process_utils import run_code
 
 from demo_jax import sample
 from demo_jax.errors import InputError
@@ -388,7 +388,6 @@ def test_help_has_examples_and_loads_nothing_heavy():
         "try:\n    sample.main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
         "assert 'jax' not in sys.modules and 'flax' not in sys.modules"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    printed = run_code(code)
     for word in ("--hold pose,gaze", "degrees", "yaw=+10", "examples", "exit codes", *CALIBRATED_NAMES):
-        assert word in result.stdout
+        assert word in printed

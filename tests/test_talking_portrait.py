@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic
+from process_utils import run_code
 
 from data_pipelines import talking_portrait
 from data_pipelines.loading import batches as loading
@@ -155,5 +154,4 @@ def test_tensorflow_is_never_needed(folders: tuple[Path, Path]):
         "assert not [m for m in sys.modules if m.split('.')[0] == 'tensorflow']"
     )
     assert "tensorflow==" not in (Path(__file__).parents[1] / "requirements.lock").read_text()
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    assert result.returncode == 0, result.stderr
+    run_code(code)

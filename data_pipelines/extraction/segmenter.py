@@ -11,21 +11,20 @@ import os
 import sys
 import types
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from demo_jax.errors import InputError
-from demo_jax.faces.landmarker import loading, quiet
+from demo_jax.faces.landmarker import ImageTask, loading, quiet
 
 VERSION = "1"  # changes whenever the same image gives another label
 FETCH = "npm pack @mediapipe/selfie_segmentation@0.1.1675465747"
 _PARSER = "mediapipe.tasks.cc.metadata.python._pywrap_metadata_version"
 
 
-class Segmenter:
+class Segmenter(ImageTask):
     """Finds the persons in one image at a time, about 16 ms each on one core. Close it, or use it in a `with`."""
 
     def __init__(self, model: str | os.PathLike) -> None:
@@ -35,7 +34,7 @@ class Segmenter:
             import mediapipe
             from mediapipe.tasks.python import vision
             from mediapipe.tasks.python.core.base_options import BaseOptions
-        self._mediapipe: Any = mediapipe
+        self._mediapipe = mediapipe
         with loading(), quiet():
             options = vision.ImageSegmenterOptions(
                 base_options=BaseOptions(model_asset_buffer=_with_metadata(data)),
@@ -44,27 +43,15 @@ class Segmenter:
                 output_category_mask=False,
             )
             try:
-                self._segmenter: Any = vision.ImageSegmenter.create_from_options(options)
+                self._task = vision.ImageSegmenter.create_from_options(options)
                 self(np.zeros((64, 64, 3), np.uint8))
             except (RuntimeError, ValueError) as error:
                 raise InputError(f"{model} cannot be loaded as a selfie segmenter; {FETCH} fetches one.") from error
 
     def __call__(self, image: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
         """Returns the probability, 0 to 1, that a pixel of sRGB shows a person. The model sees 256 x 256 pixels."""
-        wrapped = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
-        (mask,) = self._segmenter.segment(wrapped).confidence_masks
+        (mask,) = self._task.segment(self._wrapped(image)).confidence_masks
         return np.array(mask.numpy_view(), np.float32).reshape(image.shape[:2])
-
-    def close(self) -> None:
-        """Releases MediaPipe's model."""
-        self._segmenter.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        del kind, error, at
-        self.close()
 
 
 def _read(model: Path) -> bytes:

@@ -112,7 +112,29 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
-class FaceFinder:
+class ImageTask:
+    """A task of MediaPipe on one image at a time; its class sets both attributes. Close it, or use it in a `with`."""
+
+    _mediapipe: Any  # the module
+    _task: Any
+
+    def _wrapped(self, image: np.ndarray) -> Any:
+        """Returns uint8 RGB [H, W, 3] as MediaPipe takes it."""
+        return self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
+
+    def close(self) -> None:
+        """Releases MediaPipe's model."""
+        self._task.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        del kind, error, at
+        self.close()
+
+
+class FaceFinder(ImageTask):
     """Finds up to `most` faces in one image at a time, independently of earlier images: no lag. About 10 ms an image on
     one core. Close it, or use it in a `with`."""
 
@@ -123,7 +145,7 @@ class FaceFinder:
             from mediapipe.tasks.python import vision
             from mediapipe.tasks.python.core.base_options import BaseOptions
         self.model = find_model(model)
-        self._mediapipe: Any = mediapipe
+        self._mediapipe = mediapipe
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(self.model)),
             running_mode=vision.RunningMode.IMAGE,
@@ -133,7 +155,7 @@ class FaceFinder:
         # MediaPipe writes to stderr while it starts and at the first image, and loads its library only then.
         with loading(), quiet():
             try:
-                self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
+                self._task = vision.FaceLandmarker.create_from_options(options)
             except (RuntimeError, ValueError) as error:
                 raise InputError(f"{self.model} cannot be loaded as a face landmarker.") from error
             self(np.zeros((64, 64, 3), np.uint8))
@@ -141,8 +163,7 @@ class FaceFinder:
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Returns the faces in uint8 RGB [H, W, 3], largest first."""
         height, width = image.shape[:2]
-        wrapped = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
-        result = self._landmarker.detect(wrapped)
+        result = self._task.detect(self._wrapped(image))
         faces = []
         for points, scores in zip(result.face_landmarks, result.face_blendshapes, strict=True):
             # MediaPipe: x and z in image widths, y in image heights, y down, z away from the camera.
@@ -179,17 +200,6 @@ class FaceFinder:
         """Returns the faces in one square window of the image (cut off at its borders), in coordinates of the image."""
         x, y = max(x, 0), max(y, 0)
         return [face.moved(x, y) for face in self(image[y : y + side, x : x + side])]
-
-    def close(self) -> None:
-        """Releases MediaPipe's model."""
-        self._landmarker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        del kind, error, at
-        self.close()
 
 
 def distinct(faces: list[Face]) -> list[Face]:

@@ -22,29 +22,31 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from demo_jax.pytrees import register
+
 Cost = Float[Array, "n n"]  # of (noise, datum)
 Solver = Callable[[Cost], Int[Array, " n"]]  # cost -> the noise of each datum
 
 
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CouplingBatch:
+    """Noise and data before they are paired, row by row."""
+
+    x0: Float[Array, "B L K"]  # noise
+    x1: Float[Array, "B L K"]  # data
+    condition_features: Float[Array, "B F"]  # of the conditions before dropout
+    free_mask: Bool[Array, "B L K"]  # the entries that count in the cost
+
+
 @runtime_checkable  # so that a type checker can check at run time
 class Coupling(Protocol):
-    def __call__(
-        self,
-        key: Key[Array, ""],
-        x0: Float[Array, "B L K"],
-        x1: Float[Array, "B L K"],
-        condition_features: Float[Array, "B F"],
-        free_mask: Bool[Array, "B L K"],
-        group_size: int,
-    ) -> Float[Array, "B L K"]:
+    def __call__(self, key: Key[Array, ""], batch: CouplingBatch, group_size: int) -> Float[Array, "B L K"]:
         """Returns x0 permuted along the batch within rows g * group_size .. (g + 1) * group_size - 1.
 
         Args:
           key: for couplings that draw.
-          x0: noise.
-          x1: data.
-          condition_features: of the conditions before dropout.
-          free_mask: the entries that count in the cost.
+          batch: noise, data and what their distance depends on.
           group_size: rows that are coupled with each other.
 
         Raises:
@@ -57,19 +59,10 @@ class Coupling(Protocol):
 class Independent:
     """Leaves the noise as it was drawn."""
 
-    def __call__(
-        self,
-        key: Key[Array, ""],
-        x0: Float[Array, "B L K"],
-        x1: Float[Array, "B L K"],
-        condition_features: Float[Array, "B F"],
-        free_mask: Bool[Array, "B L K"],
-        group_size: int,
-    ) -> Float[Array, "B L K"]:
-        del key, condition_features
-        chex.assert_equal_shape([x0, x1, free_mask])
-        check_groups(x0.shape[0], group_size)
-        return x0
+    def __call__(self, key: Key[Array, ""], batch: CouplingBatch, group_size: int) -> Float[Array, "B L K"]:
+        del key
+        check_groups(batch, group_size)
+        return batch.x0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,32 +78,20 @@ class MinibatchOT:
     weight: float = 0.0
     share: float | None = None
 
-    def __call__(
-        self,
-        key: Key[Array, ""],
-        x0: Float[Array, "B L K"],
-        x1: Float[Array, "B L K"],
-        condition_features: Float[Array, "B F"],
-        free_mask: Bool[Array, "B L K"],
-        group_size: int,
-    ) -> Float[Array, "B L K"]:
+    def __call__(self, key: Key[Array, ""], batch: CouplingBatch, group_size: int) -> Float[Array, "B L K"]:
         del key
-        chex.assert_equal_shape([x0, x1, free_mask])
-        check_groups(x0.shape[0], group_size)
+        check_groups(batch, group_size)
+        groups = jax.tree.map(lambda a: a.reshape(-1, group_size, *a.shape[1:]), batch)
+        return jax.lax.map(self.pair, groups).reshape(batch.x0.shape)
 
-        def groups(a: Array) -> Array:
-            return a.reshape(-1, group_size, *a.shape[1:])
-
-        def pair(x0: Array, x1: Array, features: Array, free: Array) -> Array:
-            cost = transport_cost(x0, x1, free)
-            if self.share is not None or self.weight:
-                distance = condition_distance(features)
-                weight = self.weight if self.share is None else search_weight(cost, distance, self.share)
-                cost = cost + weight * distance
-            return x0[self.solver(cost)]
-
-        paired = jax.lax.map(lambda group: pair(*group), tuple(map(groups, (x0, x1, condition_features, free_mask))))
-        return paired.reshape(x0.shape)
+    def pair(self, group: CouplingBatch) -> Float[Array, "n L K"]:
+        """Returns the noise of one group, permuted."""
+        cost = transport_cost(group.x0, group.x1, group.free_mask)
+        if self.share is not None or self.weight:
+            distance = condition_distance(group.condition_features)
+            weight = self.weight if self.share is None else search_weight(cost, distance, self.share)
+            cost = cost + weight * distance
+        return group.x0[self.solver(cost)]
 
 
 def transport_cost(x0: Float[Array, "n L K"], x1: Float[Array, "n L K"], free: Bool[Array, "n L K"]) -> Cost:
@@ -250,7 +231,9 @@ def auction(cost: Cost, prices: Float[Array, " n"], step: Float[Array, ""], bidd
     return jax.lax.while_loop(unfinished, one_round, start)[0].astype(jnp.int32)
 
 
-def check_groups(batch: int, group_size: int) -> None:
-    """Raises ValueError unless `batch` rows can be divided into groups of `group_size`."""
-    if group_size < 1 or batch % group_size:
-        raise ValueError(f"A batch of {batch} rows cannot be cut into coupling groups of {group_size}.")
+def check_groups(batch: CouplingBatch, group_size: int) -> None:
+    """Raises ValueError unless the rows of `batch` can be divided into groups of `group_size`."""
+    chex.assert_equal_shape([batch.x0, batch.x1, batch.free_mask])
+    rows = batch.x0.shape[0]
+    if group_size < 1 or rows % group_size:
+        raise ValueError(f"A batch of {rows} rows cannot be cut into coupling groups of {group_size}.")

@@ -10,6 +10,8 @@ a leap. A factor without free entries is left out of the mean over factors; if n
 
 from __future__ import annotations
 
+import dataclasses
+
 import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -17,6 +19,18 @@ from jaxtyping import Array, Bool, Float
 from demo_jax.factors import FACTORS, FactorLayout
 from demo_jax.flow import path
 from demo_jax.flow.condition import Condition, VelocityFn
+from demo_jax.pytrees import register
+
+
+@register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowBatch:
+    """The inputs of the flow-matching loss, row by row."""
+
+    x0: Float[Array, "B L K"]  # noise, coupled
+    x1: Float[Array, "B L K"]  # data
+    t: Float[Array, " B"]
+    condition: Condition
 
 
 def factor_means(
@@ -71,16 +85,9 @@ def velocity_losses(
 
 
 def flow_matching_losses(
-    velocity_fn: VelocityFn,
-    x0: Float[Array, "B L K"],
-    x1: Float[Array, "B L K"],
-    t: Float[Array, " B"],
-    condition: Condition,
-    layout: FactorLayout,
-    difference_weight: float = 1.0,
+    velocity_fn: VelocityFn, batch: FlowBatch, layout: FactorLayout, difference_weight: float = 1.0
 ) -> dict[str, Float[Array, ""]]:
-    """Returns velocity_losses of `velocity_fn` on the path between noise x0 and data x1 at times t."""
-    x = path.insert_given(path.interpolate(x0, x1, t), condition)
-    return velocity_losses(
-        velocity_fn(x, t, condition), path.target_velocity(x0, x1), condition, layout, difference_weight
-    )
+    """Returns velocity_losses of `velocity_fn` on the path between noise and data at the times of the batch."""
+    x = path.insert_given(path.interpolate(batch.x0, batch.x1, batch.t), batch.condition)
+    velocity, target = velocity_fn(x, batch.t, batch.condition), path.target_velocity(batch.x0, batch.x1)
+    return velocity_losses(velocity, target, batch.condition, layout, difference_weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import hashlib
 import os
 import re
@@ -10,6 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from etils import epath
 
@@ -67,6 +69,27 @@ class AtomicFile:
             self.commit()
         else:
             self.discard()
+
+
+class CloseOrAbort(abc.ABC):
+    """What appears whole when it is closed, or not at all: `with` closes it, or aborts it after an error."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Finishes it, so that it appears."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Leaves nothing behind, if it has not appeared yet."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
 
 
 def write_atomically(path: epath.Path | Path, data: bytes) -> Path:

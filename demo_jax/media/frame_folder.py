@@ -9,13 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from demo_jax.errors import InputError
-from demo_jax.media.files import check_name, link_target, temporary_name
+from demo_jax.media.files import CloseOrAbort, check_name, link_target, temporary_name
 from demo_jax.media.video_writer import SYNTHETIC, check_frame, synthetic_marks
 
 COMPRESSION = 1  # of zlib: at 6 a frame takes 3.5 times as long and is a tenth smaller
@@ -62,7 +60,7 @@ def _holds_only_frames(folder: Path) -> bool:
         return False
 
 
-class FrameFolder:
+class FrameFolder(CloseOrAbort):
     """Writes frames as 000001.png, 000002.png, ... in sRGB. They appear when all are written; after an error or an
     interrupt nothing is left of them, and an earlier call's frames are as they were.
 
@@ -147,12 +145,3 @@ class FrameFolder:
             yield
         except OSError as error:
             raise InputError(f"folder {self.path} cannot be written ({error.strerror}).") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()

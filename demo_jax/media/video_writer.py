@@ -9,8 +9,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -19,7 +17,7 @@ from demo_jax.errors import InputError
 from demo_jax.media.audio import Recording
 from demo_jax.media.encoding import LIVE_SUFFIXES, MUXERS, check_video_output, file_command, live_command
 from demo_jax.media.ffmpeg import FFmpegProcess, ffmpeg_reason
-from demo_jax.media.files import AtomicFile
+from demo_jax.media.files import AtomicFile, CloseOrAbort
 from demo_jax.media.frame_rates import check_frame_rate, first_sample
 
 AHEAD = 8  # frames of a stream that may wait for ffmpeg
@@ -38,7 +36,7 @@ def check_frame(frame: np.ndarray, size: tuple[int, int], alpha: bool = False) -
         raise ValueError(f"frame is {frame.dtype}{frame.shape}, not uint8{shape}")
 
 
-class _Writer:
+class _Writer(CloseOrAbort):
     """An ffmpeg process that takes raw frames on its standard input. A file appears under its name only when it is
     whole; after an error or an interrupt nothing is left behind."""
 
@@ -101,15 +99,6 @@ class _Writer:
     def _failure(self) -> InputError:
         reason = ffmpeg_reason(self._ffmpeg.log())
         return InputError(f"{self.path or 'standard output'} could not be written: {reason}.")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 class VideoWriter(_Writer):

@@ -193,12 +193,8 @@ class BatchSampler:
             try:
                 audio = silence(job.silence) if job.audio is None else read_recording(job.audio, warn_job)
                 speech = audio if isinstance(audio, np.ndarray) else audio.speech
-                values = {k: v for k, v in job.controls.items() if k not in ("drive", "look_at_camera")}
-                controls = Controls.parse(
-                    **values,
-                    camera=bool(job.controls.get("look_at_camera")),
-                    drive=demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=warn_job),
-                )
+                drive = demo.read_drive(job.controls["drive"], face_model=self._face_model, warn=warn_job)
+                controls = Controls.from_flags(job.controls, drive)
                 controls.check_length(len(speech) // SAMPLES_PER_FRAME)
                 background = None if job.background is None else parse_background(job.background)
                 portrait = demo.read_portrait(

@@ -13,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Num
@@ -22,6 +23,8 @@ from demo_jax.errors import InputError
 from demo_jax.factors import CALIBRATED_NAMES, CALIBRATED_SCALE, FACTORS, FactorLayout, in_head
 from demo_jax.sampling.tracks import MotionTrack, read_keyframes, read_track
 
+# The flags of sample.py, and the fields of a manifest's line, that are controls.
+CONTROL_NAMES = frozenset({"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"})
 MAX_GAIN = 5.0
 # How far the lids are closed in each frame of a requested blink: down in 80 ms, up in 200, as in people.
 BLINK = np.array([0.5, 1.0, 1.0, 0.75, 0.45, 0.2, 0.05], np.float32)
@@ -148,6 +151,13 @@ class Controls:
             blink=tuple(_number("blink", "", text) for text in _items(blink)),
             camera=camera,
         )
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any], drive: Mapping[str, Drive]) -> Controls:
+        """Returns `parse` of flags of CONTROL_NAMES, by name; of `drive` it takes what Pipeline.read_drive made of it.
+        Raises InputError."""
+        values = {name: value for name, value in flags.items() if name not in ("drive", "look_at_camera")}
+        return cls.parse(**values, camera=bool(flags.get("look_at_camera")), drive=drive)
 
     def check_length(self, frames: int) -> None:
         """Raises InputError if a control begins only after a video of `frames` frames has ended."""

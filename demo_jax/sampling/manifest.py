@@ -25,15 +25,14 @@ from demo_jax.errors import InputError
 from demo_jax.media.background import TRANSPARENT
 from demo_jax.media.frame_rates import check_frame_rate
 from demo_jax.media.text_files import check_flag, parse_json, read_lines
-from demo_jax.sampling.options import Options
+from demo_jax.sampling.controls import CONTROL_NAMES
+from demo_jax.sampling.options import OPTION_NAMES, Options
 from demo_jax.sampling.outputs import output_names
 from demo_jax.sampling.portraits import View
 
 RESULTS = "results.jsonl"
 VIDEOS = (".mp4", ".webm")
 MAX_INTEGER = 2**63  # JSON has no limit; floats end at about 10^308
-_OPTIONS = {f.name for f in dataclasses.fields(Options)}
-_CONTROLS = {"hold", "gain", "set", "track", "keyframes", "drive", "blink", "look_at_camera"}
 _INPUTS = {"portrait", "audio", "silence", "out", "cropped"}
 _VIEW = {"size", "square", "background", "face", "fps", "frames"}
 
@@ -153,7 +152,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
     if not isinstance(fields, dict):
         raise InputError('it is not an object such as {"portrait": "a.png", "audio": "a.wav", "out": "a.mp4"}.')
     fields = {name: value for name, value in fields.items() if value is not None}
-    known = _OPTIONS | _CONTROLS | _INPUTS | _VIEW
+    known = OPTION_NAMES | CONTROL_NAMES | _INPUTS | _VIEW
     if unknown := sorted(set(fields) - known):
         raise InputError(f"{unknown[0]!r} is not known; a job may have {', '.join(sorted(known))}.")
     for name, value in fields.items():
@@ -173,7 +172,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
         raise InputError(f"out {fields['out']!r} is not the name of an .mp4 or .webm in the output folder.")
     if not (base / fields["portrait"]).name:
         raise InputError(f"portrait {fields['portrait']!r} is not a file.")
-    controls = {name: fields[name] for name in _CONTROLS & fields.keys()}
+    controls = {name: fields[name] for name in CONTROL_NAMES & fields.keys()}
     for name in ("hold", "gain", "set", "drive", "blink"):
         if name in controls:
             controls[name] = _strings(name, controls[name])
@@ -183,7 +182,7 @@ def _job(number: int, line: str, base: Path, folder: Path) -> ManifestJob:
     controls["drive"] = [_rebased(drive, base) for drive in controls.get("drive", ())]
     if "look_at_camera" in controls:
         controls["look_at_camera"] = check_flag("look_at_camera", fields["look_at_camera"])
-    options = Options(**{name: fields[name] for name in _OPTIONS & fields.keys()})
+    options = Options(**{name: fields[name] for name in OPTION_NAMES & fields.keys()})
     silence = fields.get("silence", 0)
     if not _is_number(silence):
         raise InputError(f"silence {silence!r} is not a number of seconds.")

@@ -84,3 +84,4 @@ class Options:
 
 
 DEFAULTS = Options()
+OPTION_NAMES = frozenset(field.name for field in dataclasses.fields(Options))

@@ -210,7 +210,8 @@ class Pipeline:
         if not len(speech):
             raise InputError("the audio is empty (0 samples); silence(seconds) makes audio without speech.")
         controls.check_length(len(speech) // SAMPLES_PER_FRAME)
-        return self._codes(portrait, [speech], controls, options, self._motion.whole)
+        session = self.start(portrait, speech, controls, options)
+        return self._motion.sampled(self.model.flow_params, session, options)
 
     def motion_stream(
         self,
@@ -220,17 +221,7 @@ class Pipeline:
         options: Options = DEFAULTS,
     ) -> Iterator[Float32[np.ndarray, "n K"]]:
         """Like `motion`, from chunks of audio as they arrive, STREAM_HOP frames at a time."""
-        return self._codes(portrait, chunks, controls, options, self._motion.streamed)
-
-    def _codes(
-        self,
-        portrait: Source | Float[np.ndarray, " K"],
-        chunks: Iterable[np.ndarray],
-        controls: Controls,
-        options: Options,
-        sizes: Sizes,
-    ) -> Iterator[Float32[np.ndarray, "n K"]]:
-        session = self._session(portrait, chunks, controls, options, sizes)
+        session = self._session(portrait, chunks, controls, options, self._motion.streamed)
         return self._motion.sampled(self.model.flow_params, session, options)
 
     def _session(

@@ -211,60 +211,55 @@ def _decode_requests(
     }
     keys = jax.random.split(key, 3)
 
-    def landmarks(*names: str) -> Float[Array, "B 2 68 2"]:
-        return jnp.stack([batch[f"{name}_landmarks"] for name in names], 1)
-
-    def trust(name: str) -> Float[Array, "B cells cells"]:
-        return batch.get(f"{name}_trust", jnp.ones((len(batch[f"{name}_landmarks"]), 1, 1)))
-
     def forced(key: Key[Array, ""], code: Float[Array, "B K"], truth: str) -> Float[Array, "B K"]:
         return teacher_force(key, code, batch[f"{truth}_calibrated"], blocks, **shares)
+
+    def request(
+        term: str,
+        key: Key[Array, ""],
+        code: Float[Array, "B K"],
+        *,
+        source: str,
+        target: str,
+        boxes: str,
+        truth: str | None = None,  # the image with the true coordinates of `code`; None: target
+        counts: Bool[Array, " B"] | None = None,  # None: all rows
+    ) -> _DecodeRequest:
+        return _DecodeRequest(
+            term=term,
+            source=images[source],
+            source_code=forced(key, codes[source], source),
+            code=forced(key, code, truth or target),
+            target=images[target] if target in images else to_float(batch[target]),
+            boxes=batch[boxes],
+            landmarks=jnp.stack([batch[f"{name}_landmarks"] for name in (source, target)], 1),
+            trust=batch.get(f"{target}_trust", jnp.ones((len(code), 1, 1))),
+            counts=jnp.ones(len(code), bool) if counts is None else counts,
+        )
 
     alone = 0.0 if _decodes(weights) else weights.landmarks
     requests = []
     if weights.reconstruction or alone:
         code = undo_shift(codes["driving"], batch["driving_shift"], blocks.layout)
         requests.append(
-            _DecodeRequest(
-                term="reconstruction",
-                source=images["source"],
-                source_code=forced(keys[0], codes["source"], "source"),
-                code=forced(keys[0], code, "target"),
-                target=to_float(batch["target"]),
-                boxes=batch["driving_boxes"],
-                landmarks=landmarks("source", "target"),
-                trust=trust("target"),
-                counts=jnp.ones(len(code), bool),
-            )
+            request("reconstruction", keys[0], code, source="source", target="target", boxes="driving_boxes")
         )
     if (weights.swap or alone) and "set_redrawn" in images:
         code = swap_factor(codes["set_driving"], codes["set_redrawn"], batch["set_factor"], blocks)
+        counts = jnp.any(blocks.moving(batch["set_factor"]), 1)
         requests.append(
-            _DecodeRequest(
-                term="swap",
-                source=images["set_source"],
-                source_code=forced(keys[1], codes["set_source"], "set_source"),
-                code=forced(keys[1], code, "set_redrawn"),
-                target=images["set_redrawn"],
-                boxes=batch["set_boxes"],
-                landmarks=landmarks("set_source", "set_redrawn"),
-                trust=trust("set_redrawn"),
-                counts=jnp.any(blocks.moving(batch["set_factor"]), 1),
-            )
+            request("swap", keys[1], code, source="set_source", target="set_redrawn", boxes="set_boxes", counts=counts)
         )
     if (weights.cross_identity or alone) and "set_reidentity" in images:
-        code = codes["set_driving"]
         requests.append(
-            _DecodeRequest(
-                term="cross_identity",
-                source=images["set_reidentity_source"],
-                source_code=forced(keys[2], codes["set_reidentity_source"], "set_reidentity_source"),
-                code=forced(keys[2], code, "set_driving"),
-                target=images["set_reidentity"],
-                boxes=batch["set_boxes"],
-                landmarks=landmarks("set_reidentity_source", "set_reidentity"),
-                trust=trust("set_reidentity"),
-                counts=jnp.ones(len(code), bool),
+            request(
+                "cross_identity",
+                keys[2],
+                codes["set_driving"],
+                source="set_reidentity_source",
+                target="set_reidentity",
+                truth="set_driving",
+                boxes="set_boxes",
             )
         )
     return requests

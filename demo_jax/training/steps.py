@@ -20,27 +20,16 @@ from demo_jax.config import CouplingConfig, RunConfig, Stage2Config
 from demo_jax.factors import FactorLayout
 from demo_jax.flow import coupling
 from demo_jax.flow.condition import Condition
-from demo_jax.flow.loss import flow_matching_losses
+from demo_jax.flow.coupling import CouplingBatch
+from demo_jax.flow.loss import FlowBatch, flow_matching_losses
 from demo_jax.flow.time_sampling import LogitNormal, Uniform
 from demo_jax.models import low_rank
 from demo_jax.models.flow_transformer import FlowTransformer
-from demo_jax.pytrees import register
 from demo_jax.training.conditioning import Batch, coupling_features, make_condition
 from demo_jax.training.state import TrainState, apply_gradients
 
 Metrics = dict[str, Float[Array, ""]]
 StepFn = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
-
-
-@register
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FlowBatch:
-    """The inputs of the flow-matching loss, row by row."""
-
-    x0: Float[Array, "B L K"]  # noise, coupled
-    x1: Float[Array, "B L K"]  # data
-    t: Float[Array, " B"]
-    condition: Condition
 
 
 def make_flow_batch(
@@ -54,7 +43,8 @@ def make_flow_batch(
     x1, condition = make_condition(condition_key, batch, space, layout, config.condition, config.model.context)
     x0 = jax.random.normal(noise_key, x1.shape)
     features = coupling_features(batch, space, condition)
-    x0 = make_coupling(config.coupling)(coupling_key, x0, x1, features, condition.free, config.condition.group)
+    uncoupled = CouplingBatch(x0=x0, x1=x1, condition_features=features, free_mask=condition.free)
+    x0 = make_coupling(config.coupling)(coupling_key, uncoupled, config.condition.group)
     times = Uniform() if config.loss.time == "uniform" else LogitNormal()
     return FlowBatch(x0=x0, x1=x1, t=times(time_key, len(x1)), condition=condition)
 
@@ -67,7 +57,7 @@ def flow_batch_losses(
     def velocity(x: Float[Array, "B L K"], t: Float[Array, " B"], condition: Condition) -> Float[Array, "B L K"]:
         return model.apply({"params": params}, x, t, condition)
 
-    terms = flow_matching_losses(velocity, batch.x0, batch.x1, batch.t, batch.condition, layout, config.loss.difference)
+    terms = flow_matching_losses(velocity, batch, layout, config.loss.difference)
     total = terms["loss"] + (config.loss.velocity - 1) * terms["velocity"]
     return terms | {"loss": total}
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from demo_jax.factors import POSE_SCALE
+from demo_jax.factors import POSE_SCALE, rotation_from_radians
 from demo_jax.pytrees import register
 
 AXES = (0.60, 0.80, 0.66)  # half axes in face widths: across, up, ahead; initial values
@@ -62,14 +62,7 @@ def rotation(degrees: Float[Array, "B 3"]) -> Float[Array, "B 3 3"]:
 
     jax.scipy.spatial.transform.Rotation (jax 0.10) relies on rank promotion, which raises an error in the tests.
     """
-    yaw, pitch, roll = jnp.moveaxis(jnp.deg2rad(degrees), -1, 0)
-    cy, sy, cp, sp, cr, sr = jnp.cos(yaw), jnp.sin(yaw), jnp.cos(pitch), jnp.sin(pitch), jnp.cos(roll), jnp.sin(roll)
-    rows = [
-        [cr * cy, cr * sy * sp - sr * cp, cr * sy * cp + sr * sp],
-        [sr * cy, sr * sy * sp + cr * cp, sr * sy * cp - cr * sp],
-        [-sy, cy * sp, cy * cp],
-    ]
-    return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
+    return rotation_from_radians(*jnp.moveaxis(jnp.deg2rad(degrees), -1, 0), xp=jnp)
 
 
 def head_flow(
