@@ -39,7 +39,7 @@ def test_the_losses_or_the_whole_step_of_each_config_have_fitting_shapes(name):
         params, loss = after.params, metrics["loss"]
     else:
         params, terms = abstract_losses(c)
-        loss = terms["reconstruction"]
+        loss = terms["loss"]
     assert loss.shape == () and loss.dtype == jnp.float32
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))  # whatever the compute dtype
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
