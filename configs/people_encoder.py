@@ -6,6 +6,11 @@ python -m data_pipelines.photo_puppets --portraits PORTRAITS --splits splits.csv
 python train.py --config=configs/people_encoder.py --workdir=runs/people --config.data.path=data/few_puppets \\
     --config.data.mixture="(('data/stills', 2), ('data/video', 1))"
 
+Time: about an hour on one CPU core (4,700 steps of 72 images).
+
+Scores on strangers (docs/results.md, "Reading people"): R² of yaw 0.83 in video and 0.97 in moved stills, of aperture
+0.65 and 0.91; landmarks within 2.9 and 2.0 % of the face width.
+
 No image is decoded: the photograph path needs the code of a portrait and how its points move. The readouts of
 expressions stay as they are, so that a code means what it means to the flow that was trained on puppets.
 """
@@ -24,7 +29,7 @@ from demo_jax.config import (
 def get_config():
     return as_config_dict(
         Stage1Config(
-            steps=2_500,
+            steps=4_700,
             model=AutoEncoderConfig(size=128, levels=((8, 96), (16, 64), (32, 32), (64, 24)), lip_window=1),
             loss=Stage1LossConfig(
                 reconstruction=0.0,
