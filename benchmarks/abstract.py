@@ -71,6 +71,13 @@ def stage1_shapes(c: Stage1Config) -> Shapes:
     return batch
 
 
+def stage1_variables(c: Stage1Config) -> Any:
+    """Returns the shapes of the auto-encoder's variables."""
+    s, w = c.model.size, c.model.lip_window
+    arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
+    return jax.eval_shape(AutoEncoder(c.model).init, jax.random.key(0), *arguments)
+
+
 def stage2_shapes(c: Stage2Config, k: int) -> Shapes:
     """Returns the shapes of a batch of data_pipelines.loading.batches.stage2_batches with codes of k coordinates."""
     b, m = c.data.batch_size, c.model
@@ -91,10 +98,7 @@ def abstract_step(c: Stage1Config | Stage2Config) -> tuple[StepFn, Any, Shapes]:
     """Returns the train step, the shapes of its state and those of its batch."""
     optimizer = make_optimizer(c.optimizer, c.steps, c.is_frozen)
     if isinstance(c, Stage1Config):
-        model, batch = AutoEncoder(c.model), stage1_shapes(c)
-        s, w = c.model.size, c.model.lip_window
-        arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
-        variables = jax.eval_shape(model.init, jax.random.key(0), *arguments)
+        model, batch, variables = AutoEncoder(c.model), stage1_shapes(c), stage1_variables(c)
         step = make_step(functools.partial(stage1_losses, model, c), c, optimizer)
     else:
         layout = FactorLayout()

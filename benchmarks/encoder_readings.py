@@ -13,53 +13,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
+import simplejpeg
 from tqdm import tqdm
 
 from benchmarks.common import make_parser, print_json, write_json
 from data_pipelines.loading.examples import decode_frame
 from data_pipelines.records.catalog import open_records
-from demo_jax.checkpoint.load import BUNDLED, LoadedModel, load_any
+from demo_jax.checkpoint.load import BUNDLED, load_any
 from demo_jax.cli import cli_main
+from demo_jax.evaluation.reenactor import Reenactor
 from demo_jax.factors import CALIBRATED_NAMES, calibrated_code
-from demo_jax.models.autoencoder import AutoEncoder, to_float
 
-CHUNK = 16
 PARTS = {"mouth": slice(48, 68), "eyes": slice(36, 48), "brows": slice(17, 27)}
 
 
-class Reader:
-    """Codes and landmarks of a model, compiled once."""
-
-    def __init__(self, model: LoadedModel) -> None:
-        self.size, self._calibrated = model.autoencoder.model.size, model.autoencoder.model.layout.calibrated
-        net, self._variables = AutoEncoder(model.autoencoder.model), {"params": model.autoencoder_params}
-
-        def read(variables: Any, images: jax.Array, before: jax.Array) -> tuple[jax.Array, jax.Array]:
-            """The codes of images, and the landmarks of each driven from the source `before`."""
-            codes, source = (
-                net.apply(variables, to_float(x), method=AutoEncoder.encode_motion) for x in (images, before)
-            )
-            pyramid = net.apply(variables, to_float(before), method=AutoEncoder.encode_source)
-            return codes, net.apply(variables, pyramid, source, codes, method=AutoEncoder.landmarks)
-
-        self._read = jax.jit(read)
-
-    def __call__(self, images: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns calibrated numbers [N, 13] and landmarks [N, 2, 68, 2] in pixels."""
-        more = -len(images) % CHUNK
-        images, before = (np.concatenate([x, np.repeat(x[-1:], more, 0)]) for x in (images, before))
-        parts = [
-            self._read(self._variables, images[i : i + CHUNK], before[i : i + CHUNK])
-            for i in range(0, len(images), CHUNK)
-        ]
-        codes, marks = (np.concatenate([np.asarray(x) for x in column]) for column in zip(*parts, strict=True))
-        count = len(images) - more
-        return codes[:count, self._calibrated], (marks[:count] + 1) * self.size / 2
-
-
-def read_corpus(reader: Reader, folder: str, split: str, frames: int) -> dict[str, np.ndarray]:
+def read_corpus(reader: Reenactor, folder: str, split: str, frames: int) -> dict[str, np.ndarray]:
     """Reads `frames` frames of each record, evenly spaced; the first is the source of all."""
     records = open_records(folder, split)
     rows: dict[str, list[np.ndarray]] = {
@@ -71,22 +40,15 @@ def read_corpus(reader: Reader, folder: str, split: str, frames: int) -> dict[st
         if len(at) < 2:
             continue
         images = np.stack([decode_frame(record.frames[t], reader.size) for t in at])
-        codes, marks = reader(images, np.repeat(images[:1], len(at), 0))
-        scale = reader.size / _side(record.frames[0])
-        true = record.landmarks[at] * scale
+        codes = reader.encode(images)
+        true = record.landmarks[at] * (reader.size / simplejpeg.decode_jpeg_header(record.frames[0])[0])
         rows["truth"].append(calibrated_code(record.lips[at], record.pose[at], record.gaze[at]))
-        rows["read"].append(codes)
-        rows["marks"].append(marks)
+        rows["read"].append(codes[:, reader.layout.calibrated])
+        rows["marks"].append(reader.landmarks(reader.source(images[0]), codes))
         rows["true_marks"].append(np.stack([np.repeat(true[:1], len(at), 0), true], 1))
         rows["person"].append(np.full(len(at), record.speaker_id))
         rows["unit"].append(reader.size * np.exp(-record.pose[at, 5]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
-
-
-def _side(frame: bytes) -> int:
-    import simplejpeg
-
-    return simplejpeg.decode_jpeg_header(frame)[0]
 
 
 def agreement(truth: np.ndarray, read: np.ndarray, person: np.ndarray) -> dict[str, float]:
@@ -146,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     results: dict[str, Any] = {}
     for checkpoint in args.checkpoint:
-        reader = Reader(load_any(checkpoint))
+        reader = Reenactor(load_any(checkpoint))
         for folder in args.data:
             name = f"{Path(checkpoint).name}/{Path(folder).name}"
             results[name] = figures(read_corpus(reader, folder, args.split, args.frames))

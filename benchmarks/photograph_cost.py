@@ -109,7 +109,7 @@ def stages(model: Pipeline, path: Path, folder: Path) -> dict[str, dict[str, flo
     assert source.photograph is not None
     codes = nodding(model, source, TIMED)
     move = jax.jit(drawer.move_face)
-    points, params = source.photograph.scene.face.points, model.model.autoencoder_params
+    points, params = source.photograph.scene.face.points, model.model.for_people
     batches = [codes[i : i + DECODE_BATCH] for i in range(0, TIMED, DECODE_BATCH)]
 
     def moved() -> list[Any]:

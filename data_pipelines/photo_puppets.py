@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import os
 import tempfile
@@ -17,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.loading.examples import stable_hash
-from data_pipelines.prepare import SourceTask, check_folder, checksum, keep, prepare_and_report
+from data_pipelines.prepare import SourceTask, check_folder, checksum, face_finder, keep, prepare_and_report
 from data_pipelines.records.datasheet import add_datasheet_flags
 from data_pipelines.records.names import clip_id_of, file_key
-from data_pipelines.records.schema import ClipRecord, write_clip
+from data_pipelines.records.schema import ClipRecord, encode_frame, write_clip
 from data_pipelines.stills.drivers import Drivers, load, read_drivers
 from demo_jax.audio.log_mel import LogMel
 from demo_jax.cli import CommandParser, cli_main
@@ -89,9 +88,10 @@ def records_of(task: PhotoTask) -> list[ClipRecord]:
     from data_pipelines.stills.still import read_still
 
     rng = np.random.default_rng([task.seed, stable_hash(task.clip_id)])
-    drivers, find = _drivers(task.drivers), _finder(task.face_model)
+    drivers, find = _drivers(task.drivers), face_finder(task.face_model)
     still = read_still(task.path, find, task.size, rng)
-    resting = motion.rest(puppet.rest_pose(still, task.size), still.face.gaze, float(still.face.lips[0]), task.frames)
+    pose = still.face.pose(still.crop, task.size)
+    resting = motion.rest(pose, still.face.gaze, float(still.face.lips[0]), task.frames)
     base, swapped = motion.draw(rng, resting, drivers)
     factor = motion.FACTORS[int(rng.integers(len(motion.FACTORS)))]
     own = still.expression
@@ -109,7 +109,7 @@ def _record(task: PhotoTask, moved: Any, crop: np.ndarray, variant: str) -> Clip
         piece=0,
         speaker_id=task.identity,
         corpus=CORPUS,
-        frames=tuple(_jpeg(frame) for frame in moved.frames),
+        frames=tuple(encode_frame(frame) for frame in moved.frames),
         pose=moved.pose,
         expression=moved.expression,
         gaze=moved.gaze,
@@ -127,24 +127,9 @@ def _record(task: PhotoTask, moved: Any, crop: np.ndarray, variant: str) -> Clip
     )
 
 
-def _jpeg(frame: np.ndarray) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "jpeg", quality=95, subsampling=0)
-    return buffer.getvalue()
-
-
 @functools.cache
 def _drivers(path: str) -> Drivers:
     return load(path)
-
-
-@functools.cache
-def _finder(model: str | None) -> Any:
-    from demo_jax.faces.landmarker import FaceFinder
-
-    return FaceFinder(model)
 
 
 def plan(args: argparse.Namespace, drivers: Drivers, parameters: dict[str, Any]) -> list[PhotoTask]:

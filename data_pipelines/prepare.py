@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -111,7 +112,7 @@ def process(task: PrepareTask) -> dict[str, Any]:
     frames, error = 0, ""
     with tempfile.TemporaryDirectory(dir=task.out, prefix=".unfinished-") as scratch:
         try:
-            finder = _finder(task.face_model)
+            finder = face_finder(task.face_model)
             results = extract(task.path, labels, finder, (LogMel(),), task.size, task.shortest, reasons.append)
             for result in results:
                 if isinstance(result, ClipRecord):
@@ -145,17 +146,12 @@ def keep(task: SourceTask, scratch: Path, records: Sequence[str], frames: int, r
     return state
 
 
-_open_finder: Any = None
-
-
-def _finder(model: str | None) -> Any:
+@functools.cache
+def face_finder(model: str | None) -> Any:
     """Returns the one face finder of this process: starting it takes as long as 20 frames."""
-    global _open_finder
-    if _open_finder is None:
-        from demo_jax.faces.landmarker import FaceFinder
+    from demo_jax.faces.landmarker import FaceFinder
 
-        _open_finder = FaceFinder(model)
-    return _open_finder
+    return FaceFinder(model)
 
 
 def prepare(

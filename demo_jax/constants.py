@@ -20,3 +20,4 @@ from __future__ import annotations
 FPS = 25  # frames a second, of every record, code and video
 SAMPLE_RATE = 16_000  # samples a second of mono int16 speech
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+LUMA = (0.2126, 0.7152, 0.0722)  # shares of red, green and blue in brightness, BT.709

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from data_pipelines.records.schema import ClipRecord, CodeRecord
+from data_pipelines.records.schema import ClipRecord, CodeRecord, encode_frame
 from demo_jax.constants import SAMPLES_PER_FRAME
-
-
-def jpeg(picture: np.ndarray) -> bytes:
-    """u8 [H, W, 3] -> a JPEG file as records hold it."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
 
 
 def grey_frame(value: int, size: int) -> bytes:
     """One flat picture; JPEG keeps a flat grey to within 1/255, so a test can tell frames apart."""
-    return jpeg(np.full((size, size, 3), value, np.uint8))
+    return encode_frame(np.full((size, size, 3), value, np.uint8))
 
 
 def clip(

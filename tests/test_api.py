@@ -21,7 +21,7 @@ def test_importing_the_package_loads_no_jax():
         "from demo_jax import Controls, Options, load\n"
         "assert 'jax' in sys.modules and callable(load)"
     )
-    run_code(code)
+    assert run_code(code) == ""
 
 
 def test_the_names_are_those_of_the_modules():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import configs
-from benchmarks.abstract import AUDIO, abstract_step, settings, shape, stage1_shapes
+from benchmarks.abstract import abstract_step, settings, shape, stage1_shapes, stage1_variables
 from demo_jax import config
 from demo_jax.checkpoint.load import BUNDLED, describe
 from demo_jax.config import Stage1Config, Stage2Config, as_config_dict, from_config_dict
@@ -48,9 +48,7 @@ def test_the_losses_or_the_whole_step_of_each_config_have_fitting_shapes(name):
 
 def abstract_losses(c: Stage1Config):
     """Returns the shapes of the parameters and of the loss terms."""
-    model, s, w = AutoEncoder(c.model), c.model.size, c.model.lip_window
-    arguments = shape(1, s, s, 3), shape(1, w, s, s, 3), shape(1, w, AUDIO)
-    params = jax.eval_shape(model.init, jax.random.key(0), *arguments)["params"]
+    params, model = stage1_variables(c)["params"], AutoEncoder(c.model)
     return params, jax.eval_shape(
         functools.partial(stage1_losses, model, c), params, stage1_shapes(c), jax.random.key(0)
     )
@@ -59,10 +57,9 @@ def abstract_losses(c: Stage1Config):
 @pytest.mark.parametrize("name", ["puppet_128_autoencoder", "puppet_gpu_autoencoder"])
 def test_a_128_px_model_keeps_its_budget(name):
     """At most 8 M parameters, and 1.5 GFLOP to decode a frame (the source is encoded once per portrait)."""
-    c = settings(name).model
+    config = settings(name)
+    c, variables = config.model, stage1_variables(config)
     model, image, code = AutoEncoder(c), shape(1, c.size, c.size, 3), shape(1, c.layout.size)
-    window = shape(1, c.lip_window, c.size, c.size, 3), shape(1, c.lip_window, AUDIO)
-    variables = jax.eval_shape(model.init, jax.random.key(0), image, *window)
     assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables)) <= 8e6
 
     def apply(method):

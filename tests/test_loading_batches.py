@@ -14,7 +14,7 @@ from etils import epath
 
 from data_pipelines.loading import batches as loading
 from data_pipelines.loading import examples
-from data_pipelines.records.schema import pack, write_clip
+from data_pipelines.records.schema import encode_frame, pack, write_clip
 from data_pipelines.records.sources import read_members
 from demo_jax.errors import InputError
 from demo_jax.factors import EMOTIONS, FACTORS, calibrated_code
@@ -251,7 +251,7 @@ def test_frames_without_a_face_have_no_truth_and_silence_is_not_voiced(tmp_path:
 def test_larger_frames_are_averaged_over_areas():
     image = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
     checks = (np.indices((32, 32)).sum(0) % 2 * 40 - 20).astype(np.int16)  # averages out
-    data = synthetic.jpeg(np.clip(image + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
+    data = encode_frame(np.clip(image + checks, 0, 255).astype(np.uint8)[..., None].repeat(3, -1))
     small = examples.decode_frame(data, 2)
     # 12: clipping at 0 lifts the black quarter by 10; the rest is JPEG rounding.
     np.testing.assert_allclose(small[..., 0], [[0, 200], [100, 40]], atol=12)

@@ -188,7 +188,7 @@ def turned(desk: Path, still):
     from data_pipelines.stills import puppet
 
     drivers = speakers.read_drivers(desk / "films", "train")
-    resting = motion.rest(puppet.rest_pose(still, SIZE), still.face.gaze, float(still.face.lips[0]), FRAMES)
+    resting = motion.rest(still.face.pose(still.crop, SIZE), still.face.gaze, float(still.face.lips[0]), FRAMES)
     pose, gaze, aperture = resting.pose.copy(), resting.gaze.copy(), resting.aperture.copy()
     pose[1, 0] += 18
     pose[2, :3] += (-12, 8, 10)
@@ -210,7 +210,7 @@ def test_landmarks_lie_where_the_frame_shows_them(still, turned):
     drivers, wanted, moved = turned
     scene, unit = still.photograph.scene, still.face.width
     grid, pixels = puppet._grid(still, SIZE)
-    source = calibrated_code(still.face.lips, puppet.rest_pose(still, SIZE), still.face.gaze)
+    source = calibrated_code(still.face.lips, still.face.pose(still.crop, SIZE), still.face.gaze)
     lips = np.column_stack([wanted.aperture, np.tile(still.face.lips[1:], (FRAMES, 1))])
     codes = calibrated_code(lips, wanted.pose, wanted.gaze)
     change = puppet._displacements(still.face.points, wanted, drivers)

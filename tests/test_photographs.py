@@ -14,6 +14,7 @@ from media_files import decoded
 from PIL import Image
 
 from demo_jax import sample
+from demo_jax.checkpoint.load import LoadedModel
 from demo_jax.errors import InputError
 from demo_jax.media import audio, video
 from demo_jax.media.background import parse_background
@@ -27,12 +28,18 @@ pytest.importorskip("mediapipe", reason="finding faces needs the prepare extra")
 SIZE = (151, 129)  # of the photograph: odd height and width
 
 
+def with_people(model: LoadedModel, factor: float) -> LoadedModel:
+    """Its parameters for people are multiples of its own."""
+    params = jax.tree.map(lambda a: factor * a, model.autoencoder_params)
+    people = dataclasses.replace(model, autoencoder_params=params, flow=None, flow_params=None, space=None, people=None)
+    return dataclasses.replace(model, people=people)
+
+
 @pytest.fixture(scope="module")
 def demo() -> Pipeline:
     """With parameters of its own for people."""
     model = tiny_model.model()
-    people = jax.tree.map(lambda a: 1.1 * a, model.autoencoder_params)
-    return Pipeline(dataclasses.replace(model, people_params=people))
+    return Pipeline(with_people(model, 1.1))
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +240,7 @@ def test_a_small_square_in_a_photograph_is_no_reason_to_show_it_alone(desk, demo
 
 
 def test_people_and_puppets_have_parameters_of_their_own(desk, demo):
-    people = Drawer(dataclasses.replace(demo.model, autoencoder_params=demo.model.people_params, people_params=None))
-    puppets = Drawer(dataclasses.replace(demo.model, people_params=None))
+    people, puppets = Drawer(demo.model.people), Drawer(dataclasses.replace(demo.model, people=None))
     portrait = demo.read_portrait("me.png", warn=lambda text: None)
     source, square = demo.source(portrait), tiny_model.portrait()
     np.testing.assert_array_equal(source.code, people.source(portrait).code)
@@ -247,7 +253,7 @@ def test_people_and_puppets_have_parameters_of_their_own(desk, demo):
     for person, drawer in ((True, people), (False, puppets)):
         read = demo.drawer.read_motion(square[None], person)
         np.testing.assert_array_equal(read, drawer.read_motion(square[None]))
-    assert demo.model_fingerprint != Pipeline(dataclasses.replace(demo.model, people_params=None)).model_fingerprint
+    assert demo.model_fingerprint != Pipeline(dataclasses.replace(demo.model, people=None)).model_fingerprint
 
 
 def test_whatever_the_network_reads_lies_in_the_photograph(demo, photograph):
@@ -255,8 +261,7 @@ def test_whatever_the_network_reads_lies_in_the_photograph(demo, photograph):
     scale = tiny_model.SIZE / CROP[2]
     crop = np.array([[scale, 0, -CROP[0] * scale], [0, scale, -CROP[1] * scale], [0, 0, 1]])
     portrait = Portrait(square=tiny_model.portrait(), image=photograph, crop=crop)
-    params = jax.tree.map(lambda a: 30 * a, demo.model.autoencoder_params)
-    drawer = Drawer(dataclasses.replace(demo.model, people_params=params))
+    drawer = Drawer(with_people(demo.model, 30))
     source = drawer.source(portrait)
     made = source.photograph
     assert made is not None and made.height > 0 and made.width > 0

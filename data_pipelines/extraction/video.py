@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from data_pipelines.extraction.faults import LEAST_RATE, Faults, find_faults
-from data_pipelines.records.schema import MAX_PIECE_FRAMES, ClipRecord
+from data_pipelines.records.schema import MAX_PIECE_FRAMES, ClipRecord, encode_frame
 from demo_jax.audio.registry import AudioFeatures
 from demo_jax.constants import SAMPLES_PER_FRAME
 from demo_jax.faces.crop import cut, square_crop
@@ -196,7 +195,7 @@ def _records(
     count = -(-total // MAX_PIECE_FRAMES)
     edges = [total * k // count for k in range(count + 1)]
     for number, (a, b) in enumerate(itertools.pairwise(edges)):
-        jpegs = tuple(_jpeg(cut(next(images), crop, size)) for _ in range(a, b))
+        jpegs = tuple(encode_frame(cut(next(images), crop, size)) for _ in range(a, b))
         yield ClipRecord(
             **dataclasses.asdict(labels),
             piece=number,
@@ -212,15 +211,6 @@ def _records(
             waveform=audio[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME],
             features={name: values[a:b] for name, values in features.items()},
         ).validate()
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    """Encodes as the schema requires: quality 95, 4:4:4."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
 
 
 def parameters(size: int, shortest: int, extractors: Sequence[AudioFeatures], model_checksum: str) -> dict[str, object]:

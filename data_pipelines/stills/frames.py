@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from data_pipelines.stills.still import SCALE, Still
-from demo_jax.rendering.composite import darkened
+from demo_jax.rendering.composite import darkened, with_paint
 from demo_jax.rendering.expression import Pair
 from demo_jax.rendering.frames import paint
 from demo_jax.rendering.motion import Grid, Painted
@@ -53,8 +53,8 @@ def compose(
     for t in range(len(x)):
         moved = sampled(layer, (x[t], y[t]), cv2.INTER_CUBIC)
         matte = np.clip(moved[..., 3:], 0, 1)
-        share, mouth = painted.share[t][..., None], paint(painted.teeth[t], painted.tongue[t], scene)
-        person = (1 - share) * moved[..., :3] + share * matte * mouth
+        mouth = paint(painted.teeth[t], painted.tongue[t], scene)
+        person = with_paint(moved[..., :3], matte, painted.share[t], mouth)
         colours = darkened(person, matte, painted.lashes[t], scene.lashes) + (1 - matte) * behind
         small = cv2.resize(np.clip(colours, 0, 255), (size, size), interpolation=cv2.INTER_AREA)
         made.append(np.rint(small).astype(np.uint8))

@@ -55,12 +55,6 @@ class Moved:
     trust: UInt8[np.ndarray, "T cells cells"]
 
 
-def rest_pose(still: Still, size: int) -> Float[np.ndarray, 6]:
-    """The pose of the photograph in its crop, in the record's units."""
-    x, y = (still.crop[:2, :2] @ still.face.centre + still.crop[:2, 2]) / size - 0.5
-    return np.array([*still.face.angles, x, -y, np.log(size / (still.face.width * still.crop[0, 0]))])
-
-
 def move(still: Still, wanted: Motion, drivers: Drivers, own: Float[np.ndarray, 52], size: int) -> Moved:
     """Returns the frames of a motion.
 
@@ -72,7 +66,7 @@ def move(still: Still, wanted: Motion, drivers: Drivers, own: Float[np.ndarray, 
       size: S.
     """
     face = still.face
-    source = calibrated_code(face.lips, rest_pose(still, size), face.gaze)
+    source = face.code(still.crop, size)
     count = len(wanted.aperture)
     lips = np.column_stack([wanted.aperture, np.tile(face.lips[1:], (count, 1))])
     codes = calibrated_code(lips, wanted.pose, wanted.gaze)
@@ -183,7 +177,7 @@ def _seen(
     poses = tuple(rigid.limited(c[BLOCKS["pose"]] * motion.POSE_SCALE) for c in (source, code))
     turns = tuple(rigid.rotation(pose[None, :3])[0] for pose in poses)
     at, with_expression = (motion.in_image(p, turns[0]) for p in (face.points, moved))
-    still = jnp.asarray(expression._STILL)
+    still = jnp.asarray(expression.STILL)
     on_face = with_expression[:LANDMARKS].at[still].set(at[still])
     lids = _lids(face, at, turns[0], source, code)
     goal = lids[0], lids[1]
@@ -192,7 +186,8 @@ def _seen(
         (dx, dy), _ = expression.displacements(guess, at[:LANDMARKS], with_expression[:LANDMARKS])
         guess = goal[0] - dx, goal[1] - dy
     on_face = on_face.at[jnp.asarray(_LID_POINTS)].set(jnp.stack(guess, -1))
-    share = motion._share(face, poses[0][2], on_face[:, 0], on_face[:, 1])[:, None]  # jaws near the neck move less
+    # Jaws near the neck move less.
+    share = motion.motion_share(face, poses[0][2], on_face[:, 0], on_face[:, 1])[:, None]
     x, y = on_face[:, 0], -on_face[:, 1]
     ahead = jnp.stack([x, y, surface.depth_at(face.depth, x, y)], -1)
     turned = ahead @ (turns[1] @ turns[0].T)[:2].T
@@ -210,7 +205,7 @@ def _lids(
 ) -> Pair:
     """Where the lids' landmarks (_LID_POINTS) lie on a face that only moves its eyes: the inverse of `eyes.turn`."""
     gazes = tuple(c[BLOCKS["gaze"]] * motion.GAZE_SCALE for c in (source, code))
-    shift = (turn @ (EYEBALL * (motion._ahead(gazes[1]) - motion._ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
+    shift = (turn @ (EYEBALL * (motion.ahead(gazes[1]) - motion.ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
     placed = at
     for eye, (upper, lower, (first, last, _)) in enumerate(_LIDS):
         frame = expression.frame_of(at[first], at[last])

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from demo_jax.errors import InputError
-from demo_jax.faces.crop import FACES_PER_CROP
+from demo_jax.faces.crop import FACES_PER_CROP, crop_matrix
 from demo_jax.faces.landmarker import Face, FaceFinder, canonical_face
 from demo_jax.faces.obstruction import behind_dark_glasses, mouth_is_covered
 from demo_jax.faces.portrait import CLOSED_EYES, MOST_OUTSIDE, MOST_YAW, OTHER_FACE, share_outside
 from demo_jax.faces.still import StillFace, measure_still
 from demo_jax.media.images import read_image
 from demo_jax.rendering.matte import find_mattes
-from demo_jax.rendering.photograph import Outlines, Photograph, make_face, make_photograph
+from demo_jax.rendering.photograph import Photograph, make_photograph, measured_face
 
 SCALE = 2  # frames are made at this multiple of the records' size, and reduced
 LONGEST = 1600  # pixels to which a photograph is reduced when it is read
@@ -122,11 +122,9 @@ def _resized(image: np.ndarray, scale: float) -> tuple[np.ndarray, Float[np.ndar
 
 def _layers(image: UInt8[np.ndarray, "H W 3"], face: StillFace) -> Photograph:
     centre = float(face.centre[0]), float(face.centre[1])
-    outlines = Outlines(lips=face.lip_contours, lids=face.lid_contours)
-    geometry = make_face(face.points, face.angles, outlines, face.mesh)
     inside = tuple(float(np.clip(c, 0, n)) for c, n in zip(centre, image.shape[1::-1], strict=True))
     person = find_mattes(image, (inside[0], inside[1]), face.width, float(face.angles[2])).person
-    photograph = make_photograph(image, person, geometry, face.angles, centre, face.width)
+    photograph = make_photograph(image, person, measured_face(face), face.angles, centre, face.width)
     left, right, top = photograph.scene.face.cut
     if min(-left, right) < ROOM[0] or -top < ROOM[1]:
         raise LeftOut("the photograph's border cuts the head too near to the face")
@@ -134,6 +132,4 @@ def _layers(image: UInt8[np.ndarray, "H W 3"], face: StillFace) -> Photograph:
 
 
 def _crop(middle: np.ndarray, side: float, size: int) -> Float[np.ndarray, "3 3"]:
-    scale = size / side
-    x, y = middle - side / 2
-    return np.array([[scale, 0, -x * scale], [0, scale, -y * scale], [0, 0, 1]], np.float32)
+    return crop_matrix(middle - side / 2, side, size).astype(np.float32)

@@ -33,7 +33,8 @@ SCHEMA = {"autoencoder": 1, "flow": 3}
 class LoadedModel:
     """A model to sample from. `flow`, `flow_params` and `space` are None for a checkpoint of stage 1.
 
-    `people_params` are of the same auto-encoder, for photographs and videos of people; None where it has learned them.
+    `people` has other parameters of the same auto-encoder, for photographs and videos of people; None where its own are
+    for these too.
     """
 
     path: str
@@ -43,12 +44,12 @@ class LoadedModel:
     flow: Stage2Config | None
     flow_params: PyTree | None
     space: CodeSpace | None
-    people_params: PyTree | None = None
+    people: LoadedModel | None = None
 
     @property
     def for_people(self) -> PyTree:
         """Parameters of the auto-encoder for photographs and videos of people."""
-        return self.autoencoder_params if self.people_params is None else self.people_params
+        return (self.people or self).autoencoder_params
 
     def fingerprint(self, features: str = "") -> str:
         """Returns 16 hex digits that depend on everything that determines the model's output.
@@ -62,10 +63,10 @@ class LoadedModel:
             parts = {"ema": self.flow_params, "autoencoder": self.autoencoder_params, "space": space}
         stored = self.meta.get("checksums", {})  # of these parts; older checkpoints have none
         arrays = {name: stored.get(name) or checksums.of_tree(part) for name, part in parts.items()}
-        if self.people_params is not None:
-            arrays["people"] = checksums.of_tree(self.people_params)
         networks = [dataclasses.asdict(c.model) for c in (self.autoencoder, self.flow) if c is not None]
         facts = json.dumps([arrays, networks, self.meta.get("feature"), features], sort_keys=True)
+        if self.people is not None:
+            facts += self.people.fingerprint()
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
@@ -90,8 +91,7 @@ def load_model(path: epath.PathLike = BUNDLED, kind: str = "flow") -> LoadedMode
 
 def load_bundled() -> LoadedModel:
     """Returns the bundled model: puppet-v1, and people-v0 for photographs and videos of people."""
-    model, people = load_model(BUNDLED), load_model(PEOPLE, "autoencoder")
-    return dataclasses.replace(model, people_params=people.autoencoder_params)
+    return dataclasses.replace(load_model(BUNDLED), people=load_model(PEOPLE, "autoencoder"))
 
 
 def describe(path: epath.PathLike, kind: str = "flow") -> tuple[dict[str, Any], Stage1Config, Stage2Config | None]:

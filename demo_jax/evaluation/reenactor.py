@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,13 +27,16 @@ class Reenactor:
         net = self._net
 
         def decode(variables: PyTree, pyramid: PyTree, source: jax.Array, codes: jax.Array) -> jax.Array:
-            pyramid = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(codes), *a.shape[1:])), pyramid)
-            source = jnp.broadcast_to(source, codes.shape)
+            pyramid, source = _repeated(pyramid, source, codes)
             return net.apply(variables, pyramid, source, codes, method=AutoEncoder.decode)
+
+        def landmarks(variables: PyTree, pyramid: PyTree, source: jax.Array, codes: jax.Array) -> jax.Array:
+            pyramid, source = _repeated(pyramid, source, codes)
+            return net.apply(variables, pyramid, source, codes, method=AutoEncoder.landmarks)
 
         self._encode = jax.jit(lambda v, x: net.apply(v, to_float(x), method=AutoEncoder.encode_motion))
         self._source = jax.jit(lambda v, x: net.apply(v, to_float(x), method=AutoEncoder.encode_source))
-        self._decode = jax.jit(decode)
+        self._decode, self._landmarks = jax.jit(decode), jax.jit(landmarks)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Returns the motion codes [N, K] of images [N, S, S, 3]."""
@@ -44,18 +49,21 @@ class Reenactor:
 
     def decode(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
         """Returns the portrait of `source` with the motion of codes [N, K], uint8 [N, S, S, 3]."""
-        return np.concatenate([np.asarray(to_uint8(x))[:n] for x, n in self._float_chunks(source, codes)])
+        return np.concatenate([np.asarray(to_uint8(x))[:n] for x, n in self._chunks(self._decode, source, codes)])
 
     def decode_float(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
         """Returns what `decode` does before rounding: float32, about -1..1."""
-        return np.concatenate([np.asarray(x)[:n] for x, n in self._float_chunks(source, codes)])
+        return np.concatenate([np.asarray(x)[:n] for x, n in self._chunks(self._decode, source, codes)])
 
-    def _float_chunks(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> list[tuple[jax.Array, int]]:
-        pyramid, code = source
-        return [
-            (self._decode(self._variables, pyramid, code, part), n)
-            for part, n in _chunks(np.asarray(codes, np.float32))
-        ]
+    def landmarks(self, source: tuple[PyTree, np.ndarray], codes: np.ndarray) -> np.ndarray:
+        """Returns the landmarks of the portrait and of each frame that `decode` would draw, pixels [N, 2, 68, 2]."""
+        found = np.concatenate([np.asarray(x)[:n] for x, n in self._chunks(self._landmarks, source, codes)])
+        return (found + 1) * self.size / 2
+
+    def _chunks(
+        self, program: Callable[..., jax.Array], source: tuple[PyTree, np.ndarray], codes: np.ndarray
+    ) -> list[tuple[jax.Array, int]]:
+        return [(program(self._variables, *source, part), n) for part, n in _chunks(np.asarray(codes, np.float32))]
 
     def blocks(self, codes: np.ndarray) -> dict[str, np.ndarray]:
         """Returns each factor's block [N, .] of codes [N, K]."""
@@ -83,6 +91,12 @@ def swapped(code: np.ndarray, other: np.ndarray, part: slice) -> np.ndarray:
     out = np.array(code, np.float32)
     out[:, part] = other[:, part]
     return out
+
+
+def _repeated(pyramid: PyTree, source: jax.Array, codes: jax.Array) -> tuple[PyTree, jax.Array]:
+    """A portrait's features and code, once for each of the codes."""
+    rows = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(codes), *a.shape[1:])), pyramid)
+    return rows, jnp.broadcast_to(source, codes.shape)
 
 
 def _chunks(rows: np.ndarray) -> list[tuple[np.ndarray, int]]:

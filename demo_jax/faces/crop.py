@@ -27,9 +27,13 @@ def square_crop(centre: np.ndarray, face_width: np.ndarray, size: int) -> np.nda
     middle = np.clip(middle, (low + high) / 2 - face_width.mean() / 8, (low + high) / 2 + face_width.mean() / 8)
     wander = np.abs(centre - middle).max()
     side = max(FACES_PER_CROP * float(np.median(face_width)), 2 * (wander + HEAD_RADIUS * float(face_width.max())))
+    return crop_matrix(middle - side / 2, side, size).astype(np.float32)
+
+
+def crop_matrix(corner: np.ndarray | tuple[float, float], side: float, size: int) -> np.ndarray:
+    """Returns the crop [3, 3] of the square whose left top corner and side are given in source pixels."""
     scale = size / side
-    x0, y0 = middle - side / 2
-    return np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale], [0, 0, 1]], np.float32)
+    return np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale], [0, 0, 1]])
 
 
 def cut(image: np.ndarray, crop: np.ndarray, size: int) -> np.ndarray:

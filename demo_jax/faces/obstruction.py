@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from demo_jax.constants import LUMA
 from demo_jax.faces.landmarker import Face
 
 # Of 160 portraits, the lowest brightness of eyes was 0.66, behind painted glasses at most 0.21; the largest difference
@@ -14,7 +15,7 @@ COVERED_MOUTH = 19.0
 
 _EYES = ((33, 133), (362, 263))  # the corners, MediaPipe's points
 _CHEEKS, _SKIN, _AROUND_MOUTH = (50, 280), (151, 168), (164, 18, 200)  # forehead and bridge; above and below the lips
-_LUMA = np.array([0.2126, 0.7152, 0.0722])
+_LUMA = np.array(LUMA)
 
 
 def behind_dark_glasses(image: UInt8[np.ndarray, "H W 3"], face: Face) -> bool:

@@ -75,9 +75,12 @@ class StillFace:
 
     def code(self, crop: Float[np.ndarray, "3 3"], size: int) -> Float32[np.ndarray, 13]:
         """The calibrated code coordinates in a crop (image -> crop pixels) of `size` pixels."""
+        return calibrated_code(self.lips, self.pose(crop, size), self.gaze)
+
+    def pose(self, crop: Float[np.ndarray, "3 3"], size: int) -> Float[np.ndarray, 6]:
+        """The pose in such a crop, in the record's units."""
         x, y = (crop[:2, :2] @ self.centre + crop[:2, 2]) / size - 0.5
-        z = np.log(size / (self.width * crop[0, 0]))
-        return calibrated_code(self.lips, np.array([*self.angles, x, -y, z]), self.gaze)
+        return np.array([*self.angles, x, -y, np.log(size / (self.width * crop[0, 0]))])
 
 
 def measure_still(face: Face, canonical: np.ndarray) -> StillFace:

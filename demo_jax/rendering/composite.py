@@ -40,10 +40,20 @@ def composite(
     """
     moved = cubic(layer, at)
     matte = jnp.clip(moved[..., 3:], 0, 1)
-    painted = inside[..., None]
-    colour = (1 - painted) * moved[..., :3] + painted * matte * paint
+    colour = with_paint(moved[..., :3], matte, inside, paint)
     colour = darkened(colour, matte, lashes, lash_colours)
     return jnp.concatenate([(1 - matte) * plate + colour, matte], -1)
+
+
+def with_paint(
+    colours: Float[AnyArray, "h w 3"],
+    matte: Float[AnyArray, "h w 1"],
+    share: Float[AnyArray, "h w"],
+    paint: Float[AnyArray, "h w 3"],
+) -> Float[AnyArray, "h w 3"]:
+    """Returns premultiplied colours with a share of paint."""
+    share = share[..., None]
+    return (1 - share) * colours + share * matte * paint
 
 
 def darkened(

@@ -26,7 +26,7 @@ SOFTNESS = 0.05  # face widths: displacement is smooth at this scale
 # Points that both interpolations have; eyes have their own geometry (`eyes`), their corners hold the face.
 _COMMON = (*range(0, 4), *range(13, 17), *range(17, 36), 48, 54, 60, 64)
 _UPPER, _LOWER = (*_COMMON, *range(49, 54), *range(61, 64)), (*_COMMON, *range(4, 13), *range(55, 60), *range(65, 68))
-_STILL = (36, 39, 42, 45)
+STILL = (36, 39, 42, 45)
 # Where nothing moves, face units: around the head, at the neck, on the forehead.
 _ANCHORS = np.array(
     [(x, y) for x in (-0.95, 0.95) for y in (-0.9, -0.4, 0.1, 0.6, 1.1)]
@@ -39,7 +39,7 @@ _ANCHORS = np.array(
 def nodes(members: tuple[int, ...]) -> Float32[np.ndarray, " 87"]:
     """1 for each landmark or anchor that an interpolation has."""
     mask = np.zeros(LANDMARKS + len(_ANCHORS), np.float32)
-    mask[[*members, *_STILL]] = 1
+    mask[[*members, *STILL]] = 1
     mask[LANDMARKS:] = 1
     return mask
 
@@ -52,7 +52,7 @@ def displacements(at: Pair, source: Float[Array, "68 2"], driving: Float[Array, 
       source: landmarks of the source.
       driving: landmarks with the driving expression and the source's pose.
     """
-    still = jnp.zeros(LANDMARKS).at[jnp.asarray(_STILL)].set(1.0)[:, None]
+    still = jnp.zeros(LANDMARKS).at[jnp.asarray(STILL)].set(1.0)[:, None]
     driving = source + (driving - source) * (1 - still)
     anchors = jnp.asarray(_ANCHORS)
     centres = jnp.concatenate([driving, anchors]).T

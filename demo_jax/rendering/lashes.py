@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
+from demo_jax.constants import LUMA
 from demo_jax.rendering import expression, eyes
 from demo_jax.rendering.expression import Pair
 
@@ -31,7 +32,7 @@ WIDTH = (0.06, 0.12)  # bounds of the drawn width; the line's own is wider by it
 MARGIN, HIDDEN = 0.04, (0.1, 0.25)  # more than to the darkest part is hidden: the iris is dark too; bounds of it
 BRIGHTEST = 0.7  # of the lashes over skin: lids without any have the shadow between them
 SKIN = (0.3, 0.45)  # above the contour: skin to compare with
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_LUMA = np.array(LUMA, np.float32)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def measure(
     aside, found = np.abs(u - iris) > eyes.IRIS, []
     for i in np.flatnonzero(aside & (lower - upper > GAP)):
         column = band[down < lower[i] - upper[i] - 0.03, i]
-        luma = column @ LUMA
+        luma = column @ _LUMA
         darkest = int(np.argmin(luma))
         above, below = luma[: darkest + 1].max(), luma[darkest:].max()
         if min(above, below) - luma[darkest] < CONTRAST * above:

@@ -143,7 +143,7 @@ def find(
     position, (share, teeth, tongue) = _mouth(face, at, rest, upper, lower, jaw, shut, painted, pixel)
 
     gazes = tuple(code[blocks["gaze"]][:4] * jnp.asarray(GAZE_SCALE) for code in (source, driving))
-    shift = (turns[0] @ (EYEBALL * (_ahead(gazes[1]) - _ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
+    shift = (turns[0] @ (EYEBALL * (ahead(gazes[1]) - ahead(gazes[0]))))[:2] * jnp.asarray(FLIP)
     drawn = jnp.zeros_like(share)
     for eye, (first, last, iris) in enumerate(((42, 45, 69), (36, 39, 68))):  # the person's left, right
         frame = expression.frame_of(at[first], at[last])
@@ -160,7 +160,7 @@ def find(
     return position, Painted(share=share, teeth=teeth, tongue=tongue, lashes=drawn)
 
 
-def _ahead(gaze: Float[Array, 4]) -> Float[Array, 3]:
+def ahead(gaze: Float[Array, 4]) -> Float[Array, 3]:
     return rigid.rotation(jnp.concatenate([gaze[:2], jnp.zeros(1)])[None])[0, :, 2]
 
 
@@ -188,11 +188,13 @@ def _in_head(face: Face, pose: Float[Array, 6], at: Pair, move: Pair) -> Pair:
     # What does not move, or not as much, is known in the photograph: the collar and the shoulders stay where they are.
     share = jnp.ones_like(at[0])
     for _ in range(3):
-        share = _share(face, pose[2], at[0] + share * move[0], at[1] + share * move[1])
+        share = motion_share(face, pose[2], at[0] + share * move[0], at[1] + share * move[1])
     return share * move[0], share * move[1]
 
 
-def _share(face: Face, roll: Float[Array, ""], x: Float[Array, "n m"], y: Float[Array, "n m"]) -> Float[Array, "n m"]:
+def motion_share(
+    face: Face, roll: Float[Array, ""], x: Float[Array, "*axes"], y: Float[Array, "*axes"]
+) -> Float[Array, "*axes"]:
     """The share of the head's motion at positions in the photograph: 0 in the torso, and at a border that cuts it."""
     sine, cosine = jnp.sin(jnp.deg2rad(roll)), jnp.cos(jnp.deg2rad(roll))
     across, down = cosine * x - sine * y, sine * x + cosine * y

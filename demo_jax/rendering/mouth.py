@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
+from demo_jax.constants import LUMA
 from demo_jax.rendering.expression import Pair
 
 # Colours in the skin's own light, sRGB; the brightness of a photograph's face scales them.
@@ -26,7 +27,7 @@ SOFT = 0.04  # of edges
 
 OWN_GAP = 0.03  # face widths between the lips from which a portrait may show its teeth
 BRIGHTEST = 70  # percentile of luma between the lips above which pixels are teeth, if any are
-LUMA = np.array([0.2126, 0.7152, 0.0722])
+_LUMA = np.array(LUMA)
 
 
 def own_teeth(
@@ -42,20 +43,21 @@ def own_teeth(
     """
     from PIL import Image, ImageDraw
 
+    # Pillow counts the pixels on the line too: a mouth that is hardly open has few others.
     mask = Image.new("L", image.shape[1::-1])
     ImageDraw.Draw(mask).polygon([tuple(map(float, point)) for point in lips], fill=1)
     inside = image[np.asarray(mask) > 0].astype(np.float64)
     width = float(np.ptp(lips[:, 0]))
     if len(inside) < OWN_GAP * unit * width / 2 or not len(inside):
         return None
-    luma = inside @ LUMA
+    luma = inside @ _LUMA
     colour = np.median(inside[luma >= np.percentile(luma, BRIGHTEST)], 0)
 
     def redness(c: np.ndarray) -> float:
         return float((c[0] - c[2]) / max(c.sum(), 1.0))
 
     # Teeth are paler than skin, and not in the dark; a tongue or a lip is redder.
-    is_teeth = redness(colour) < redness(skin) and colour @ LUMA > 0.6 * (skin @ LUMA)
+    is_teeth = redness(colour) < redness(skin) and colour @ _LUMA > 0.6 * (skin @ _LUMA)
     return colour.astype(np.float32) if is_teeth else None
 
 

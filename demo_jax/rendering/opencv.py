@@ -8,7 +8,7 @@ import importlib.util
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from demo_jax.rendering.composite import darkened
+from demo_jax.rendering.composite import darkened, with_paint
 from demo_jax.rendering.frames import paint
 from demo_jax.rendering.motion import Painted
 from demo_jax.rendering.photograph import Photograph
@@ -34,8 +34,8 @@ def frame(
     matte = cv2.min(cv2.max(cv2.extractChannel(moved, 3), 0.0), 1.0)
     colours = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
     if part := _box(painted.share[rows, columns] > 0):
-        share, mouth = painted.share[part][..., None], paint(painted.teeth[part], painted.tongue[part], scene)
-        colours[part] = (1 - share) * colours[part] + share * matte[part][..., None] * mouth
+        mouth = paint(painted.teeth[part], painted.tongue[part], scene)
+        colours[part] = with_paint(colours[part], matte[part][..., None], painted.share[part], mouth)
     if part := _box(painted.lashes[rows, columns] != 0):
         colours[part] = darkened(colours[part], matte[part][..., None], painted.lashes[part], scene.lashes)
     result = photograph.image.copy()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from demo_jax.constants import LUMA
 from demo_jax.factors import rotation_matrix
 from demo_jax.media.background import Background
 from demo_jax.models.geometry.landmarks import INNER_LIPS
@@ -17,6 +18,9 @@ from demo_jax.rendering.composite import enlarging
 from demo_jax.rendering.foreground import foreground
 from demo_jax.rendering.motion import COARSE, FLIP, Face, Grid
 from demo_jax.rendering.plate import fill_background
+
+if TYPE_CHECKING:
+    from demo_jax.faces.still import StillFace
 
 # What a head can reach, face widths from its centre; beyond, every frame is the photograph.
 SIDES, ABOVE, BELOW = 1.5, 1.9, 2.0
@@ -155,6 +159,12 @@ def make_face(
     )
 
 
+def measured_face(face: StillFace) -> Face:
+    """Returns the geometry of a face that was measured in the photograph."""
+    outlines = Outlines(lips=face.lip_contours, lids=face.lid_contours)
+    return make_face(face.points, face.angles, outlines, face.mesh)
+
+
 def _seen(points: Float[np.ndarray, "*N 3"], angles: Float[np.ndarray, 3]) -> Float[np.ndarray, "*N 2"]:
     """Points in the head's axes, seen in the photograph, face units."""
     return (points @ rotation_matrix(*angles)[:2].T) * FLIP
@@ -281,7 +291,7 @@ def _middle(
 
 def _tone(skin: UInt8[np.ndarray, "pixels 3"]) -> np.float32:
     """Brightness of a face, from one in darkness to one in full light."""
-    return np.float32(np.clip(np.percentile(skin @ mouth.LUMA, 75) / LIT, 0.3, 1.15))
+    return np.float32(np.clip(np.percentile(skin @ np.array(LUMA), 75) / LIT, 0.3, 1.15))
 
 
 def _rest(

@@ -87,7 +87,7 @@ class BatchSampler:
         replicated = NamedSharding(self._mesh, PartitionSpec())
         self._rows = batch_sharding(self._mesh)
         self._autoencoder = jax.device_put(demo.model.autoencoder_params, replicated)
-        self._people = jax.device_put(demo.model.for_people, replicated)
+        self._people = jax.device_put(demo.model.for_people, replicated) if demo.model.people else self._autoencoder
         self._flow = jax.device_put(demo.model.flow_params, replicated)
         self._decode = jax.jit(jax.vmap(demo.drawer.decode, in_axes=(None, 0, 0, 0)))
         self._move_face = jax.jit(jax.vmap(demo.drawer.move_face, in_axes=(None, 0, 0, 0, 0)))

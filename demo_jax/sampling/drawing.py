@@ -18,7 +18,7 @@ from demo_jax.models.geometry import rigid
 from demo_jax.pytrees import AnyArray
 from demo_jax.rendering import frames, opencv
 from demo_jax.rendering.matte import find_mattes
-from demo_jax.rendering.photograph import Outlines, make_face, make_photograph
+from demo_jax.rendering.photograph import Outlines, make_face, make_photograph, measured_face
 from demo_jax.sampling.portraits import Portrait, Source, over_white
 
 DECODE_BATCH = 10  # frames decoded at once
@@ -106,9 +106,7 @@ class Drawer:
         else:
             face = portrait.face
             code = code.at[self.layout.calibrated].set(face.code(portrait.crop, self.size))
-            outlines = Outlines(lips=face.lip_contours, lids=face.lid_contours)
-            geometry = make_face(face.points, face.angles, outlines, face.mesh)
-            centre, unit, angles = face.centre, face.width, face.angles
+            geometry, centre, unit, angles = measured_face(face), face.centre, face.width, face.angles
         image = portrait.image
         if image.shape[2] == 4:
             person, image = image[..., 3].astype(np.float32) / 255, over_white(image)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from demo_jax.errors import InputError
+from demo_jax.faces.crop import crop_matrix
 from demo_jax.media import images
 from demo_jax.media.background import Background
 from demo_jax.media.files import check_input
@@ -152,8 +153,7 @@ def read_portrait(
                 "trained on puppets only: expect a poor likeness. Give a larger photograph."
             )
         return Portrait(square=square)
-    scale = size / side
-    crop = np.array([[scale, 0, -left * scale], [0, scale, -top * scale], [0, 0, 1]])
+    crop = crop_matrix((left, top), side, size)
     return _shown(whole, square, crop, _measured(plain, crop, size, face_model, warn), view)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from demo_jax.constants import LUMA
 from demo_jax.errors import InputError
 from demo_jax.evaluation.metrics.images import psnr, region
 
-BT709 = np.array([0.2126, 0.7152, 0.0722])  # what H.264 stores at full resolution; its chroma is halved
+BT709 = np.array(LUMA)  # what H.264 stores at full resolution; its chroma is halved
 
 
 def portrait_psnr(
